@@ -1,0 +1,31 @@
+# Two commands for everybody: `make demo` and `make test`. Everything else is for those who change the code.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check bench schema clean
+
+demo: .venv/installed
+	@$(BIN)/runner run pipelines/product-card.yaml --local
+
+test: .venv/tested
+	$(BIN)/python -m pytest
+
+check: .venv/tested
+	scripts/check
+
+schema: .venv/installed
+	$(BIN)/runner schema > schemas/pipeline.schema.json
+
+clean:
+	rm -rf .venv .runner out dist
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/tested: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch .venv/installed $@

@@ -1,0 +1,392 @@
+"""A pipeline in, its checked form out (models resolved, edges known), and every problem that reading can find.
+
+Nothing is asked of the network; of the disk only whether a picture that is named is there.
+"""
+
+from __future__ import annotations
+
+import graphlib
+import heapq
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from jsonschema import Draft202012Validator
+
+from . import catalogue
+from .catalogue import Catalogue, Model
+from .errors import Problem, nearest
+from .inference import Inference, infer
+from .kinds import KINDS, Kind
+from .kinds.kind import COMMON
+from .model import JSON
+from .pipeline import Input, Pipeline, Step
+from .shape import Shape
+from .templates import Template, Tree, templates_of
+
+Path = tuple[str | int, ...]
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+DATA_SUFFIXES = (".json", ".yaml", ".yml")
+_MEDIA_OF = {
+    **dict.fromkeys(IMAGE_SUFFIXES, "image"),
+    **dict.fromkeys((".wav", ".mp3", ".ogg", ".flac", ".m4a"), "audio"),
+    **dict.fromkeys((".mp4", ".webm", ".mov"), "video"),
+}
+_TEXT_SUFFIXES = (".txt", ".md", ".html", ".csv", ".srt", ".vtt", *DATA_SUFFIXES)
+_OUTPUT_NAME = re.compile(r"[A-Za-z0-9._ -]+(/[A-Za-z0-9._ -]+)*\Z")
+
+RUN_SHAPE: JSON = {
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "pipeline": {"type": "string"}, "version": {"type": "string"}},
+    "additionalProperties": False,
+}
+
+IsFile = Callable[[str], bool]
+"""Whether a path, as written in the pipeline, names a file that may be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """``step`` waits for ``needs``, because of ``why``. ``after`` edges are content with any end."""
+
+    step: str
+    needs: str
+    why: str
+    after: bool = False
+    path: Path = field(default=(), compare=False)
+    """Where in the pipeline it comes from."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckedStep:
+    """A step whose names mean something: params of its alias filled in, ``files`` are paths or URLs it names."""
+
+    step: Step
+    kind: Kind
+    model: Model | None
+    params: Mapping[str, Tree]
+    edges: tuple[Edge, ...]
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checked:
+    """A pipeline without problems, steps in an order in which each comes after what it needs."""
+
+    pipeline: Pipeline
+    steps: Mapping[str, CheckedStep]
+
+
+def check(pipeline: Pipeline, known: Catalogue, is_file: IsFile) -> tuple[Checked | None, list[Problem]]:
+    """Every problem of a pipeline; its checked form if none of them is worse than a warning."""
+    checker = _Checker(pipeline, known, is_file)
+    steps = checker.run()
+    if any(not problem.warning for problem in checker.problems):
+        return None, checker.problems
+    return Checked(pipeline, steps), checker.problems
+
+
+def input_problem(declared: Input, value: JSON) -> str | None:
+    """Why a value does not fit its declaration, in a sentence; None if it fits. Files are not looked at."""
+    if "artifact" in declared.schema:
+        return None if isinstance(value, str) else f"{declared.name} must be a path or a URL"
+    for error in Draft202012Validator(dict(declared.schema)).iter_errors(value):
+        where = declared.name + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path)
+        match error.validator:
+            case "type":
+                return f"{where} must be {Shape.of(error.schema)}, not {str(error.instance)[:60]!r}"
+            case "enum":
+                known = [str(v) for v in error.validator_value or ()]
+                return f"{where} cannot be {str(error.instance)[:60]!r}. {nearest(str(error.instance), known)}"
+        return f"{where}: {error.message}"
+    return None
+
+
+class _Checker:
+    def __init__(self, pipeline: Pipeline, known: Catalogue, is_file: IsFile) -> None:
+        self.pipeline, self.known, self.is_file = pipeline, known, is_file
+        self.problems: list[Problem] = []
+        self.names = self.shapes()
+        self.inferred: dict[int, Inference] = {}
+        """By the template's identity: each is walked once, and lives as long as the pipeline."""
+
+    def run(self) -> dict[str, CheckedStep]:
+        for declared in self.pipeline.inputs.values():
+            self.input(declared)
+        for name, alias in self.pipeline.models.items():
+            if not alias.base_url and self.find(alias.model, "") is None:
+                self.unknown_model(alias.model, None, ("models", name, "model"))
+        steps = {}
+        for step in self.pipeline.steps.values():
+            if step.kind in KINDS:
+                steps[step.id] = self.step(step, KINDS[step.kind])
+        self.outputs()
+        return self.in_order(steps)
+
+    # -- names --------------------------------------------------------------------------------------
+
+    def shapes(self) -> dict[str, Shape]:
+        """What templates may name, and what each is."""
+        pipeline = self.pipeline
+        inputs = {name: declared.schema for name, declared in pipeline.inputs.items()}
+        steps = {
+            step.id: KINDS[step.kind].output(step.params) if step.kind in KINDS else {}
+            for step in pipeline.steps.values()
+        }
+        env = {name: {"type": "string"} for name in pipeline.env}
+        closed = {"type": "object", "additionalProperties": False}
+        return {
+            "inputs": Shape.of({**closed, "properties": inputs}),
+            "steps": replace(Shape.of({**closed, "properties": steps}), steps=True),
+            "env": Shape.of({**closed, "properties": env}),
+            "run": Shape.of(RUN_SHAPE),
+        }
+
+    # -- inputs -------------------------------------------------------------------------------------
+
+    def input(self, declared: Input) -> None:
+        if declared.required or declared.default is None:
+            return
+        path: Path = ("inputs", declared.name, "default")
+        if why := input_problem(declared, declared.default):
+            self.add("input", f"The default does not fit: {why}.", path)
+        elif "artifact" in declared.schema:
+            self.file(path, declared.default)
+
+    # -- steps --------------------------------------------------------------------------------------
+
+    def step(self, step: Step, kind: Kind) -> CheckedStep:
+        path: Path = ("steps", step.id)
+        model = self.model(step, kind) if kind.CALLS and step.model else None
+        alias = self.pipeline.models.get(step.model or "")
+        places = {name: (*path, name) for name in step.params}
+        params = dict(step.params)
+        for name, tree in (alias.params if alias else {}).items():
+            if name in kind.PARAMS and name not in params:
+                params[name], places[name] = tree, ("models", step.model or "", name)
+        edges: dict[str, Edge] = {}
+        files: list[str] = []
+        for name, tree in params.items():
+            for inner, inference in self.infer(tree, places[name]):
+                for needed in inference.steps:
+                    where = ".".join(map(str, (name, *inner)))
+                    edge = Edge(step.id, needed, f"{where} reads steps.{needed}", path=(*places[name], *inner))
+                    edges.setdefault(needed, edge)
+            self.value(kind.PARAMS[name], name, tree, places[name], files)
+        if model is not None:
+            self.fits_model(model, params, places)
+        self.explicit(step, edges)
+        return CheckedStep(step, kind, model, params, tuple(edges.values()), tuple(files))
+
+    def infer(self, tree: Tree, path: Path) -> Iterator[tuple[Path, Inference]]:
+        """What each template of a value reads; its findings become problems on the way."""
+        for inner, template in templates_of(tree):
+            inference = self.inferred[id(template)] = infer(template, self.names)
+            document, place = self.pipeline.place((*path, *inner))
+            for finding in inference.findings:
+                offset, length = template.locate(finding.words, finding.line)
+                mark = document.mark_inside(place, offset, length)
+                self.problems.append(Problem(finding.code, finding.message, mark, finding.instead))
+            yield inner, inference
+
+    def value(self, wanted: JSON, name: str, tree: Tree, path: Path, files: list[str]) -> None:
+        """A parameter's value against what the kind wants: pictures where pictures belong, text where text does."""
+        if isinstance(tree, Template):
+            if tree.expression is not None:
+                self.shape(wanted, name, self.inferred[id(tree)].shape, path)
+            elif "artifact" in wanted:
+                self.add("type", f"{name} needs {Shape.of(wanted)}; this is text.", path,
+                         "Write one {{ expression }} that yields it.")  # fmt: skip
+        elif isinstance(tree, list):
+            for index, item in enumerate(tree):
+                self.value(wanted.get("items", {}), f"{name}[{index}]", item, (*path, index), files)
+        elif "artifact" in wanted and isinstance(tree, str) and self.file(path, tree):
+            files.append(tree)
+
+    def shape(self, wanted: JSON, name: str, found: Shape, path: Path) -> None:
+        """Whether what a template yields can be what is wanted."""
+        want = Shape.of(wanted)
+        if not found.types or wanted.get("verbatim"):
+            return
+        if want.artifact:
+            if found.types == {"artifact"} and want.artifact in (found.artifact, "file"):
+                return
+            self.add("type", f"{name} needs {want}; this is {found}.", path, self.pictures(want.artifact, path))
+        elif want.types == {"string"}:
+            if found.artifact:
+                self.add("type", f"{name} needs text; this is {found}.", path, "Write .url or .path after it.")
+            elif found.types == {"null"}:
+                self.add("type", f"{name} needs text; this is null.", path)
+        elif want.types and not (want.types & found.types or ("number" in want.types and "integer" in found.types)):
+            self.add("type", f"{name} needs {want}; this is {found}.", path)
+        elif "array" in want.types and found.items.types and "artifact" in wanted.get("items", {}):
+            self.shape(wanted["items"], f"each of {name}", found.items, path)
+
+    def pictures(self, media: str, path: Path) -> str:
+        """Names of what could stand there instead."""
+        own = path[1] if path[0] == "steps" else None
+        steps = [f"steps.{s.id}.{media}" for s in self.pipeline.steps.values() if media in s.kind and s.id != own]
+        inputs = [f"inputs.{name}" for name, declared in self.pipeline.inputs.items() if declared.type == media]
+        return f"Use {' or '.join([*inputs, *steps][:4])}." if inputs or steps else ""
+
+    def explicit(self, step: Step, edges: dict[str, Edge]) -> None:
+        """The edges of ``needs:`` and ``after:``, and a step that waits for itself by any way."""
+        for word, names in (("needs", step.needs), ("after", step.after)):
+            for index, name in enumerate(names):
+                path: Path = ("steps", step.id, word, index)
+                if name not in self.pipeline.steps:
+                    self.add(
+                        "unknown-step", f"There is no step {name}.", path, nearest(name, list(self.pipeline.steps))
+                    )
+                elif word == "after" or name not in edges:
+                    edges[name] = Edge(step.id, name, f"{word}: [{name}]", word == "after", path)
+        for needed in [n for n in edges if n not in self.pipeline.steps]:
+            del edges[needed]
+        if edge := edges.pop(step.id, None):
+            self.add("loop", f"The step {step.id} needs itself.", edge.path, "Remove this edge.")
+
+    # -- models -------------------------------------------------------------------------------------
+
+    def model(self, step: Step, kind: Kind) -> Model | None:
+        name, path = step.model or "", ("steps", step.id, "model")
+        alias = self.pipeline.models.get(name)
+        if alias is not None and alias.base_url:
+            if kind.NAME != "generate_text":
+                self.add("model", f"{name} is an OpenAI-compatible server; {kind.NAME} needs a Runpod model.", path)
+                return None
+            return Model(id=alias.model, kind=kind.NAME, endpoint=name, base_url=alias.base_url.rstrip("/"),
+                         api_key_env=alias.api_key_env, known=False)  # fmt: skip
+        place: Path = path
+        if alias is not None:
+            name, place = alias.model, ("models", name, "model")
+        found = self.find(name, kind.NAME)
+        if found is None:
+            if alias is None:
+                self.unknown_model(name, kind, place)
+        elif found.known and found.kind != kind.NAME:
+            others = ", ".join(m.id for m in self.known.of_kind(kind.NAME) if m.status != "removed")
+            self.add("model", f"{name} is a model for {found.kind}, not for {kind.NAME}.", path, f"For this: {others}.")
+            return None
+        elif found.status == "removed":
+            instead = f"Use {found.successor}." if found.successor else ""
+            message = f"Runpod has removed {found.id} from its list; it may stop working."
+            self.warn("removed-model", message, place, instead)
+        if found is not None and self.pipeline.budget is not None and found.price is None:
+            self.add("unpriced", f"{found.id} has no known price, so the budget cannot be kept.", place,
+                     "Choose a model with a price, or remove budget:.")  # fmt: skip
+        return found
+
+    def find(self, name: str, kind: str) -> Model | None:
+        return self.known.find(name) or catalogue.private(name, kind)
+
+    def unknown_model(self, name: str, kind: Kind | None, place: Path) -> None:
+        if name.startswith(("http://", "https://")):
+            self.add("model", f"{name} is no model: an address outside Runpod's console is never sent the key.", place,
+                     "Write the endpoint's id, or an entry of models: with base_url:.")  # fmt: skip
+        elif kind is not None and "/" not in name and self.pipeline.models:
+            self.add("unknown-model", f"There is no model or alias {name}.", place,
+                     nearest(name, list(self.pipeline.models)))  # fmt: skip
+        else:
+            near = ", ".join(self.known.near(name, kind.NAME if kind else None))
+            self.add("unknown-model", f"There is no model {name}.", place, f"Nearest: {near}.")
+
+    def fits_model(self, model: Model, params: Mapping[str, Tree], places: Mapping[str, Path]) -> None:
+        """Sizes, ratios, ranges and pictures that the model does not take. Templates are looked at by name only."""
+        said = {k: v for k, v in params.items() if k not in COMMON}
+        known = {k: v for k, v in said.items() if not isinstance(v, Template)}
+        unknown = {k for k in said if not model.takes(k)}
+        for name in unknown - set(known):
+            taken = ", ".join(model.params)
+            self.add("value", f"{model.id} takes no {name}.", places[name], f"It takes: {taken}.", key=True)
+        for wrong in model.wrong(known):
+            self.add("value", wrong.message, places[wrong.param], wrong.instead, key=wrong.param in unknown)
+        most = model.images.get("maximum")
+        pictures = params.get("images")
+        if most is not None and isinstance(pictures, list):
+            count = len(pictures) + ("image" in params)
+            if count > most:
+                message = f"{model.id} takes at most {most} picture{'s' * (most != 1)}, not {count}."
+                self.add("value", message, places["images"])
+
+    # -- outputs ------------------------------------------------------------------------------------
+
+    def outputs(self) -> None:
+        seen: dict[str, str] = {}
+        for name, tree in self.pipeline.outputs.items():
+            path: Path = ("outputs", name)
+            if not _OUTPUT_NAME.match(name) or any(part.strip(". ") == "" for part in name.split("/")):
+                self.add("output", f"{name} cannot be the name of an output.", path,
+                         "Use letters, digits, dots, _ and -; / for a folder; nothing that leads outside.",
+                         key=True)  # fmt: skip
+            elif other := seen.get(name.lower()):
+                self.add("output", f"{name} and {other} are one file on many disks.", path, "Rename one.", key=True)
+            seen[name.lower()] = name
+            shapes = [(inner, inference.shape) for inner, inference in self.infer(tree, path)]
+            if len(shapes) == 1 and shapes[0][0] == ():
+                self.output(name, shapes[0][1], path)
+            elif not shapes and PurePosixPath(name).suffix.lower() in _MEDIA_OF:
+                self.output(name, Shape({"const": ""} if isinstance(tree, str) else {"type": "object"}), path)
+
+    def output(self, name: str, found: Shape, path: Path) -> None:
+        suffix = PurePosixPath(name).suffix.lower()
+        media = _MEDIA_OF.get(suffix)
+        if media and found.types and found.artifact not in (media, "file"):
+            self.add(
+                "type", f"{name} needs {Shape({'artifact': media})}; this is {found}.", path, self.pictures(media, path)
+            )
+        elif suffix in _TEXT_SUFFIXES and found.artifact:
+            self.add(
+                "type", f"{name} needs text or data; this is {found}.", path, "Name it .png, or write .url after it."
+            )
+
+    # -- the graph ----------------------------------------------------------------------------------
+
+    def in_order(self, steps: dict[str, CheckedStep]) -> dict[str, CheckedStep]:
+        graph = {name: [e.needs for e in step.edges if e.needs in steps] for name, step in steps.items()}
+        try:
+            graphlib.TopologicalSorter(graph).prepare()
+        except graphlib.CycleError as err:
+            loop = list(reversed(err.args[1]))
+            first = min(loop[:-1], key=list(steps).index)
+            at = loop.index(first)
+            ring = [*loop[at:-1], *loop[:at], first]
+            self.add("loop", f"These steps wait for each other: {' → '.join(ring)}.", ("steps", first), key=True,
+                     instead="Remove one of these edges.")  # fmt: skip
+            return steps
+        return {name: steps[name] for name in _in_file_order(graph)}
+
+    def file(self, path: Path, name: str) -> bool:
+        if name.startswith(("http://", "https://")):
+            return True
+        if self.is_file(name):
+            return True
+        self.add("file", f"There is no file {name} here.", path, "Paths start at the folder of the pipeline.")
+        return False
+
+    def add(self, code: str, message: str, path: Sequence[str | int], instead: str = "", *, key: bool = False) -> None:
+        document, place = self.pipeline.place(path)
+        self.problems.append(Problem(code, message, document.mark(place, key=key), instead))
+
+    def warn(self, code: str, message: str, path: Sequence[str | int], instead: str) -> None:
+        self.problems.append(Problem(code, message, self.pipeline.document.mark(path), instead, warning=True))
+
+
+def _in_file_order(graph: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """The order of the file, except where a step has to wait: easier to read than any other."""
+    number = {name: index for index, name in enumerate(graph)}
+    waits = {name: len(set(needs)) for name, needs in graph.items()}
+    readers: dict[str, list[str]] = {name: [] for name in graph}
+    for name, needs in graph.items():
+        for needed in set(needs):
+            readers[needed].append(name)
+    ready = [number[name] for name, count in waits.items() if count == 0]
+    names = list(graph)
+    while ready:
+        name = names[heapq.heappop(ready)]
+        yield name
+        for reader in readers[name]:
+            waits[reader] -= 1
+            if waits[reader] == 0:
+                heapq.heappush(ready, number[reader])

@@ -1,0 +1,207 @@
+"""The command line: words and options in, one command's work, an exit code.
+
+Every error ends here as a sentence. What a command needs is imported when the command runs, so that ``--help`` is
+fast and ``check`` never loads the network.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import __version__
+from .errors import PipelineProblems, RunnerError, UsageError
+
+if TYPE_CHECKING:
+    from .app import Given
+    from .errors import Problem
+
+BUG = 70
+_PATH = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="runner", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Run pipelines: YAML files that say how a piece of content is made.
+
+    \b
+    runner check FILE        what is wrong with it, before anything runs
+    runner plan FILE         what would run, in what order, at what price
+    runner run FILE          run it
+    """
+
+
+def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
+    command = click.option(
+        "--inputs", "inputs_file", type=_PATH, metavar="FILE", help="Input values from a YAML or JSON file."
+    )(command)
+    return click.option(
+        "-i", "--input", "typed", multiple=True, metavar="NAME=VALUE", help="An input; repeat for more."
+    )(command)
+
+
+@cli.command()
+@click.argument("file", type=_PATH)
+@_inputs_options
+@click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
+@click.option("--local", is_flag=True, help="Run against the built-in emulator: no key, no cost.")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 1000), default=64, show_default=True, help="Calls in flight at once."
+)
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print the final state as JSON, and nothing else.")
+def run(
+    file: Path,
+    typed: tuple[str, ...],
+    inputs_file: Path | None,
+    out: Path | None,
+    local: bool,  # noqa: FBT001 - click passes options by name
+    concurrency: int,
+    quiet: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Run a pipeline and write its outputs. What an earlier run paid for is not paid again."""
+    import time  # noqa: PLC0415 - see the module's docstring
+
+    import anyio  # noqa: PLC0415
+
+    from . import app  # noqa: PLC0415
+    from .reports import summary, terminal  # noqa: PLC0415
+    from .runfolder import dumps, state_json  # noqa: PLC0415
+
+    if quiet and as_json:
+        raise UsageError("--quiet and --json exclude each other. Write one of them.")
+    read = app.read(file)
+    _show([problem for problem in read.problems if problem.warning])
+    options = app.Options(out=out, local=local, calls=concurrency, env=os.environ)
+    with terminal.reporter(sys.stderr, time.time, quiet=quiet or as_json) as reporter:
+        done = anyio.run(app.run, read, _given(typed, inputs_file), options, reporter)
+    if as_json:
+        click.echo(dumps(state_json(done.state)))
+    elif not quiet or done.exit_code:
+        click.echo(summary.text(done.state, done.folder, done.outputs, done.missing), err=quiet)
+    sys.exit(done.exit_code)
+
+
+@cli.command()
+@click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...")
+def check(files: Sequence[Path]) -> None:
+    """Check pipelines: every problem at once, with its place and its cure. Nothing runs."""
+    from . import app  # noqa: PLC0415 - see the module's docstring
+
+    problems = [problem for file in files for problem in app.read(file).problems]
+    _show(problems)
+    if any(not problem.warning for problem in problems):
+        sys.exit(PipelineProblems.exit_code)
+    click.echo(f"{len(files)} pipeline{'s' * (len(files) != 1)}: no problems")
+
+
+@cli.command()
+@click.argument("file", type=_PATH)
+@_inputs_options
+def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None) -> None:
+    """Show what would run: the order and why, each call, the most it can cost. Nothing runs."""
+    from . import app  # noqa: PLC0415 - see the module's docstring
+    from .reports import planned  # noqa: PLC0415
+
+    read = app.read(file)
+    _show([problem for problem in read.problems if problem.warning])
+    click.echo(planned.text(app.plan(read, _given(typed, inputs_file), os.environ, preview=True)))
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of pipelines, for editors."""
+    import json  # noqa: PLC0415 - see the module's docstring
+
+    from .schema import pipeline_schema  # noqa: PLC0415
+
+    click.echo(json.dumps(pipeline_schema(), indent=2, ensure_ascii=False))
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0: any free port.")
+@click.option(
+    "--latency", metavar="SECONDS", default="0", show_default=True,
+    help="Time in the queue and at work: 0.5, 0.2+1.5, or ranges 0.1..0.4+1..2.",
+)  # fmt: skip
+@click.option(
+    "--fail", "faults", multiple=True, metavar="[ENDPOINT/]OPERATION=OUTCOME[*TIMES][@SKIP]",
+    help="Go wrong on purpose: run=429:1*2, job=FAILED, media=404. Repeat for more.",
+)  # fmt: skip
+def emulator(port: int, latency: str, faults: tuple[str, ...]) -> None:
+    """Be a local Runpod: the real API's behaviour, no key, no cost. Stop it with Ctrl-C."""
+    from .emulator import Emulator, parse_fault, parse_latency, serve_forever  # noqa: PLC0415 - see above
+
+    try:
+        script = [parse_fault(fault) for fault in faults]
+        server = Emulator(port=port, latency=parse_latency(latency), faults=script, history=200)
+    except ValueError as err:
+        raise UsageError(str(err)) from err
+
+    def up(url: str) -> None:
+        click.echo(f"The emulator is at {url}\n\n  export RUNPOD_BASE_URL={url} RUNPOD_API_KEY=local\n")
+
+    try:
+        serve_forever(server, ready=up)
+    except OSError as err:
+        msg = f"The emulator cannot listen on port {port}: {err.strerror or err}. Choose another --port, or 0."
+        raise UsageError(msg) from err
+
+
+def main() -> None:
+    """Run the command line; the one place where exceptions become sentences and exit codes."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as err:
+        sys.exit(err.exit_code)
+    except click.ClickException as err:
+        err.show()
+        sys.exit(2)
+    except PipelineProblems as err:
+        _show(err.problems)
+        sys.exit(err.exit_code)
+    except RunnerError as err:
+        click.echo(f"Error: {err}", err=True)
+        sys.exit(err.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has gone
+        sys.exit(0)
+    except Exception:  # noqa: BLE001 - the program's one boundary: what arrives here is a bug of ours
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exc()
+        click.echo("This is a bug in runner, not in your pipeline. Please report it with the lines above.", err=True)
+        sys.exit(BUG)
+
+
+def _given(typed: Sequence[str], inputs_file: Path | None) -> Given:
+    from .app import Given  # noqa: PLC0415 - see the module's docstring
+
+    values: dict[str, str] = {}
+    for text in typed:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            msg = f"-i {text} names no value. Write -i name=value."
+            raise UsageError(msg)
+        if name in values:
+            msg = f"-i {name} is given twice. Keep one of them."
+            raise UsageError(msg)
+        values[name] = value
+    return Given(values, inputs_file)
+
+
+def _show(problems: Sequence[Problem]) -> None:
+    if problems:
+        from .reports.problems import text  # noqa: PLC0415 - see the module's docstring
+
+        click.echo(text(problems), err=True)

@@ -1,0 +1,291 @@
+"""Jobs: an input in, its states one after another, an output or an error out, then nothing (404).
+
+Everything here happens on one event loop. What a job does is passed in as `work`; waiting for a job
+is waiting for its event, so whoever waits wakes the moment it ends.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+from uuid import UUID
+
+from .values import JSON
+
+TERMINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"})
+_ENDS = {"FAILED": "FAILED", "CANCELLED": "CANCELLED", "TIMED_OUT": "TIMED_OUT"}
+
+
+class RefusedError(Exception):
+    """The worker cannot do this job; its text becomes the job's `error`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Seconds that a job may live and may run."""
+
+    ttl: float = 86_400.0
+    execution: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Seconds that outcomes can be asked for: of /run, of /runsync, and of files under /media."""
+
+    run: float = 1800.0
+    runsync: float = 60.0
+    media: float = 7 * 86_400.0
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One job; `input`, `seed` and `fault` are fixed when it is submitted."""
+
+    id: str
+    endpoint: str
+    input: dict[str, JSON]
+    sync: bool
+    policy: Policy
+    latency: tuple[float, float]
+    seed: int
+    submitted: float
+    fault: str | None = None
+    status: str = "IN_QUEUE"
+    started: float | None = None
+    ended: float | None = None
+    worker: str | None = None
+    output: JSON = None
+    error: str | None = None
+    gone: bool = False
+    done: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    task: "asyncio.Task[None] | None" = field(default=None, repr=False)
+    clock: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.gone or self.status in TERMINAL
+
+
+class Queue:
+    """All jobs of all endpoints, and the workers that take them, first come, first served."""
+
+    def __init__(
+        self,
+        *,
+        work: Callable[[Job], Awaitable[JSON]],
+        workers: Callable[[str], int | None],
+        retention: Retention,
+        random: Random,
+        history: int,
+    ) -> None:
+        self._work = work
+        self._workers = workers
+        self._retention = retention
+        self._random = random
+        self._history = history
+        self._slots: dict[str, asyncio.Semaphore | None] = {}
+        self._live: dict[tuple[str, str], Job] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._past: list[Job] = []
+        self.paid = 0
+        self.flying = 0
+        self.peak = 0
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """Every job there was, the newest last, those that are gone included."""
+        return tuple(self._past)[-self._history :]
+
+    def submit(
+        self,
+        endpoint: str,
+        body: dict[str, JSON],
+        *,
+        sync: bool,
+        policy: Policy,
+        latency: tuple[float, float],
+        fault: str | None,
+    ) -> Job:
+        """Puts a job into the queue; it lives on its own from here."""
+        loop = asyncio.get_running_loop()
+        name = f"{UUID(int=self._random.getrandbits(128), version=4)}-u1"
+        job = Job(
+            id=f"sync-{name}" if sync else name,
+            endpoint=endpoint,
+            input=body,
+            sync=sync,
+            policy=policy,
+            latency=latency,
+            seed=self._random.randrange(2**31),
+            submitted=loop.time(),
+            fault=fault,
+        )
+        self._live[endpoint, job.id] = job
+        self._past.append(job)
+        if len(self._past) > 2 * self._history:
+            del self._past[: -self._history]
+        self._takes_off()
+        job.clock = loop.call_later(policy.ttl, self._outlived, job)
+        job.task = loop.create_task(self._runs(job))
+        self._tasks.add(job.task)
+        job.task.add_done_callback(self._tasks.discard)
+        return job
+
+    def find(self, endpoint: str, name: str) -> Job | None:
+        """The job, unless it never was or is gone."""
+        return self._live.get((endpoint, name))
+
+    def cancel(self, job: Job) -> None:
+        """Queued and running jobs end at once; what is over stays as it is."""
+        if not job.over:
+            self._ends(job, "CANCELLED")
+
+    def expire_in(self, job: Job, seconds: float) -> None:
+        """Sets what is left of the job's life, as `?ttl=` on /status does."""
+        self._arm(job, seconds)
+
+    async def settled(self, job: Job, seconds: float) -> None:
+        """Comes back when the job is over, or after that many seconds."""
+        if job.over:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await job.done.wait()
+        except TimeoutError:
+            return
+
+    @asynccontextmanager
+    async def slot(self, endpoint: str) -> AsyncIterator[None]:
+        """A worker of the endpoint, for as long as the block lasts."""
+        if endpoint not in self._slots:
+            count = self._workers(endpoint)
+            self._slots[endpoint] = None if count is None else asyncio.Semaphore(count)
+        free = self._slots[endpoint]
+        if free is None:
+            yield
+            return
+        async with free:
+            yield
+
+    @asynccontextmanager
+    async def flight(self) -> AsyncIterator[None]:
+        """Counts what is not a job but costs as one, a chat; it is paid for when the block ends well."""
+        self._takes_off()
+        try:
+            yield
+            self.paid += 1
+        finally:
+            self.flying -= 1
+
+    def health(self, endpoint: str) -> dict[str, dict[str, int]]:
+        """Jobs by state and workers by what they do."""
+        states = [job.status for (owner, _), job in self._live.items() if owner == endpoint]
+        running = states.count("IN_PROGRESS")
+        workers = self._workers(endpoint) or max(1, running)
+        idle = max(0, workers - running)
+        return {
+            "jobs": {
+                "completed": states.count("COMPLETED"),
+                "failed": states.count("FAILED") + states.count("TIMED_OUT"),
+                "inProgress": running,
+                "inQueue": states.count("IN_QUEUE"),
+                "retried": 0,
+            },
+            "workers": {"idle": idle, "initializing": 0, "ready": idle, "running": running, "throttled": 0},
+        }
+
+    async def close(self) -> None:
+        """Ends every job where it stands."""
+        for job in self._live.values():
+            if job.clock is not None:
+                job.clock.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _runs(self, job: Job) -> None:
+        await _until(job.submitted + job.latency[0])
+        async with self.slot(job.endpoint):
+            job.status, job.started = "IN_PROGRESS", asyncio.get_running_loop().time()
+            job.worker = f"w{self._random.getrandbits(52):013x}"
+            try:
+                async with asyncio.timeout_at(job.started + job.policy.execution):
+                    job.output = "50%" if job.fault == "PROGRESS" else None
+                    output = await self._works(job, job.started)
+            except TimeoutError:
+                self._ends(job, "TIMED_OUT", error="job timed out: executionTimeout was reached")
+            except RefusedError as err:
+                self._ends(job, "FAILED", error=str(err))
+            except Exception as err:  # noqa: BLE001 - as on Runpod, a worker that breaks fails its job
+                self._ends(job, "FAILED", error=f"{type(err).__name__}: {err}")
+            else:
+                self._completes(job, output)
+
+    async def _works(self, job: Job, started: float) -> JSON:
+        """The output, not before the time that the job is meant to take."""
+        if job.fault == "STUCK":
+            await asyncio.Event().wait()
+        output = None if job.fault in _ENDS else await self._work(job)
+        await _until(started + job.latency[1])
+        return output
+
+    def _completes(self, job: Job, output: JSON) -> None:
+        if job.fault == "EXPIRED":
+            self._vanishes(job)
+        elif job.fault in _ENDS:
+            self._ends(
+                job,
+                job.fault,
+                error="the worker failed, as the script says" if job.fault == "FAILED" else None,
+            )
+        else:
+            self._ends(job, "COMPLETED", output=None if job.fault == "NOOUTPUT" else output)
+
+    def _ends(self, job: Job, status: str, *, output: JSON = None, error: str | None = None) -> None:
+        job.status, job.output, job.error = status, output, error
+        job.ended = asyncio.get_running_loop().time()
+        self.paid += status == "COMPLETED"
+        self._lands(job)
+        kept = self._retention.runsync if job.sync else self._retention.run
+        self._arm(job, min(kept, job.submitted + job.policy.ttl - job.ended))
+
+    def _outlived(self, job: Job) -> None:
+        """The end of a job's time: in the queue it times out and can still be read, later it is gone."""
+        if job.status == "IN_QUEUE":
+            self._ends(job, "TIMED_OUT", error="job timed out: its ttl ended before a worker was free")
+            self._arm(job, self._retention.runsync if job.sync else self._retention.run)
+        else:
+            self._vanishes(job)
+
+    def _vanishes(self, job: Job) -> None:
+        was_over = job.over
+        job.gone = True
+        self._live.pop((job.endpoint, job.id), None)
+        if job.clock is not None:
+            job.clock.cancel()
+        if not was_over:
+            self._lands(job)
+
+    def _arm(self, job: Job, seconds: float) -> None:
+        if job.clock is not None:
+            job.clock.cancel()
+        job.clock = asyncio.get_running_loop().call_later(max(0.0, seconds), self._outlived, job)
+
+    def _takes_off(self) -> None:
+        self.flying += 1
+        self.peak = max(self.peak, self.flying)
+
+    def _lands(self, job: Job) -> None:
+        self.flying -= 1
+        job.done.set()
+        if job.task is not None and job.task is not asyncio.current_task():
+            job.task.cancel()
+
+
+async def _until(moment: float) -> None:
+    """Sleeps to a moment, not for a while: what was late before is made up for."""
+    left = moment - asyncio.get_running_loop().time()
+    if left > 0:
+        await asyncio.sleep(left)

@@ -1,0 +1,222 @@
+"""Everything that can go wrong, in one place: problems (values, gathered) and errors (exceptions, raised).
+
+RunnerError                     a sentence for the user and an exit code
+├── UsageError                  2   wrong usage of the command line or of the library
+├── PipelineProblems            2   the pipeline has problems; nothing ran
+├── CannotStart                 5   no key, no store, no endpoint; nothing ran
+└── StepError                   1   a cell failed while it ran
+    ├── TemplateFailed              a template could not be rendered with these values
+    ├── BadOutput                   what a model said is not what the step asked for
+    ├── StoreFailed                 the disk said no
+    ├── BudgetExceeded          4   the next call would not fit the budget
+    └── CallFailed                  the outside world said no
+        ├── NotSent                 the connection never opened: nothing was asked for
+        ├── ConnectionLost          the connection broke while an answer was read
+        ├── FateUnknown             sent, no answer: it may or may not have been accepted
+        ├── Busy                    429
+        ├── ServerFailed            5xx
+        ├── Rejected                any other 4xx
+        ├── BadReply                an answer that cannot be read
+        ├── DownloadFailed          the call is paid for, its file did not arrive
+        ├── AttemptTimedOut         no outcome in time
+        ├── JobFailed               FAILED
+        ├── JobCancelled            CANCELLED
+        ├── JobTimedOut             TIMED_OUT
+        └── JobExpired              404 for a job that was there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a file: 1-based line and column, how many characters it spans, and the line itself."""
+
+    file: str
+    line: int
+    column: int
+    length: int = 1
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A fault that was found by reading: what, where, what instead. ``code`` is stable, for machines."""
+
+    code: str
+    message: str
+    mark: Mark
+    instead: str = ""
+    warning: bool = False
+    """Worth saying, and no reason not to run."""
+
+    def __str__(self) -> str:
+        tail = f" {self.instead}" if self.instead else ""
+        return f"{self.mark}: {self.message}{tail}"
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """``Did you mean title?`` where one of the known words is near, else the known words, else nothing."""
+    if near := get_close_matches(word, known, n=1, cutoff=0.6):
+        return f"Did you mean {near[0]}?"
+    if not known:
+        return ""
+    shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
+    return f"Known here: {shown}."
+
+
+class RunnerError(Exception):
+    """A sentence for the user. Everything the user can see go wrong is one of these."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(RunnerError):
+    """Wrong usage: an input that is not declared, a value of the wrong type, a file that is not there."""
+
+    exit_code = 2
+
+
+class PipelineProblems(RunnerError):
+    """The pipeline has problems. Nothing ran."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda p: (p.mark.file, p.mark.line, p.mark.column)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class CannotStart(RunnerError):
+    """No key, no store, no endpoint. Nothing ran."""
+
+    exit_code = 5
+
+
+class StepError(RunnerError):
+    """A cell failed while it ran. ``fault`` is the class that ``retry: {on: [...]}`` names."""
+
+    fault: ClassVar[str] = "step"
+    retry_after: float | None = None
+
+    def __init__(self, message: str, *, keep: str | None = None) -> None:
+        """``keep`` is text that was paid for and must be kept in the run folder."""
+        super().__init__(message)
+        self.keep = keep
+
+
+class TemplateFailed(StepError):
+    """A template could not be rendered with these values."""
+
+    fault = "template"
+
+
+class BadOutput(StepError):
+    """What a model said is not what the step asked for."""
+
+    fault = "bad_output"
+
+
+class StoreFailed(StepError):
+    """The disk said no: full, read-only, gone."""
+
+    fault = "store"
+
+
+class BudgetExceeded(StepError):
+    """The next call would not fit the budget. It was not sent."""
+
+    fault = "budget"
+    exit_code = 4
+
+
+class CallFailed(StepError):
+    """The outside world said no."""
+
+    fault = "call"
+
+
+class NotSent(CallFailed):
+    """The connection never opened, so nothing was asked for."""
+
+    fault = "network"
+
+
+class ConnectionLost(CallFailed):
+    """The connection broke while an answer was read; asking again changes nothing on the other side."""
+
+    fault = "network"
+
+
+class FateUnknown(CallFailed):
+    """The request was sent and no answer came: it may or may not have been accepted."""
+
+    fault = "unknown"
+
+
+class Busy(CallFailed):
+    """429. ``retry_after`` holds the seconds that the server asked for."""
+
+    fault = "busy"
+
+
+class ServerFailed(CallFailed):
+    """5xx, as an answer."""
+
+    fault = "server"
+
+
+class Rejected(CallFailed):
+    """Any other 4xx: the same request will be refused again."""
+
+    fault = "rejected"
+
+
+class BadReply(CallFailed):
+    """An answer that cannot be read, or not what was asked for."""
+
+    fault = "bad_output"
+
+
+class DownloadFailed(CallFailed):
+    """The call is paid for and its file did not arrive; asking for the file again costs nothing."""
+
+    fault = "download"
+
+
+class AttemptTimedOut(CallFailed):
+    """No outcome within the step's timeout."""
+
+    fault = "timeout"
+
+
+class JobFailed(CallFailed):
+    """The job ended FAILED."""
+
+    fault = "job_failed"
+
+
+class JobCancelled(CallFailed):
+    """The job ended CANCELLED, not by us."""
+
+    fault = "cancelled"
+
+
+class JobTimedOut(CallFailed):
+    """The job ended TIMED_OUT."""
+
+    fault = "job_failed"
+
+
+class JobExpired(CallFailed):
+    """Runpod no longer knows the job (404), so its output is gone."""
+
+    fault = "expired"

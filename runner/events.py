@@ -1,0 +1,315 @@
+"""What a run says. Events go to sinks (journal, reporter); a fold adds them up to a `RunState`.
+
+A sink is synchronous on purpose: it is safe while a cancellation is under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from types import UnionType
+from typing import Any, Literal, TypeAlias, get_args
+
+from .model import JSON, Output, from_json, to_json
+
+State: TypeAlias = Literal["waiting", "running", "done", "cached", "skipped", "failed", "blocked", "cancelled"]
+Outcome: TypeAlias = Literal["done", "failed", "cancelled"]
+
+EVENT_FORMAT = 1
+"""Written with every event; a journal of another format is refused, never guessed at."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """First of a run. ``steps`` maps each step to the steps it waits for, in order of the plan."""
+
+    at: float
+    run: str
+    pipeline: str
+    version: str | None
+    file: str
+    inputs: Mapping[str, JSON]
+    steps: Mapping[str, list[str]]
+    kinds: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CellStarted:
+    at: float
+    cell: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """A call that the store does not have is about to be sent, as its ``attempt``-th try."""
+
+    at: float
+    cell: str
+    key: str
+    label: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobSubmitted:
+    """Runpod has taken a job, so from here it may cost money. On disk before the first wait."""
+
+    at: float
+    cell: str
+    key: str
+    endpoint: str
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobMoved:
+    """Runpod says that the job is in another state (``IN_QUEUE``, ``IN_PROGRESS``)."""
+
+    at: float
+    cell: str
+    job: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """A job ended without an output (``FAILED``, ``CANCELLED``, ``TIMED_OUT``, ``EXPIRED``)."""
+
+    at: float
+    cell: str
+    key: str
+    job: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """A try failed and another follows after ``wait`` seconds."""
+
+    at: float
+    cell: str
+    attempt: int
+    fault: str
+    message: str
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallPaid:
+    """An answer is here, good or bad, and cost so much; None where nobody says how much."""
+
+    at: float
+    cell: str
+    key: str
+    cost: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallDone:
+    """A reply is in the store: from the world or, ``cached``, from an earlier run."""
+
+    at: float
+    cell: str
+    key: str
+    cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CellDone:
+    at: float
+    cell: str
+    cached: bool
+    output: Mapping[str, JSON]
+    model: str | None
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class CellFailed:
+    """``keep`` names the file in the run folder that holds text which was paid for, if any."""
+
+    at: float
+    cell: str
+    fault: str
+    message: str
+    keep: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CellBlocked:
+    at: float
+    cell: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellSkipped:
+    at: float
+    cell: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellCancelled:
+    at: float
+    cell: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    at: float
+    outcome: Outcome
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+
+Event: TypeAlias = (
+    RunStarted
+    | CellStarted
+    | CallStarted
+    | JobSubmitted
+    | JobMoved
+    | JobEnded
+    | AttemptFailed
+    | CallPaid
+    | CallDone
+    | CellDone
+    | CellFailed
+    | CellBlocked
+    | CellSkipped
+    | CellCancelled
+    | RunFinished
+)
+Sink: TypeAlias = Callable[[Event], None]
+
+_EVENTS: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Event)}
+_FIELDS: dict[type[Any], tuple[str, ...]] = {cls: tuple(f.name for f in fields(cls)) for cls in _EVENTS.values()}
+assert isinstance(Event, UnionType)
+
+
+def encode(event: Event) -> dict[str, JSON]:
+    """An event as plain JSON; ``decode(encode(event)) == event``."""
+    cls = type(event)
+    return {
+        "event": cls.__name__,
+        "format": EVENT_FORMAT,
+        **{name: to_json(getattr(event, name)) for name in _FIELDS[cls]},
+    }
+
+
+def decode(value: Mapping[str, JSON]) -> Event:
+    """The event of an `encode`d mapping. ValueError for an unknown event or another format."""
+    if value.get("format") != EVENT_FORMAT or value.get("event") not in _EVENTS:
+        msg = f"not an event of format {EVENT_FORMAT}: {value.get('event')!r}, format {value.get('format')!r}"
+        raise ValueError(msg)
+    cls = _EVENTS[value["event"]]
+    try:
+        event: Event = cls(**{name: from_json(value[name]) for name in _FIELDS[cls]})
+    except KeyError as err:
+        msg = f"{value['event']} without {err.args[0]}"
+        raise ValueError(msg) from err
+    return event
+
+
+@dataclass(slots=True)
+class CellState:
+    """What is known of a cell so far. Times are seconds since the epoch, money is USD."""
+
+    cell: str
+    state: State = "waiting"
+    started: float | None = None
+    ended: float | None = None
+    attempts: int = 0
+    calls: int = 0
+    cost: float = 0.0
+    status: str = ""
+    label: str = ""
+    message: str = ""
+    fault: str = ""
+    keep: str | None = None
+    tickets: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Open jobs: key → (endpoint, job id)."""
+    output: Output | None = None
+
+
+@dataclass(slots=True)
+class RunState:
+    """The sum of a run's events: one of the three mutable things of the program."""
+
+    run: str = ""
+    pipeline: str = ""
+    version: str | None = None
+    file: str = ""
+    inputs: Mapping[str, JSON] = field(default_factory=dict)
+    started: float = 0.0
+    ended: float | None = None
+    outcome: Outcome | None = None
+    cells: dict[str, CellState] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cost(self) -> float:
+        """USD paid in this run, failed cells included."""
+        return sum(cell.cost for cell in self.cells.values())
+
+    def cell(self, cell_id: str) -> CellState:
+        """The state of a cell; a cell that appears while the run goes on is new here."""
+        if cell_id not in self.cells:
+            self.cells[cell_id] = CellState(cell_id)
+        return self.cells[cell_id]
+
+    def add(self, event: Event) -> None:
+        """Take one event into account."""
+        match event:
+            case RunStarted():
+                self.run, self.pipeline, self.version = event.run, event.pipeline, event.version
+                self.file, self.inputs, self.started = event.file, event.inputs, event.at
+                self.kinds = event.kinds
+                self.cells.update((step, CellState(step)) for step in event.steps if step not in self.cells)
+            case RunFinished():
+                self.ended, self.outcome, self.outputs = event.at, event.outcome, event.outputs
+            case _:
+                self._add_to_cell(self.cell(event.cell), event)
+
+    def _add_to_cell(self, cell: CellState, event: Event) -> None:
+        match event:
+            case CellStarted():
+                cell.state, cell.started = "running", event.at
+            case CallStarted():
+                cell.attempts, cell.label, cell.status = event.attempt, event.label, "sent"
+            case JobSubmitted():
+                cell.tickets[event.key] = (event.endpoint, event.job)
+                cell.status = "IN_QUEUE"
+            case JobMoved():
+                cell.status = event.status
+            case AttemptFailed():
+                cell.status, cell.message = f"waits {event.wait:.1f} s to try again", event.message
+            case JobEnded():
+                cell.tickets.pop(event.key, None)
+                cell.status = event.status
+            case CallPaid():
+                cell.calls += 1
+                cell.cost += event.cost or 0.0
+            case CallDone():
+                cell.tickets.pop(event.key, None)
+            case CellDone():
+                cell.state, cell.ended = "cached" if event.cached else "done", event.at
+                cell.output = Output(event.output, event.model, event.cost)
+                cell.message = cell.status = ""
+            case CellFailed():
+                cell.state, cell.ended, cell.keep = "failed", event.at, event.keep
+                cell.fault, cell.message = event.fault, event.message
+            case CellBlocked():
+                cell.state, cell.ended, cell.message = "blocked", event.at, f"needs {event.by}"
+            case CellSkipped():
+                cell.state, cell.ended, cell.message = "skipped", event.at, event.why
+            case CellCancelled():
+                cell.state, cell.ended = "cancelled", event.at
+
+
+def fold(events: Iterable[Event]) -> RunState:
+    """The state that these events add up to."""
+    state = RunState()
+    for event in events:
+        state.add(event)
+    return state

@@ -1,0 +1,361 @@
+"""A template and the shapes of its names in; the shape it yields, what it reads and what is wrong with it out.
+
+The walk follows loops, filters
+and assignments, so ``{% for k in steps.facts.data.keywords %}{{ k.nmae }}`` is found before anything runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jinja2 import nodes
+
+from .errors import nearest
+from .model import JSON
+from .shape import ANY, Shape
+from .templates import GLOBALS, METHODS, Template, environment
+
+_TEXT, _NUMBER, _INTEGER, _FLAG = {"type": "string"}, {"type": "number"}, {"type": "integer"}, {"type": "boolean"}
+_YIELDS: dict[str, JSON] = {
+    **dict.fromkeys(("capitalize", "e", "escape", "join", "lower", "replace", "string", "striptags", "title",
+                     "tojson", "trim", "truncate", "upper", "urlencode", "wordwrap"), _TEXT),
+    **dict.fromkeys(("count", "length", "wordcount", "int"), _INTEGER),
+    **dict.fromkeys(("float", "round"), _NUMBER),
+}  # fmt: skip
+_KEEPS = {"list", "sort", "unique", "reverse", "select", "reject", "selectattr", "rejectattr"}
+_TYPES: Mapping[type, str] = {dict: "object", list: "array", str: "string"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong in a template, before it has a place in a file."""
+
+    code: str
+    message: str
+    instead: str
+    words: tuple[str, ...]
+    """The tokens to mark, the last one under the caret."""
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """What reading a template tells: the shape it yields, the steps it reads, what is wrong."""
+
+    shape: Shape
+    steps: tuple[str, ...]
+    inputs: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def infer(template: Template, names: Mapping[str, Shape]) -> Inference:
+    """Walk a template whose names have these shapes."""
+    walk = _Walk(dict(names))
+    if template.expression is not None:
+        shape = walk.visit(template.expression)
+    else:
+        walk.body(template.tree.body)
+        shape = Shape(_TEXT)
+    return Inference(shape, tuple(walk.steps), tuple(walk.inputs), tuple(walk.findings))
+
+
+class _Walk:
+    """One pass over the tree of one template."""
+
+    def __init__(self, names: dict[str, Shape]) -> None:
+        self.names = names
+        self.given = tuple(names)
+        self.steps: dict[str, None] = {}
+        self.inputs: dict[str, None] = {}
+        self.findings: list[Finding] = []
+
+    # -- statements ---------------------------------------------------------------------------------
+
+    def body(self, statements: Sequence[nodes.Node]) -> None:
+        for node in statements:
+            self.statement(node)
+
+    def statement(self, node: nodes.Node) -> None:
+        match node:
+            case nodes.Output():
+                for part in node.nodes:
+                    if not isinstance(part, nodes.TemplateData):
+                        self.in_text(part)
+            case nodes.If():
+                self.visit(node.test)
+                for branch in (node.body, node.elif_, node.else_):
+                    self.body(branch)
+            case nodes.For():
+                self.loop(node)
+            case nodes.Assign():
+                self.assign(node.target, self.visit(node.node))
+            case nodes.AssignBlock():
+                self.body(node.body)
+                self.assign(node.target, Shape(_TEXT))
+            case nodes.With():
+                with_names = [self.visit(value) for value in node.values]
+                with _Scope(self):
+                    for target, shape in zip(node.targets, with_names, strict=True):
+                        self.assign(target, shape)
+                    self.body(node.body)
+            case nodes.Macro():
+                self.names[node.name] = ANY
+                with _Scope(self):
+                    for argument in node.args:
+                        self.names[argument.name] = ANY
+                    self.body(node.body)
+            case nodes.FilterBlock() | nodes.CallBlock():
+                self.body(node.body)
+            case nodes.ExprStmt():
+                self.visit(node.node)
+            case _:
+                word = type(node).__name__.lower()
+                self.add("template", f"{{% {word} %}} is not available in a pipeline.",
+                         "Write the text here, or in a file: prompt: {file: …}.", (word,), node.lineno)  # fmt: skip
+
+    def loop(self, node: nodes.For) -> None:
+        over = self.visit(node.iter)
+        if over.artifact or (over.types and over.types <= {"integer", "number", "boolean", "null"}):
+            self.add("type", f"A loop needs a list; this is {over}.", "", _words(node.iter), node.lineno)
+        with _Scope(self):
+            self.names["loop"] = ANY
+            self.assign(node.target, over.items if "array" in over.types else ANY)
+            if node.test is not None:
+                self.visit(node.test)
+            self.body(node.body)
+        self.body(node.else_)
+
+    def assign(self, target: nodes.Node, shape: Shape) -> None:
+        if isinstance(target, nodes.Name):
+            self.names[target.name] = shape
+        elif isinstance(target, nodes.Tuple):
+            for item in target.items:
+                self.assign(item, ANY)
+
+    def in_text(self, node: nodes.Node) -> None:
+        """An expression in the middle of text: a file or a null has no text."""
+        shape = self.visit(node)
+        if shape.artifact:
+            self.add("type", f"This is {shape}, which has no text.",
+                     "Write .path, .url or .sha256 after it, or make it the whole value.",
+                     _words(node), node.lineno)  # fmt: skip
+        elif shape.types == {"null"}:
+            self.add("type", "This is always null, which has no text.", "", _words(node), node.lineno)
+
+    # -- expressions --------------------------------------------------------------------------------
+
+    def visit(self, node: nodes.Node) -> Shape:
+        match node:
+            case nodes.Name():
+                return self.name(node)
+            case nodes.Getattr():
+                return self.field(node.node, node.attr, node)
+            case nodes.Getitem():
+                return self.item(node)
+            case nodes.Filter():
+                return self.filter(node)
+            case nodes.Test():
+                return self.test(node)
+            case nodes.Call():
+                return self.call(node)
+            case nodes.Const():
+                return Shape({"const": node.value})
+            case nodes.TemplateData():
+                return Shape(_TEXT)
+            case nodes.CondExpr():
+                self.visit(node.test)
+                return self.either([node.expr1, *([node.expr2] if node.expr2 else [])])
+            case nodes.And() | nodes.Or():
+                return self.either([node.left, node.right])
+            case nodes.Not() | nodes.Compare():
+                self.children(node)
+                return Shape(_FLAG)
+            case nodes.Concat():
+                for part in node.nodes:
+                    self.in_text(part)
+                return Shape(_TEXT)
+            case nodes.List() | nodes.Tuple():
+                shapes = [self.visit(item) for item in node.items]
+                same = shapes and all(s == shapes[0] for s in shapes)
+                return Shape(
+                    {"type": "array", "items": shapes[0].schema if same else {}}, shapes[0].root if same else {}
+                )
+            case nodes.Dict():
+                pairs = [(pair.key, self.visit(pair.value)) for pair in node.items]
+                named = {k.value: s.schema for k, s in pairs if isinstance(k, nodes.Const)}
+                return Shape({"type": "object", "properties": named, "additionalProperties": len(named) < len(pairs)})
+            case nodes.Add() | nodes.Mul():
+                kinds = [self.visit(node.left).types, self.visit(node.right).types]
+                return Shape(_NUMBER) if all(k and k <= {"integer", "number"} for k in kinds) else ANY
+            case nodes.BinExpr() | nodes.UnaryExpr():
+                self.children(node)
+                return Shape(_NUMBER)
+        self.children(node)
+        return ANY
+
+    def children(self, node: nodes.Node) -> None:
+        for child in node.iter_child_nodes():
+            self.visit(child)
+
+    def name(self, node: nodes.Name) -> Shape:
+        if node.name in self.names:
+            return self.names[node.name]
+        if node.name not in GLOBALS:
+            self.add("unknown-name", f"There is no name {node.name} in templates.",
+                     nearest(node.name, [*self.given, *(n for n in self.names if n not in self.given)]),
+                     (node.name,), node.lineno)  # fmt: skip
+        return ANY
+
+    def field(self, owner: nodes.Node, name: str, node: nodes.Node) -> Shape:
+        shape = self.visit(owner)
+        where = _words(node)
+        if shape.steps:
+            self.steps[name] = None
+        elif isinstance(owner, nodes.Name) and owner.name == "inputs" and "inputs" in self.given:
+            self.inputs[name] = None
+        found = shape.field(name)
+        if found is not None:
+            return found
+        whole = ".".join(_words(owner)) or "this"
+        if shape.steps:
+            self.add("unknown-step", f"There is no step {name}.", nearest(name, shape.fields), where, node.lineno)
+        elif whole == "inputs":
+            self.add("unknown-input", f"There is no input {name}.", nearest(name, shape.fields), where, node.lineno)
+        elif shape.types == {"array"}:
+            self.add("unknown-field", f"{whole} is a list; it has no field {name}.",
+                     "Use [0] for one item or a {% for %} loop for all.", where, node.lineno)  # fmt: skip
+        elif shape.types and "object" not in shape.types and not shape.artifact:
+            self.add("unknown-field", f"{whole} is {shape}; it has no field {name}.", "", where, node.lineno)
+        else:
+            self.add("unknown-field", f"{whole} has no field {name}.", nearest(name, shape.fields), where, node.lineno)
+        return ANY
+
+    def item(self, node: nodes.Getitem) -> Shape:
+        if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
+            return self.field(node.node, node.arg.value, node)
+        owner = self.visit(node.node)
+        if owner.steps:
+            self.add("unknown-step", "A step must be named in the template, so that its edge is known.",
+                     "Write steps.NAME.", _words(node.node), node.lineno)  # fmt: skip
+            return ANY
+        if isinstance(node.arg, nodes.Slice):
+            self.children(node.arg)
+            return owner
+        self.visit(node.arg)
+        if owner.types == {"object"} and isinstance(node.arg, nodes.Const):
+            return ANY
+        return owner.items if owner.types and owner.types <= {"array", "string"} else ANY
+
+    def call(self, node: nodes.Call) -> Shape:
+        for argument in [*node.args, *(k.value for k in node.kwargs)]:
+            self.visit(argument)
+        if isinstance(node.node, nodes.Getattr):
+            owner = self.visit(node.node.node)
+            names = [m for cls, methods in METHODS.items() if _TYPES[cls] in owner.types for m in methods]
+            if owner.types and node.node.attr not in names:
+                message = f"This is {owner}, which has no method {node.node.attr}()."
+                self.add("template", message, nearest(node.node.attr, names), _words(node.node), node.lineno)
+            return Shape(_TEXT) if owner.types == {"string"} and node.node.attr in _YIELDS else ANY
+        self.visit(node.node)
+        if isinstance(node.node, nodes.Name) and node.node.name == "range":
+            return Shape({"type": "array", "items": _INTEGER})
+        return ANY
+
+    def filter(self, node: nodes.Filter) -> Shape:
+        value = self.visit(node.node) if node.node is not None else Shape(_TEXT)
+        for argument in [*node.args, *(k.value for k in node.kwargs)]:
+            self.visit(argument)
+        known = environment().filters
+        if node.name not in known:
+            self.add("unknown-filter", f"There is no filter {node.name}.", nearest(node.name, sorted(known)),
+                     (node.name,), node.lineno)  # fmt: skip
+            return ANY
+        return self.filtered(node, value)
+
+    def filtered(self, node: nodes.Filter, value: Shape) -> Shape:
+        if value.artifact and node.name in _YIELDS:
+            self.add("type", f"This is {value}, which has no text.", "Write .path, .url or .sha256 after it.",
+                     _words(node.node) if node.node else (), node.lineno)  # fmt: skip
+        attribute = self.attribute(node)
+        if attribute is not None and "array" in value.types:
+            shape = value.items
+            for part in attribute.split("."):
+                found = shape.field(part) if not part.isdigit() else ANY
+                if found is None:
+                    self.add("unknown-field", f"The items of this list have no field {part}.",
+                             nearest(part, shape.fields), (attribute,), node.lineno)  # fmt: skip
+                    return ANY
+                shape = found
+            if node.name == "map":
+                return Shape({"type": "array", "items": shape.schema}, shape.root)
+        if node.name in _YIELDS:
+            return Shape(_YIELDS[node.name])
+        if node.name in ("first", "last", "min", "max"):
+            return value.items if value.types == {"array"} else ANY
+        if node.name in ("default", "d"):
+            other = self.visit(node.args[0]) if node.args else Shape(_TEXT)
+            return value if other.types <= value.types else ANY
+        if node.name in _KEEPS:
+            return value if value.types == {"array"} else Shape({"type": "array"})
+        return ANY
+
+    def attribute(self, node: nodes.Filter) -> str | None:
+        """The field that ``map(attribute='x')``, ``selectattr('x')`` and their like read."""
+        found: nodes.Node | None = None
+        if node.name in ("selectattr", "rejectattr", "groupby") and node.args:
+            found = node.args[0]
+        for keyword in node.kwargs:
+            if keyword.key == "attribute":
+                found = keyword.value
+        return found.value if isinstance(found, nodes.Const) and isinstance(found.value, str) else None
+
+    def test(self, node: nodes.Test) -> Shape:
+        self.children(node)
+        known = environment().tests
+        if node.name not in known:
+            self.add("unknown-test", f"There is no test {node.name}.", nearest(node.name, sorted(known)),
+                     (node.name,), node.lineno)  # fmt: skip
+        return Shape(_FLAG)
+
+    def either(self, options: Sequence[nodes.Node]) -> Shape:
+        shapes = [self.visit(option) for option in options]
+        if all(s == shapes[0] for s in shapes):
+            return shapes[0]
+        if all(s.types for s in shapes) and not any(s.artifact for s in shapes):
+            return Shape({"type": sorted(set().union(*(s.types for s in shapes)))})
+        return ANY
+
+    def add(self, code: str, message: str, instead: str, words: tuple[str, ...], line: int) -> None:
+        finding = Finding(code, message, instead, words, line)
+        if finding not in self.findings:
+            self.findings.append(finding)
+
+
+class _Scope:
+    """Names that are set inside a loop or a with are gone after it."""
+
+    def __init__(self, walk: _Walk) -> None:
+        self.walk = walk
+
+    def __enter__(self) -> None:
+        self.before = dict(self.walk.names)
+
+    def __exit__(self, *_: object) -> None:
+        self.walk.names = self.before
+
+
+def _words(node: nodes.Node | None) -> tuple[str, ...]:
+    """The tokens of a chain such as ``steps.facts['data']``."""
+    match node:
+        case nodes.Name():
+            return (node.name,)
+        case nodes.Getattr():
+            return (*_words(node.node), node.attr)
+        case nodes.Getitem():
+            if isinstance(node.arg, nodes.Const):
+                return (*_words(node.node), str(node.arg.value))
+            return _words(node.node)
+        case nodes.Filter() | nodes.Call() | nodes.Test():
+            return _words(node.node)
+    return ()

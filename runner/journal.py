@@ -1,0 +1,87 @@
+"""A run's events on disk: ``.runner/runs/<id>/events.jsonl``, one event a line, in the order they happened.
+
+Appending is a sink: it takes microseconds and never waits. `Journal.synced` makes what was appended durable; calls
+at once share one sync, in a thread, so that a thousand jobs do not cost a thousand syncs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from .errors import CannotStart, StoreFailed
+from .events import Event, decode, encode
+
+NAME = "events.jsonl"
+
+
+class Journal:
+    """The journal of one run, open for appending."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        except OSError as err:
+            msg = f"The run folder {folder} cannot be written: {err.strerror}."
+            raise CannotStart(msg) from err
+        self._written = self._durable = 0
+        self._lock = anyio.Lock()
+
+    def __call__(self, event: Event) -> None:
+        """Append one event as one whole line. `StoreFailed` if the disk says no."""
+        line = json.dumps(encode(event), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+        except OSError as err:
+            msg = f"the journal {self.path} cannot be written: {err.strerror}; the run stops before it loses track"
+            raise StoreFailed(msg) from err
+        self._written += 1
+
+    async def synced(self) -> None:
+        """Return when every event that was appended before is on the disk."""
+        wanted = self._written
+        async with self._lock:
+            if self._durable < wanted:
+                reached = self._written
+                await anyio.to_thread.run_sync(self._sync)
+                self._durable = reached
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._file)
+        except OSError as err:
+            msg = f"the journal {self.path} cannot be written: {err.strerror}"
+            raise StoreFailed(msg) from err
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+
+
+def read(folder: Path) -> Iterator[Event]:
+    """The events of a run. A last line that was cut by a crash is left out; any other damage is a `StoreFailed`."""
+    path = folder / NAME
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as err:
+        msg = f"the journal {path} cannot be read: {err.strerror}"
+        raise StoreFailed(msg) from err
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            yield decode(json.loads(line))
+        except ValueError as err:
+            msg = f"the journal {path} is damaged at line {number}: {err}"
+            raise StoreFailed(msg) from err

@@ -1,0 +1,179 @@
+"""The words of design.md as frozen values: artifacts, calls, replies, outputs. Stdlib only, pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+JSON: TypeAlias = Any
+"""null, bool, int, float, str, list, dict with str keys; and `Artifact` where it is said so."""
+
+Media: TypeAlias = Literal["image", "audio", "video", "file"]
+
+KEY_FORMAT = 1
+"""Changes when the same call would give another key; old entries of the store are then simply not found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A stored file. ``path`` is where its bytes are on this machine, ``url`` the remote one, which expires."""
+
+    sha256: str
+    media_type: str
+    bytes: int
+    path: str
+    url: str | None = None
+    width: int | None = None
+    height: int | None = None
+    seconds: float | None = None
+
+    @property
+    def media(self) -> Media:
+        """``image`` for ``image/png``."""
+        family = self.media_type.partition("/")[0]
+        return family if family in ("image", "audio", "video") else "file"  # type: ignore[return-value] # narrowed by the tuple
+
+    @property
+    def suffix(self) -> str:
+        """``.png`` for ``image/png``."""
+        name = self.media_type.partition("/")[2]
+        return "." + {"jpeg": "jpg", "octet-stream": "bin", "mpeg": "mp3", "x-wav": "wav"}.get(name, name)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A call of a Runpod queue endpoint. ``input`` is JSON with `Artifact` leaves.
+
+    ``media`` says what kind of file its output must hold, if any; ``usd`` is the most it can cost, where
+    the catalogue knows.
+    """
+
+    kind: str
+    endpoint: str
+    input: Mapping[str, JSON]
+    media: Media | None = None
+    usd: float | None = None
+    label: str = ""
+
+    @cached_property
+    def request(self) -> JSON:
+        return {"operation": "run", "endpoint": self.endpoint, "input": self.input}
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A call of an OpenAI-compatible chat route: a Runpod endpoint's, or that of ``base_url``."""
+
+    kind: str
+    endpoint: str
+    body: Mapping[str, JSON]
+    base_url: str | None = None
+    api_key_env: str | None = None
+    usd: float | None = None
+    usd_per_token: float | None = None
+    label: str = ""
+
+    @cached_property
+    def request(self) -> JSON:
+        return {"operation": "chat", "endpoint": self.base_url or self.endpoint, "body": self.body}
+
+
+Call: TypeAlias = Job | Chat
+
+
+def key_of(call: Call, origin: str) -> str:
+    """The fingerprint of a call, 64 hex digits: equal for calls that must give the same output.
+
+    ``origin`` is the provider's (`Provider.origin`): what the emulator made is never served for Runpod.
+    Artifacts count by their bytes, never by path or URL; names, order and comments of the pipeline do not count.
+    """
+    text = canonical({"format": KEY_FORMAT, "origin": origin, "kind": call.kind, **call.request})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def canonical(value: JSON) -> str:
+    """JSON with one spelling: sorted keys, no spaces, artifacts as their digest."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_leaf)
+
+
+def _leaf(value: object) -> JSON:
+    if isinstance(value, Artifact):
+        return {"sha256": value.sha256}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence):
+        return list(value)
+    msg = f"{type(value).__name__} is not JSON"
+    raise TypeError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A paid call in flight: enough to ask for it later."""
+
+    endpoint: str
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the endpoint said, once its files are stored: ``data`` is JSON, ``files`` are in order of appearance."""
+
+    data: JSON
+    files: tuple[Artifact, ...] = ()
+    cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a step yields to templates: ``values`` is JSON with `Artifact` leaves."""
+
+    values: Mapping[str, JSON]
+    model: str | None = None
+    cost: float = 0.0
+
+    def scope(self) -> dict[str, JSON]:
+        """The mapping that ``steps.x`` is in templates."""
+        return {**self.values, "model": self.model, "cost": self.cost}
+
+
+def to_json(value: JSON) -> JSON:
+    """A value with artifacts as plain mappings under ``$artifact``, fit for any JSON writer."""
+    if isinstance(value, Artifact):
+        fields = {name: getattr(value, name) for name in Artifact.__slots__}
+        return {"$artifact": {name: v for name, v in fields.items() if v is not None}}
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(v) for v in value]
+    return value
+
+
+def from_json(value: JSON) -> JSON:
+    """The inverse of `to_json`."""
+    if isinstance(value, Mapping):
+        if set(value) == {"$artifact"}:
+            return Artifact(**value["$artifact"])
+        return {k: from_json(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [from_json(v) for v in value]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One item of a step. A plain step is one cell with the step's id and no key."""
+
+    step: str
+    key: str | None = None
+    index: int = 0
+    item: JSON = field(default=None, compare=False)
+
+    @property
+    def id(self) -> str:
+        """``photo`` for a plain step, ``photo[red-shoe]`` for a cell of a fanned-out one."""
+        return self.step if self.key is None else f"{self.step}[{self.key}]"

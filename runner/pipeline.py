@@ -1,0 +1,267 @@
+"""A document in, a `Pipeline` out, with every template parsed; or every problem of its form.
+
+Nothing is resolved here: which model a name means, which step a template reads is for `check` and `plan`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+
+from . import source, templates
+from .errors import PipelineProblems, Problem
+from .kinds import KINDS
+from .model import JSON
+from .source import Document
+from .templates import TemplateFault, Tree
+from .validate import template_problem, validate
+
+ReadFile = Callable[[str], str]
+"""The text of a file beside the pipeline, by its path as written. OSError or ValueError if it cannot be had."""
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_TYPES = {"list": "array", "image": "artifact", "audio": "artifact", "video": "artifact", "file": "artifact"}
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A declared input. ``schema`` is the JSON Schema of its values; a file's is ``{"artifact": "image"}``."""
+
+    name: str
+    type: str
+    schema: Mapping[str, JSON]
+    description: str = ""
+    default: JSON = None
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When to try again: unset fields are the defaults of the fault's class."""
+
+    attempts: int | None = None
+    wait: float | None = None
+    factor: float | None = None
+    max_wait: float | None = None
+    on: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """A step as written: ``params`` with templates parsed, the model by the name that the author gave it."""
+
+    id: str
+    kind: str
+    params: Mapping[str, Tree]
+    model: str | None = None
+    needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    timeout: float | None = None
+    retry: Retry = field(default_factory=Retry)
+    cache: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alias:
+    """An entry of ``models:``: where a model is, and params for the steps that use it."""
+
+    model: str
+    base_url: str | None = None
+    api_key_env: str | None = None
+    params: Mapping[str, Tree] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pipeline:
+    """A pipeline whose form is right."""
+
+    name: str
+    version: str | None
+    description: str
+    inputs: Mapping[str, Input]
+    models: Mapping[str, Alias]
+    env: tuple[str, ...]
+    budget: float | None
+    steps: Mapping[str, Step]
+    outputs: Mapping[str, Tree]
+    document: Document
+    files: Mapping[tuple[str | int, ...], Document] = field(default_factory=dict)
+    """Texts that were read from files, by the path of the parameter they stand for."""
+
+    def place(self, path: Sequence[str | int]) -> tuple[Document, tuple[str | int, ...]]:
+        """The document that the value at ``path`` was written in, and its path there."""
+        path = tuple(path)
+        return (self.files[path], ()) if path in self.files else (self.document, path)
+
+
+def load(text: str, file: str, read_file: ReadFile) -> tuple[Pipeline | None, list[Problem]]:
+    """Read a pipeline. The pipeline is there even with problems, as far as it can be understood."""
+    try:
+        document = source.parse(text, file)
+    except PipelineProblems as err:
+        return None, list(err.problems)
+    problems = validate(document)
+    if not isinstance(document.data, dict):
+        return None, problems
+    return _Loader(document, read_file, problems).pipeline(), problems
+
+
+def duration(value: JSON) -> float | None:
+    """Seconds of ``90``, ``90s``, ``5m``, ``1h``; None for None."""
+    if value is None or isinstance(value, int | float):
+        return value
+    found = re.match(r"([0-9.]+)(ms|s|m|h|d)\Z", str(value))
+    return float(found[1]) * _UNITS[found[2]] if found else None
+
+
+class _Loader:
+    """Builds what can be built. A part of the wrong type has been told as a problem and is left out."""
+
+    def __init__(self, document: Document, read_file: ReadFile, problems: list[Problem]) -> None:
+        self.document, self.read_file, self.problems = document, read_file, problems
+        self.files: dict[tuple[str | int, ...], Document] = {}
+
+    def pipeline(self) -> Pipeline:
+        data = self.document.data
+        budget = _mapping(data, "budget").get("usd")
+        return Pipeline(
+            name=str(data.get("name", "")),
+            version=str(data["version"]) if data.get("version") is not None else None,
+            description=str(data.get("description") or ""),
+            inputs={n: self.input(n, d) for n, d in _mapping(data, "inputs").items() if isinstance(d, dict)},
+            models={n: self.alias(n, d) for n, d in _mapping(data, "models").items() if isinstance(d, dict)},
+            env=tuple(v for v in _texts(data.get("env"))),
+            budget=float(budget) if isinstance(budget, int | float) else None,
+            steps={n: self.step(n, d) for n, d in _mapping(data, "steps").items() if isinstance(d, dict)},
+            outputs=self.tree(_mapping(data, "outputs"), ("outputs",)),
+            document=self.document,
+            files=self.files,
+        )
+
+    def input(self, name: str, data: dict[str, JSON]) -> Input:
+        kind = str(data.get("type", "string"))
+        words = {k: v for k, v in data.items() if k not in ("type", "description", "default", "examples")}
+        path = ("inputs", name)
+        if kind == "string":
+            words = {k: self.as_written((*path, k), v) for k, v in words.items()}
+        is_file = _TYPES.get(kind) == "artifact"
+        default = self.as_written((*path, "default"), data.get("default")) if kind == "string" or is_file else None
+        try:
+            Draft202012Validator.check_schema({**words, "type": "string"})
+        except SchemaError as err:
+            self.add("input", f"The input {name} is not declared rightly: {err.message}.", (*path, *err.path))
+            words = {}
+        return Input(
+            name=name,
+            type=kind,
+            schema={"artifact": kind} if is_file else {"type": _TYPES.get(kind, kind), **words},
+            description=str(data.get("description") or ""),
+            default=default if default is not None else data.get("default"),
+            required="default" not in data,
+        )
+
+    def as_written(self, path: tuple[str | int, ...], value: JSON) -> JSON:
+        """The texts that were written at a place where text is wanted: ``1.10``, not 1.1."""
+        if isinstance(value, list):
+            return [self.as_written((*path, i), v) for i, v in enumerate(value)]
+        if isinstance(value, int | float) and path[-1] not in ("minLength", "maxLength"):
+            return self.document.raw(path) or str(value)
+        return value
+
+    def alias(self, name: str, data: dict[str, JSON]) -> Alias:
+        params = {k: v for k, v in data.items() if k not in ("model", "base_url", "api_key_env")}
+        return Alias(
+            model=str(data.get("model", "")),
+            base_url=data.get("base_url"),
+            api_key_env=data.get("api_key_env"),
+            params={k: self.tree(v, ("models", name, k)) for k, v in params.items()},
+        )
+
+    def step(self, name: str, data: dict[str, JSON]) -> Step:
+        kind = data.get("kind")
+        known = KINDS[kind].PARAMS if isinstance(kind, str) and kind in KINDS else {}
+        path = ("steps", name)
+        params = {k: self.param((*path, k), known[k], v) for k, v in data.items() if k in known}
+        retry = data.get("retry") if isinstance(data.get("retry"), dict) else {}
+        assert isinstance(retry, dict)
+        known_retry: dict[str, JSON] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in retry.items() if k in Retry.__slots__
+        }
+        return Step(
+            id=name,
+            kind=kind if isinstance(kind, str) else "",
+            params=params,
+            model=data["model"] if isinstance(data.get("model"), str) else None,
+            needs=_texts(data.get("needs")),
+            after=_texts(data.get("after")),
+            timeout=duration(data.get("timeout")),
+            retry=Retry(**known_retry),
+            cache=data.get("cache") is not False,
+        )
+
+    def param(self, path: tuple[str | int, ...], wanted: JSON, value: JSON) -> Tree:
+        verbatim = bool(wanted.get("verbatim"))
+        if isinstance(value, dict) and set(value) == {"file"} and (verbatim or wanted.get("type") == "string"):
+            return self.from_file(path, str(value["file"]), verbatim=verbatim)
+        if verbatim:
+            self.check_schema(path, value)
+            return value
+        return self.tree(value, path)
+
+    def from_file(self, path: tuple[str | int, ...], file: str, *, verbatim: bool) -> Tree:
+        """A long prompt, or a schema, that lives beside the pipeline."""
+        try:
+            text = self.read_file(file)
+        except (OSError, ValueError) as err:
+            why = getattr(err, "strerror", None) or str(err)
+            self.add("file", f"The file {file} cannot be read: {why}.", (*path, "file"))
+            return {} if verbatim else ""
+        if not verbatim:
+            self.files[path] = Document(file, text, text, None)
+            return self.tree(text, path)
+        try:
+            document = source.parse(text, file)
+        except PipelineProblems as err:
+            self.problems.extend(err.problems)
+            return {}
+        self.check_schema(path, document.data)
+        return document.data
+
+    def check_schema(self, path: tuple[str | int, ...], value: JSON) -> None:
+        """A step's own schema must be one, and must not send anybody to the network."""
+        if not isinstance(value, dict):
+            return
+        try:
+            Draft202012Validator.check_schema(value)
+        except SchemaError as err:
+            self.add("schema", f"This is not a JSON Schema: {err.message}.", (*path, *err.path))
+        for ref in re.findall(r'"\$ref": "([^#"][^"]*)"', json.dumps(value)):
+            self.add("schema", f"A schema may only refer to itself; this one refers to {ref}.", path,
+                     "Copy that part under $defs: and write #/$defs/NAME.")  # fmt: skip
+
+    def tree(self, value: JSON, path: tuple[str | int, ...]) -> Tree:
+        def tell(inner: tuple[str | int, ...], fault: TemplateFault) -> None:
+            self.problems.append(self.template_problem((*path, *inner), fault))
+
+        return templates.parse_tree(value, tell)
+
+    def template_problem(self, path: tuple[str | int, ...], fault: TemplateFault) -> Problem:
+        document, inner = (self.files[path], ()) if path in self.files else (self.document, path)
+        return template_problem(document, inner, str(fault), fault.line)
+
+    def add(self, code: str, message: str, path: tuple[str | int, ...], instead: str = "") -> None:
+        self.problems.append(Problem(code, message, self.document.mark(path), instead))
+
+
+def _mapping(data: Mapping[str, JSON], name: str) -> dict[str, JSON]:
+    value = data.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(value: JSON) -> tuple[str, ...]:
+    return tuple(str(v) for v in value) if isinstance(value, list) else ()

@@ -1,0 +1,226 @@
+"""A checked pipeline and its inputs in, a `Plan` out: the order, each edge and why, each call and its price.
+
+The plan is what `execute` runs. It is made before the first request, so that everything it shows costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from .catalogue import Model
+from .check import Checked, CheckedStep, Edge, input_problem
+from .errors import PipelineProblems, StepError, TemplateFailed, UsageError, nearest
+from .kinds import Kind
+from .kinds.kind import fit
+from .model import JSON, Artifact, Call, Cell
+from .pipeline import Input, Retry
+from .source import parse, read_scalar
+from .templates import Template, Tree, render_tree
+
+UNKNOWN = Artifact(sha256="", media_type="image/png", bytes=0, path="")
+"""Stands for a picture that is not there yet, in the preview of a call."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedStep:
+    """A step ready to run: ``params`` are templates and values, ``edges`` the steps it waits for."""
+
+    id: str
+    kind: Kind
+    model: Model | None
+    params: Mapping[str, Tree]
+    edges: tuple[Edge, ...] = ()
+    timeout: float = 600.0
+    retry: Retry = field(default_factory=Retry)
+    cache: bool = True
+    preview: Call | None = None
+    """The call it would make, as far as it is known before the run; None for a local kind."""
+    usd: float | None = None
+    """The most that its call can cost, in USD; None where no price is known."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What would run. ``inputs`` are values with files still as paths until `with_files` puts them in."""
+
+    pipeline: str
+    version: str | None
+    file: str
+    steps: tuple[PlannedStep, ...]
+    inputs: Mapping[str, JSON]
+    outputs: Mapping[str, Tree]
+    env: Mapping[str, str]
+    budget: float | None
+    files: Mapping[str, str]
+    """Paths and URLs of pictures that the pipeline or its inputs name, and the media each must be."""
+    file_inputs: tuple[str, ...] = ()
+
+    @property
+    def usd(self) -> float | None:
+        """The most that the run can cost, if nothing is tried twice; None if a price is not known."""
+        prices = [step.usd for step in self.steps if step.kind.CALLS]
+        return None if None in prices else sum(price for price in prices if price is not None)
+
+    def with_files(self, artifacts: Mapping[str, Artifact]) -> Plan:
+        """The same plan with its pictures in place."""
+        steps = tuple(
+            replace(s, params={n: _put_files(s.kind.PARAMS[n], v, artifacts) for n, v in s.params.items()})
+            for s in self.steps
+        )
+        inputs = {n: artifacts[v] if n in self.file_inputs and v is not None else v for n, v in self.inputs.items()}
+        return replace(self, steps=steps, inputs=inputs)
+
+    def names(self, run_id: str) -> dict[str, JSON]:
+        """What templates may name before any step is done."""
+        run = {"id": run_id, "pipeline": self.pipeline, "version": self.version or ""}
+        return {"inputs": dict(self.inputs), "env": dict(self.env), "run": run}
+
+
+def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str]) -> Plan:
+    """Plan a run with these inputs, which `read_inputs` has checked."""
+    pipeline = checked.pipeline
+    file_inputs = tuple(name for name, d in pipeline.inputs.items() if "artifact" in d.schema)
+    files = {path: "image" for step in checked.steps.values() for path in step.files}
+    files |= {inputs[n]: pipeline.inputs[n].type for n in file_inputs if inputs.get(n) is not None}
+    known_env = {name: env[name] for name in pipeline.env if name in env}
+    names = {"inputs": {**inputs, **dict.fromkeys(file_inputs, UNKNOWN)}, "env": known_env}
+    return Plan(
+        pipeline=pipeline.name,
+        version=pipeline.version,
+        file=pipeline.document.file,
+        steps=tuple(_planned(pipeline.name, step, names) for step in checked.steps.values()),
+        inputs=inputs,
+        outputs=pipeline.outputs,
+        env=known_env,
+        budget=pipeline.budget,
+        files=files,
+        file_inputs=file_inputs,
+    )
+
+
+def read_inputs(
+    declared: Mapping[str, Input], given: Mapping[str, JSON], typed: Mapping[str, str], *, preview: bool = False
+) -> dict[str, JSON]:
+    """Input values, defaults filled in. ``given`` are values, ``typed`` texts of a command line.
+
+    `UsageError` for an unknown input, a missing one (in a ``preview`` it stands as null), or a value of the wrong type.
+    """
+    for name in [*given, *typed]:
+        if name not in declared:
+            msg = f"The pipeline has no input {name}. {nearest(name, list(declared))}".strip()
+            raise UsageError(msg)
+    values: dict[str, JSON] = {**given, **{name: _typed(declared[name], text) for name, text in typed.items()}}
+    missing = [d for d in declared.values() if d.required and d.name not in values]
+    if missing and not preview:
+        wanted = "; ".join(f"{d.name} ({d.description or d.type})" for d in missing)
+        example = " ".join(f"-i {d.name}=…" for d in missing)
+        msg = f"The pipeline needs {'inputs' if len(missing) > 1 else 'an input'}: {wanted}. Write {example}."
+        raise UsageError(msg)
+    for name, value in values.items():
+        if why := input_problem(declared[name], value):
+            msg = f"The input does not fit: {why}"
+            raise UsageError(msg)
+    return {d.name: values.get(d.name, d.default) for d in declared.values()}
+
+
+def render(step: PlannedStep, names: Mapping[str, JSON]) -> dict[str, JSON]:
+    """The params of a step with its templates rendered, each as its kind wants it. `TemplateFailed` names which."""
+    params: dict[str, JSON] = {}
+    for name, tree in step.params.items():
+        wanted = step.kind.PARAMS[name]
+        try:
+            value = tree if wanted.get("verbatim") else render_tree(tree, names)
+            params[name] = value if wanted.get("verbatim") else fit(name, wanted, value)
+        except TemplateFailed as err:
+            msg = str(err) if str(err).startswith(name) else f"{name}: {err}"
+            raise TemplateFailed(msg) from err
+    if step.model is not None:
+        params["model"] = step.model
+    return params
+
+
+def derived_seed(pipeline: str, cell: Cell, sample: int = 0) -> int:
+    """The seed of a cell that was given none: the same in every run, another for every cell."""
+    text = f"{pipeline}/{cell.step}/{cell.key or ''}/{sample}"
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % 2**31
+
+
+def with_seed(pipeline: str, step: PlannedStep, cell: Cell, params: dict[str, JSON]) -> dict[str, JSON]:
+    """The params with a seed, if the model takes one and the author gave none."""
+    takes = (
+        step.model is not None and step.model.known and step.model.takes("seed") and step.kind.NAME != "generate_text"
+    )
+    if takes and params.get("seed") is None:
+        return {**params, "seed": derived_seed(pipeline, cell)}
+    return params
+
+
+def _planned(pipeline: str, checked: CheckedStep, names: Mapping[str, JSON]) -> PlannedStep:
+    step = checked.step
+    planned = PlannedStep(
+        id=step.id,
+        kind=checked.kind,
+        model=checked.model,
+        params=checked.params,
+        edges=checked.edges,
+        timeout=step.timeout or checked.kind.TIMEOUT,
+        retry=step.retry,
+        cache=step.cache,
+    )
+    if not checked.kind.CALLS or checked.model is None:
+        return planned
+    params: dict[str, JSON] = {"model": checked.model}
+    for name, tree in checked.params.items():
+        value = _preview(checked.kind.PARAMS[name], tree, names)
+        if value is not None:
+            params[name] = value
+    try:
+        call = checked.kind.advance(with_seed(pipeline, planned, Cell(step.id), params), ())
+    except StepError as err:
+        msg = f"The step {step.id} cannot run with these inputs: {err}"
+        raise UsageError(msg) from err
+    assert isinstance(call, Call)
+    return replace(planned, preview=call, usd=call.usd)
+
+
+def _preview(wanted: JSON, tree: Tree, names: Mapping[str, JSON]) -> JSON:
+    """A parameter as far as it is known before the run: what steps will yield stays as its template."""
+    if isinstance(tree, list) and "items" in wanted:
+        return [_preview(wanted["items"], item, names) for item in tree]
+    if "artifact" in wanted:
+        return replace(UNKNOWN, path=tree.text if isinstance(tree, Template) else str(tree))
+    try:
+        return fit("", wanted, render_tree(tree, names))
+    except TemplateFailed:
+        return tree.text.strip() if isinstance(tree, Template) and wanted.get("type") == "string" else None
+
+
+def _put_files(wanted: JSON, tree: Tree, artifacts: Mapping[str, Artifact]) -> Tree:
+    if isinstance(tree, list) and "items" in wanted:
+        return [_put_files(wanted["items"], item, artifacts) for item in tree]
+    return artifacts[tree] if "artifact" in wanted and isinstance(tree, str) else tree
+
+
+def _typed(declared: Input, text: str) -> JSON:
+    """A text of the command line as the value that the input's type makes of it."""
+    if declared.type == "string" or "artifact" in declared.schema:
+        return text
+    if declared.type in ("list", "object"):
+        return _parsed(declared, text)
+    value = read_scalar(text)
+    wanted: Sequence[type] = {"integer": (int,), "number": (int, float), "boolean": (bool,)}[declared.type]
+    if type(value) not in wanted:
+        words = {"integer": "an integer", "number": "a number", "boolean": "true or false"}[declared.type]
+        msg = f"The input {declared.name} must be {words}, not {text!r}."
+        raise UsageError(msg)
+    return value
+
+
+def _parsed(declared: Input, text: str) -> JSON:
+    try:
+        return parse(text, f"-i {declared.name}").data
+    except PipelineProblems as err:
+        msg = f"The input {declared.name} must be a {declared.type} as JSON or YAML: {err.problems[0].message}"
+        raise UsageError(msg) from err

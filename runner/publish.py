@@ -1,0 +1,95 @@
+"""The outputs of a run where the author expects them: files under ``--out``, the rest in ``outputs.json``.
+
+Each file appears whole or not at all, and never outside the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import yaml
+
+from .errors import StoreFailed
+from .media import convert
+from .model import JSON, Artifact
+
+REST = "outputs.json"
+
+
+def publish(values: Mapping[str, JSON], out: Path) -> dict[str, Path]:
+    """Write outputs by name; names without a suffix go to ``outputs.json`` together. Gives back where each is."""
+    written: dict[str, Path] = {}
+    rest: dict[str, JSON] = {}
+    for name, value in values.items():
+        if Path(name).suffix:
+            written[name] = write(out / name, value)
+        else:
+            rest[name] = value
+    if rest:
+        written[REST] = write(out / REST, rest)
+    return written
+
+
+def write(path: Path, value: JSON) -> Path:
+    """One output: a file is copied, or converted where the suffix asks for another kind of picture."""
+    suffix = path.suffix.lower()
+    if isinstance(value, Artifact):
+        source = Path(value.path)
+        if value.media == "image" and suffix in (".png", ".jpg", ".jpeg", ".webp") and not _same(suffix, value):
+            return _whole(path, lambda target: convert(source, target, suffix))
+        return _whole(path, lambda target: _copy(source, target))
+    if suffix in (".yaml", ".yml"):
+        text = yaml.safe_dump(plain(value), allow_unicode=True, sort_keys=False)
+    elif suffix == ".json" or not isinstance(value, str):
+        text = json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n"
+    else:
+        text = value
+    return _whole(path, lambda target: _save(target, text))
+
+
+def plain(value: JSON) -> JSON:
+    """A value for readers: a file is its path, type and size."""
+    if isinstance(value, Artifact):
+        facts = {"path": value.path, "url": value.url, "media_type": value.media_type, "bytes": value.bytes,
+                 "sha256": value.sha256, "width": value.width, "height": value.height}  # fmt: skip
+        return {k: v for k, v in facts.items() if v is not None}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return value
+
+
+def _same(suffix: str, artifact: Artifact) -> bool:
+    return {".jpeg": ".jpg"}.get(suffix, suffix) == artifact.suffix
+
+
+def _whole(path: Path, fill: Callable[[Path], None]) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-", suffix=path.suffix)
+        os.close(handle)
+        new = Path(name)
+        try:
+            fill(new)
+            new.chmod(0o644)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+    except OSError as err:
+        msg = f"{path} cannot be written: {err.strerror or err}; what was made is kept in the store"
+        raise StoreFailed(msg) from err
+    return path
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+
+
+def _save(target: Path, text: str) -> None:
+    target.write_text(text, encoding="utf-8")

@@ -1,0 +1,68 @@
+"""A plan as text: the order, each edge and why it is there, each call, what it can cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from ..model import JSON, Artifact, Call, Chat
+from ..plan import Plan, PlannedStep
+
+_WIDEST = 100
+
+
+def text(plan: Plan) -> str:
+    """The plan, step by step, with the total."""
+    version = f" {plan.version}" if plan.version else ""
+    lines = [f"{plan.pipeline}{version}: {len(plan.steps)} steps", ""]
+    for number, step in enumerate(plan.steps, 1):
+        lines += [*_step(number, step), ""]
+    total = plan.usd
+    price = money(total) if total is not None else "unknown: not every model has a price in the catalogue"
+    lines.append(f"At most, if nothing is tried twice: {price}")
+    if plan.budget is not None:
+        lines.append(f"Budget: {money(plan.budget)}" + _over(total, plan.budget))
+    return "\n".join(lines)
+
+
+def money(usd: float) -> str:
+    """``0.0016 USD``."""
+    return f"{usd:.4f} USD"
+
+
+def _over(total: float | None, budget: float) -> str:
+    return "; the run may stop before its end" if total is not None and total > budget else ""
+
+
+def _step(number: int, step: PlannedStep) -> list[str]:
+    model = f"  {step.model.id}" if step.model else ""
+    if step.kind.CALLS:
+        price = f"  at most {money(step.usd)}" if step.usd is not None else "  price unknown"
+    else:
+        price = "  local, free"
+    lines = [f"{number:3}. {step.id}  {step.kind.NAME}{model}{price}"]
+    lines += [f"     {'after' if edge.after else 'needs'} {edge.needs}: {edge.why}" for edge in step.edges]
+    if step.preview is not None:
+        lines += _call(step.preview)
+    return lines
+
+
+def _call(call: Call) -> list[str]:
+    if isinstance(call, Chat):
+        where = call.base_url or f"{call.endpoint}/openai/v1"
+        return [f"     POST {where}/chat/completions", *_fields(call.body)]
+    return [f"     POST {call.endpoint}/run", *_fields(call.input)]
+
+
+def _fields(values: Mapping[str, JSON]) -> list[str]:
+    return [f"       {name}: {_short(value)}" for name, value in values.items()]
+
+
+def _short(value: JSON) -> str:
+    if isinstance(value, Artifact):
+        return f"<{value.path}>"
+    if isinstance(value, list) and any(isinstance(v, Artifact) for v in value):
+        return f"[{', '.join(_short(v) for v in value)}]"
+    line = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    line = " ".join(line.split())
+    return line if len(line) <= _WIDEST else line[: _WIDEST - 1] + "…"

@@ -1,0 +1,185 @@
+"""A run as it goes on: a live table on a terminal, one plain line an event anywhere else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ..errors import RunnerError
+from ..events import (
+    AttemptFailed,
+    CallStarted,
+    CellBlocked,
+    CellCancelled,
+    CellDone,
+    CellFailed,
+    CellSkipped,
+    CellState,
+    Event,
+    JobEnded,
+    JobMoved,
+    JobSubmitted,
+    RunState,
+    State,
+)
+
+_LOOKS: dict[State, tuple[str, str]] = {
+    "waiting": ("·", "dim"),
+    "running": ("▸", "cyan"),
+    "done": ("✓", "green"),
+    "cached": ("=", "green"),
+    "skipped": ("-", "dim"),
+    "failed": ("✗", "bold red"),
+    "blocked": ("✗", "yellow"),
+    "cancelled": ("✗", "yellow"),
+}
+_MOST_ROWS = 20
+
+
+class Reporter(Protocol):
+    """A sink that shows what it is told while its ``with`` block lasts."""
+
+    def __call__(self, event: Event) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def reporter(stream: TextIO, clock: Callable[[], float], *, quiet: bool) -> Reporter:
+    """The one that fits the stream."""
+    if quiet:
+        return Silent()
+    console = Console(file=stream, highlight=False, soft_wrap=True)
+    return LiveTable(console, clock) if console.is_terminal and not console.is_dumb_terminal else Lines(stream)
+
+
+class Silent:
+    """Says nothing."""
+
+    def __call__(self, event: Event) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+class Lines(Silent):
+    """One line an event, in the order they happened, with the seconds since the run began."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.state = RunState()
+
+    def __call__(self, event: Event) -> None:
+        self.state.add(event)
+        if line := line_of(event):
+            self.stream.write(f"{event.at - self.state.started:7.1f}s  {line}\n")
+            self.stream.flush()
+
+
+class LiveTable(Silent):
+    """A table that is redrawn as cells move; what failed stays on the screen above it."""
+
+    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
+        self.console, self.clock = console, clock
+        self.state = RunState()
+        self._lock = threading.Lock()  # rich redraws from a thread of its own
+        self._live = Live(get_renderable=self._table, console=console, refresh_per_second=8, transient=False)
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            self.state.add(event)
+        if isinstance(event, AttemptFailed):
+            self._live.console.print(f"[yellow]{line_of(event)}[/]", highlight=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.refresh()
+        self._live.stop()
+
+    def _table(self) -> RenderableType:
+        with self._lock:
+            cells = list(self.state.cells.values())
+            shown = _shown(cells)
+            table = Table.grid(padding=(0, 2))
+            for cell in shown:
+                table.add_row(*_row(cell, self.clock()))
+            counts = Text(_counts(cells, self.state), style="dim")
+        return Group(table, counts)
+
+
+def line_of(event: Event) -> str:
+    """An event as a line; empty for those that only matter to the journal."""
+    match event:
+        case CallStarted():
+            tries = f", try {event.attempt}" if event.attempt > 1 else ""
+            return f"{event.cell}: asks {event.label}{tries}"
+        case JobSubmitted():
+            return f"{event.cell}: job {event.job} on {event.endpoint}"
+        case JobMoved():
+            return f"{event.cell}: {event.status}"
+        case JobEnded():
+            return f"{event.cell}: job {event.job} ended {event.status}"
+        case AttemptFailed():
+            return (
+                f"{event.cell}: try {event.attempt} failed ({event.fault}): {event.message}; next in {event.wait:.1f} s"
+            )
+        case CellDone():
+            how = "cached, nothing paid" if event.cached else f"done, {event.cost:.4f} USD" if event.model else "done"
+            return f"{event.cell}: {how}"
+        case CellFailed():
+            return f"{event.cell}: FAILED: {event.message}"
+        case CellBlocked():
+            return f"{event.cell}: blocked, it needs {event.by}"
+        case CellSkipped():
+            return f"{event.cell}: skipped, {event.why}"
+        case CellCancelled():
+            return f"{event.cell}: cancelled"
+    return ""
+
+
+def error_line(error: RunnerError) -> str:
+    return f"Error: {error}"
+
+
+def _shown(cells: list[CellState]) -> list[CellState]:
+    """All cells if they fit, else those in which something happens or went wrong."""
+    if len(cells) <= _MOST_ROWS:
+        return cells
+    return [c for c in cells if c.state in ("running", "failed")][-_MOST_ROWS:]
+
+
+def _row(cell: CellState, now: float) -> tuple[Text, Text, Text, Text, Text]:
+    mark, style = _LOOKS[cell.state]
+    seconds = (cell.ended or now) - cell.started if cell.started else None
+    said = cell.message or (cell.status if cell.state == "running" else "")
+    return (
+        Text(mark, style=style),
+        Text(cell.cell, style=style if cell.state == "failed" else ""),
+        Text(cell.state, style=style),
+        Text(f"{seconds:.1f} s" if seconds is not None else "", style="dim", justify="right"),
+        Text(said or (f"{cell.cost:.4f} USD" if cell.cost else ""), style="dim", overflow="fold"),
+    )
+
+
+def _counts(cells: list[CellState], state: RunState) -> str:
+    ended = sum(cell.ended is not None for cell in cells)
+    return f"{ended} of {len(cells)} ended, {state.cost:.4f} USD" if cells else "starting"

@@ -1,0 +1,107 @@
+"""The folder of one run, for people: what was asked, what came of it, and what must not be lost.
+
+::
+
+    .runner/runs/20261121-213000-1f3a/
+      pipeline.yaml    the file as it was run
+      events.jsonl     the journal
+      state.json       where it ended
+      draft.txt        the output of each step: text, JSON, picture
+      draft.paid.txt   text that was paid for and that a step could not use
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from .errors import CannotStart
+from .events import RunState
+from .model import JSON, Artifact, Output
+from .publish import plain, write
+
+
+class RunFolder:
+    """A run's folder, made when the run starts."""
+
+    def __init__(self, runs: Path, run_id: str, pipeline: str) -> None:
+        self.path = runs / run_id
+        try:
+            self.path.mkdir(parents=True)
+            (self.path / "pipeline.yaml").write_text(pipeline, encoding="utf-8")
+        except OSError as err:
+            msg = f"The run folder {self.path} cannot be written: {err.strerror}."
+            raise CannotStart(msg) from err
+
+    def keep_text(self, cell: str, text: str) -> str | None:
+        """Keep text that was paid for; gives back the file's name, None if the disk said no."""
+        path = self.path / f"{_name(cell)}.paid.txt"
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError:
+            return None
+        return path.name
+
+    def leave(self, state: RunState) -> None:
+        """Write where the run ended, and each output as a file."""
+        for cell in state.cells.values():
+            if cell.output is not None:
+                self._output(_name(cell.cell), cell.output)
+        write(self.path / "state.json", state_json(state))
+
+    def _output(self, name: str, output: Output) -> None:
+        for value in output.values.values():
+            if isinstance(value, Artifact):
+                _link(Path(value.path), self.path / f"{name}{value.suffix}")
+                return
+        if "data" in output.values:
+            write(self.path / f"{name}.json", output.values["data"])
+        elif isinstance(output.values.get("text"), str):
+            write(self.path / f"{name}.txt", output.values["text"])
+
+
+def state_json(state: RunState) -> JSON:
+    """A run's state for machines: what ``runner run --json`` prints."""
+    cells = [
+        {
+            "cell": cell.cell,
+            "kind": state.kinds.get(cell.cell.partition("[")[0]),
+            "state": cell.state,
+            "cost": round(cell.cost, 6),
+            "seconds": round(cell.ended - cell.started, 3) if cell.started and cell.ended else None,
+            **({"message": cell.message, "fault": cell.fault} if cell.message else {}),
+            **({"kept": cell.keep} if cell.keep else {}),
+            **({"output": plain(cell.output.scope())} if cell.output else {}),
+        }
+        for cell in state.cells.values()
+    ]
+    return {
+        "run": state.run,
+        "pipeline": state.pipeline,
+        "version": state.version,
+        "outcome": state.outcome,
+        "cost": round(state.cost, 6),
+        "seconds": round(state.ended - state.started, 3) if state.ended else None,
+        "inputs": plain(state.inputs),
+        "outputs": dict(state.outputs),
+        "cells": cells,
+    }
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same bytes under a name for people; a copy where the disk cannot link."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _name(cell: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", cell).strip("-")
+
+
+def dumps(value: JSON) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)

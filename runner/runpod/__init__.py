@@ -1,0 +1,5 @@
+"""Runpod over HTTP: its jobs, its OpenAI-compatible chat route, the files its replies point to."""
+
+from .provider import Runpod
+
+__all__ = ["Runpod"]

@@ -1,0 +1,219 @@
+"""HTTP to Runpod, one request at a time: what went wrong becomes one of `runner.errors`, by what it means for money.
+
+The key goes to the configured base URL only. Each endpoint has a client of its own: several small pools are
+faster than a large one, and a slow endpoint takes no connection from another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+import httpx2 as httpx
+
+from ..errors import (
+    BadReply,
+    Busy,
+    CallFailed,
+    ConnectionLost,
+    FateUnknown,
+    NotSent,
+    Rejected,
+    ServerFailed,
+)
+from ..model import JSON
+from . import wire
+
+RUN_LIMIT = 10_000_000
+"""Bytes that Runpod takes in the body of /run."""
+
+CONNECT = 10.0
+ANSWER = 60.0
+"""Seconds to wait for an answer that is not held on purpose."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Client:
+    """The operations of Runpod's endpoints under one base URL, with one key."""
+
+    def __init__(self, base_url: str, key: str, *, connections: int = 64) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.local = urlsplit(base_url).hostname in LOOPBACK
+        self._key = key
+        self._connections = connections
+        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._tls: ssl.SSLContext | None = None
+        self._open = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._open.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.__aexit__(kind, error, trace)
+
+    async def run(self, endpoint: str, body: bytes) -> JSON:
+        """Submit a job. `FateUnknown` if it may have been accepted and we do not know its id."""
+        return await self._json("POST", self.base_url, endpoint, "/run", body=body, submits=True)
+
+    async def runsync(self, endpoint: str, body: bytes, wait: float) -> JSON:
+        """Submit a job and hold for at most ``wait`` seconds."""
+        path = f"/runsync?wait={int(wait * 1000)}"
+        return await self._json("POST", self.base_url, endpoint, path, body=body, answer=wait + 15, submits=True)
+
+    async def status(self, endpoint: str, job: str) -> JSON:
+        """The job as it is. `Rejected` with ``status`` 404 if Runpod does not know it."""
+        return await self._json("GET", self.base_url, endpoint, f"/status/{job}")
+
+    async def status_sync(self, endpoint: str, job: str, wait: float) -> JSON:
+        """The job when it has ended, or as it is after ``wait`` seconds."""
+        path = f"/status-sync/{job}?wait={int(wait * 1000)}"
+        return await self._json("GET", self.base_url, endpoint, path, answer=wait + 15)
+
+    async def cancel(self, endpoint: str, job: str) -> JSON:
+        """Stop a job that is queued or running."""
+        return await self._json("POST", self.base_url, endpoint, f"/cancel/{job}", body=b"{}")
+
+    async def health(self, endpoint: str) -> JSON:
+        """Counts of jobs and workers."""
+        return await self._json("GET", self.base_url, endpoint, "/health")
+
+    async def chat(self, endpoint: str, body: bytes, answer: float) -> JSON:
+        """A chat completion from an endpoint's OpenAI-compatible route."""
+        path = "/openai/v1/chat/completions"
+        return await self._json("POST", self.base_url, endpoint, path, body=body, answer=answer, submits=True)
+
+    async def chat_at(self, base_url: str, body: bytes, answer: float, key: str | None) -> JSON:
+        """A chat completion from another server, with that server's own key or none."""
+        return await self._json(
+            "POST", base_url, "", "/chat/completions", body=body, answer=answer, submits=True, other_key=(key,)
+        )
+
+    async def _json(
+        self,
+        method: Literal["GET", "POST"],
+        base_url: str,
+        endpoint: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        answer: float = ANSWER,
+        submits: bool = False,
+        other_key: tuple[str | None] | None = None,
+    ) -> JSON:
+        name = endpoint or urlsplit(base_url).netloc
+        url = f"{base_url}/{endpoint}{path}" if endpoint else f"{base_url}{path}"
+        key = other_key[0] if other_key else self._key
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        response = await self._send(name, method, url, headers, body, answer, submits=submits)
+        return self._read(name, response, submits=submits)
+
+    async def _send(
+        self,
+        name: str,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        answer: float,
+        *,
+        submits: bool,
+    ) -> httpx.Response:
+        timeout = httpx.Timeout(ANSWER, connect=CONNECT, read=answer, pool=None)
+        try:
+            return await self._client(name).request(method, url, headers=headers, content=body, timeout=timeout)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as err:
+            msg = f"no connection to {urlsplit(url).netloc}: {_why(err)}; nothing was sent"
+            raise NotSent(msg) from err
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as err:
+            msg = f"{url} is no address: {err}"
+            raise Rejected(msg) from err
+        except httpx.HTTPError as err:
+            if submits:
+                raise FateUnknown(_unknown(name, f"no answer came ({_why(err)})")) from err
+            msg = f"the connection to {name} broke while its answer was read: {_why(err)}"
+            raise ConnectionLost(msg) from err
+
+    def _read(self, name: str, response: httpx.Response, *, submits: bool) -> JSON:
+        body: JSON = None
+        with contextlib.suppress(ValueError):
+            body = response.json()
+        if response.is_success and body is not None:
+            return body
+        if response.is_success:
+            if submits:
+                raise FateUnknown(_unknown(name, f"its answer is not JSON: {wire.shown(response.text)!r}"))
+            msg = f"{name} answered with something that is not JSON: {wire.shown(response.text)!r}"
+            raise BadReply(msg, keep=response.text or None)
+        if isinstance(body, dict) and body.get("status") in wire.ENDS:
+            return body  # public endpoints tell a failed job with HTTP 400
+        raise _refused(name, response, wire.error_text(body) if body is not None else "")
+
+    def _client(self, name: str) -> httpx.AsyncClient:
+        if name not in self._clients:
+            if self._tls is None and not self.local:
+                self._tls = httpx.create_ssl_context()
+            client = httpx.AsyncClient(
+                verify=self._tls or False,
+                limits=httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections),
+                follow_redirects=False,
+                trust_env=not self.local,
+            )
+            self._open.push_async_exit(client)
+            self._clients[name] = client
+        return self._clients[name]
+
+
+class NotFound(Rejected):
+    """404: no such endpoint, route or job."""
+
+
+def _refused(name: str, response: httpx.Response, said: str) -> CallFailed:
+    code = response.status_code
+    said = f": {said}" if said else f" {response.reason_phrase}".rstrip()
+    if code == 429:
+        busy = Busy(f"{name} is over its rate limit (429){said}")
+        busy.retry_after = _seconds(response.headers.get("retry-after"))
+        return busy
+    if code >= 500 or code in (408, 409):
+        failed = ServerFailed(f"{name} answered {code}{said}")
+        failed.retry_after = _seconds(response.headers.get("retry-after"))
+        return failed
+    match code:
+        case 401 | 403:
+            return Rejected(f"{name} refused the key ({code}){said}; check RUNPOD_API_KEY and what it may do")
+        case 402:
+            return Rejected(f"{name} wants credits (402){said}; add credits to the Runpod account")
+        case 404:
+            return NotFound(f"{name} is not there (404){said}; check the model or endpoint id")
+        case 413:
+            return Rejected(f"the request is too large for {name} (413){said}; use smaller pictures")
+    return Rejected(f"{name} refused the request ({code}){said}")
+
+
+def _unknown(name: str, why: str) -> str:
+    return (
+        f"the request was sent to {name} and {why}, so it may have been accepted and may cost money; "
+        "it is not sent again. Look in Runpod's console whether it ran; retry: {on: [unknown]} sends again"
+    )
+
+
+def _seconds(text: str | None) -> float | None:
+    """``Retry-After`` in seconds, bounded; its date form is rare and our own backoff is as good."""
+    try:
+        return min(max(float(text), 0.0), 120.0) if text is not None else None
+    except ValueError:
+        return None
+
+
+def _why(err: Exception) -> str:
+    return str(err) or type(err).__name__

@@ -1,0 +1,223 @@
+"""Runpod as `execute` needs it: submit a job, wait for it, collect its files; chat."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import anyio
+
+from ..errors import (
+    BadReply,
+    DownloadFailed,
+    FateUnknown,
+    JobCancelled,
+    JobExpired,
+    JobFailed,
+    JobTimedOut,
+    Rejected,
+)
+from ..model import JSON, Artifact, Chat, Job, Reply, Ticket
+from . import wire
+from .client import RUN_LIMIT, Client, NotFound
+from .download import Downloader
+
+HOLD = 60.0
+"""Seconds to ask Runpod to hold a status request. More is allowed; proxies between give up at about 100."""
+
+SHORTEST_LOOK, LONGEST_LOOK = 0.1, 5.0
+"""Seconds between looks at a job where nothing holds the request: a twentieth of its age, within these."""
+
+
+class Blobs(Protocol):
+    """Where files go. The artifact tells what the bytes are, whatever anybody called them."""
+
+    async def add(self, chunks: AsyncIterator[bytes], *, url: str | None = None) -> Artifact: ...
+
+
+class Runpod:
+    """The provider behind one base URL. ``origin`` names it in keys: the emulator's port does not matter."""
+
+    def __init__(
+        self, base_url: str, key: str, blobs: Blobs, *, connections: int = 64, origin: str | None = None
+    ) -> None:
+        self.client = Client(base_url, key, connections=connections)
+        self.downloader = Downloader(local=self.client.local)
+        self.origin = origin or self.client.base_url
+        self._blobs = blobs
+        self._holds: dict[str, bool] = {}
+        """Whether an endpoint answers /status-sync, once that is known."""
+        self._urls: dict[str, str] = {}
+        """Where the files that this run has fetched still are, by digest: sent on instead of their bytes."""
+
+    async def __aenter__(self) -> Self:
+        await self.client.__aenter__()
+        await self.downloader.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.downloader.__aexit__(kind, error, trace)
+        await self.client.__aexit__(kind, error, trace)
+
+    async def submit(self, job: Job) -> Ticket:
+        body = json.dumps({"input": await self._encoded(job.input)}, ensure_ascii=False).encode()
+        if len(body) > RUN_LIMIT:
+            msg = (
+                f"the request to {job.endpoint} has {len(body) / 1e6:.1f} MB; Runpod takes {RUN_LIMIT // 10**6} MB. "
+                "Use a smaller picture, or its URL"
+            )
+            raise Rejected(msg)
+        said = await self.client.run(job.endpoint, body)
+        envelope = wire.envelope(said) if isinstance(said, dict) and said.get("id") else None
+        if envelope is None:
+            msg = f"{job.endpoint} took the job and did not say its id, so it cannot be asked for: {wire.shown(said)}"
+            raise FateUnknown(msg)
+        self._ended(Ticket(job.endpoint, envelope.job), envelope)
+        return Ticket(job.endpoint, envelope.job)
+
+    async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> JSON:
+        """The output of a job, when it has ended. Raises what it ended with, if that is not COMPLETED."""
+        status = ""
+        started = anyio.current_time()
+        while True:
+            asked = anyio.current_time()
+            envelope = wire.envelope(await self._look(ticket))
+            if envelope.status == "COMPLETED":
+                return envelope.output
+            self._ended(ticket, envelope)
+            if envelope.status != status:
+                status = envelope.status
+                moved(status)
+            now = anyio.current_time()
+            if now - asked < HOLD / 2:  # the request was not held: do not ask in a tight circle
+                await anyio.sleep(min(max((now - started) / 20, SHORTEST_LOOK), LONGEST_LOOK))
+
+    async def collect(self, job: Job, said: JSON) -> Reply:
+        """The reply of a finished job, its files in the store."""
+        if job.media is None:
+            return Reply(said, cost=wire.cost(said))
+        sources = wire.media(said)
+        if not sources:
+            msg = f"{job.endpoint} is done and its output holds no {job.media}: {wire.shown(said)}"
+            raise BadReply(msg, keep=wire.shown(said, 1_000_000))
+        files = []
+        for source in sources:
+            artifact = await self._fetch(source)
+            if artifact.media != job.media:
+                msg = f"{job.endpoint} gave {artifact.media_type} where {job.media} was expected: {wire.shown(source)}"
+                raise BadReply(msg, keep=wire.shown(said, 1_000_000))
+            files.append(artifact)
+        return Reply(_without_bytes(said), tuple(files), wire.cost(said))
+
+    async def chat(self, chat: Chat) -> Reply:
+        body = json.dumps(chat.body, ensure_ascii=False).encode()
+        if chat.base_url:
+            key = os.environ.get(chat.api_key_env) if chat.api_key_env else None
+            said = await self.client.chat_at(chat.base_url, body, 600.0, key)
+        else:
+            said = await self.client.chat(chat.endpoint, body, 600.0)
+        if not isinstance(said, dict) or not isinstance(said.get("choices"), list):
+            msg = f"{chat.label} answered with something that is no chat completion: {wire.shown(said)}"
+            raise BadReply(msg, keep=wire.shown(said, 1_000_000))
+        tokens = (said.get("usage") or {}).get("total_tokens")
+        if chat.usd_per_token is not None and isinstance(tokens, int):
+            return Reply(said, cost=tokens * chat.usd_per_token)
+        return Reply(said, cost=wire.cost(said))
+
+    async def cancel(self, ticket: Ticket) -> None:
+        await self.client.cancel(ticket.endpoint, ticket.job)
+
+    async def artifact(self, url: str) -> Artifact:
+        """A file that an author names by its URL. The key is not sent there."""
+        return await self._fetch(url)
+
+    async def _look(self, ticket: Ticket) -> JSON:
+        """The job as it is: held until it ends where the endpoint can do that, at once where it cannot."""
+        if self._holds.get(ticket.endpoint, True):
+            try:
+                said = await self.client.status_sync(ticket.endpoint, ticket.job, HOLD)
+            except NotFound:
+                if self._holds.get(ticket.endpoint):
+                    raise _expired(ticket) from None
+            else:
+                self._holds[ticket.endpoint] = True
+                return said
+        try:
+            said = await self.client.status(ticket.endpoint, ticket.job)
+        except NotFound as err:
+            raise _expired(ticket) from err
+        self._holds[ticket.endpoint] = False  # it knows the job and does not know the route
+        return said
+
+    def _ended(self, ticket: Ticket, envelope: wire.Envelope) -> None:
+        """Raise if the job has ended badly."""
+        where = f"{ticket.endpoint} (job {ticket.job})"
+        match envelope.status:
+            case "FAILED":
+                msg = f"the job failed on {where}: {envelope.error or 'Runpod gives no reason'}"
+                raise JobFailed(msg)
+            case "CANCELLED":
+                msg = f"the job was cancelled on {where}, not by this run"
+                raise JobCancelled(msg)
+            case "TIMED_OUT":
+                msg = f"the job ran out of Runpod's time on {where}: no worker took it, or its worker did not report"
+                raise JobTimedOut(msg)
+
+    async def _encoded(self, value: JSON) -> JSON:
+        """Input with its artifacts as the URL they came from in this run, else as data URIs."""
+        if isinstance(value, Artifact):
+            return self._urls.get(value.sha256) or await anyio.to_thread.run_sync(_data_uri, value)
+        if isinstance(value, Mapping):
+            return {k: await self._encoded(v) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [await self._encoded(v) for v in value]
+        return value
+
+    async def _fetch(self, source: str) -> Artifact:
+        if not source.startswith(("http://", "https://")):
+            content = wire.decode(source)
+            if content is None:
+                msg = f"the file in the reply cannot be decoded: {wire.shown(source)}"
+                raise BadReply(msg)
+            return await self._blobs.add(_once(content))
+        artifact = await self._blobs.add(self.downloader.chunks(source), url=source)
+        self._urls[artifact.sha256] = source
+        return artifact
+
+
+def _expired(ticket: Ticket) -> JobExpired:
+    return JobExpired(
+        f"Runpod no longer knows the job {ticket.job} on {ticket.endpoint} (404): "
+        "its output is kept for 30 minutes, its place in the queue for a day"
+    )
+
+
+def _data_uri(artifact: Artifact) -> str:
+    try:
+        content = Path(artifact.path).read_bytes()
+    except OSError as err:
+        msg = f"the file {artifact.path} cannot be read: {err.strerror}"
+        raise DownloadFailed(msg) from err
+    return f"data:{artifact.media_type};base64,{base64.b64encode(content).decode()}"
+
+
+def _without_bytes(said: JSON) -> JSON:
+    """The reply as it is kept: bytes that are in the store as files need not be there as text too."""
+    if isinstance(said, str):
+        return said if len(said) < 10_000 else f"({len(said)} characters)"
+    if isinstance(said, list):
+        return [_without_bytes(v) for v in said]
+    if isinstance(said, dict):
+        return {k: _without_bytes(v) for k, v in said.items()}
+    return said
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content

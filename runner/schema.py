@@ -1,0 +1,192 @@
+"""The JSON Schema of a pipeline, composed from the kinds: what ``runner schema`` prints and editors read."""
+
+from __future__ import annotations
+
+from .catalogue import builtin
+from .kinds import KINDS, Kind
+from .model import JSON
+
+STEP_ID = "^[a-z][a-z0-9_]*$"
+INPUT_TYPES = ("string", "integer", "number", "boolean", "list", "object", "image", "audio", "video", "file")
+FAULTS = ("network", "busy", "server", "job_failed", "bad_output", "timeout", "expired", "unknown")
+
+TEMPLATE: JSON = {"type": "string", "pattern": r"\{\{", "description": "A template that yields the value."}
+_FILE: JSON = {
+    "type": "object",
+    "description": "Read from a file beside the pipeline.",
+    "properties": {"file": {"type": "string", "examples": ["prompts/brief.md"]}},
+    "required": ["file"],
+    "additionalProperties": False,
+}
+_DURATION: JSON = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0},
+        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"},
+    ]
+}
+_STEPS: JSON = {"type": "array", "items": {"type": "string"}}
+
+CONTROL: dict[str, JSON] = {
+    "needs": {**_STEPS, "description": "Steps that must succeed first, beyond those that templates read."},
+    "after": {**_STEPS, "description": "Steps that must be finished first, however they ended."},
+    "timeout": {
+        **_DURATION,
+        "description": "The longest that one attempt may take, time in the queue included.",
+        "examples": ["5m", 90],
+    },
+    "retry": {
+        "type": "object",
+        "description": "When and how often to try again.",
+        "properties": {
+            "attempts": {"type": "integer", "minimum": 1, "maximum": 100, "description": "Tries in all."},
+            "wait": {"type": "number", "minimum": 0, "description": "Seconds before the second try, at most."},
+            "factor": {"type": "number", "minimum": 1, "description": "How much longer each wait may be."},
+            "max_wait": {"type": "number", "minimum": 0, "description": "The longest wait in seconds."},
+            "on": {
+                "type": "array",
+                "items": {"type": "string", "enum": list(FAULTS)},
+                "description": "Faults to try again after.",
+            },
+        },
+        "additionalProperties": False,
+    },
+    "cache": {"type": "boolean", "description": "Use what an earlier run paid for. On unless you say false."},
+}
+"""Keys that a step of any kind may have."""
+
+_INPUT: JSON = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "enum": list(INPUT_TYPES), "description": "What kind of value it is."},
+        "description": {"type": "string", "description": "What to give, for the person who runs the pipeline."},
+        "default": {"description": "The value when none is given. Without a default, one must be given."},
+        "enum": {"type": "array", "minItems": 1, "description": "The only values allowed."},
+        "examples": {"type": "array"},
+        "minimum": {"type": "number"},
+        "maximum": {"type": "number"},
+        "minLength": {"type": "integer", "minimum": 0},
+        "maxLength": {"type": "integer", "minimum": 0},
+        "pattern": {"type": "string"},
+        "items": {"type": "object"},
+        "properties": {"type": "object"},
+        "required": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["type"],
+    "additionalProperties": False,
+}
+
+
+def published(schema: JSON) -> JSON:
+    """How a parameter may be written in YAML: as its value, as a template that yields it, or in a file."""
+    if "artifact" in schema:
+        return {**_without(schema, "artifact"), "type": "string"}
+    if schema.get("verbatim"):
+        return {"anyOf": [_without(schema, "verbatim", "description"), _FILE], "description": schema["description"]}
+    words = {k: schema[k] for k in ("description", "examples", "default") if k in schema}
+    bare = _without(schema, *words)
+    if bare == {"type": "string"}:
+        return {"anyOf": [bare, _FILE], **words}
+    if bare == {"type": "object"}:
+        return {**bare, **words}
+    if "items" in bare:
+        bare = {**bare, "items": published(bare["items"])}
+    return {"anyOf": [bare, TEMPLATE], **words}
+
+
+def step_schema(kind: Kind) -> JSON:
+    """What a step of one kind may say."""
+    model = {
+        "type": "string",
+        "description": "An alias from models:, a Runpod model, or a private endpoint's id or console URL.",
+        "examples": [m.id for m in builtin().of_kind(kind.NAME) if m.status != "removed"],
+    }
+    required = ["kind", *(["model"] if kind.CALLS else []), *(g[0] for g in kind.REQUIRED if len(g) == 1)]
+    groups = [{"anyOf": [{"required": [name]} for name in group]} for group in kind.REQUIRED if len(group) > 1]
+    return {
+        "title": kind.NAME,
+        "description": kind.TITLE,
+        "type": "object",
+        "properties": {
+            "kind": {"const": kind.NAME, "description": kind.TITLE},
+            **({"model": model} if kind.CALLS else {}),
+            **{name: published(schema) for name, schema in kind.PARAMS.items()},
+            **CONTROL,
+        },
+        "required": required,
+        **({"allOf": groups} if groups else {}),
+        "additionalProperties": False,
+    }
+
+
+def model_schema() -> JSON:
+    """What an entry of ``models:`` may say: where the model is, and params for every step that uses it."""
+    params: dict[str, JSON] = {}
+    for kind in KINDS.values():
+        if kind.CALLS:
+            params.update((n, published(s)) for n, s in kind.PARAMS.items() if "prompt" not in n and "image" not in n)
+    where = {
+        "model": {"type": "string", "description": "A Runpod model, or a private endpoint's id or console URL.",
+                  "examples": [m.id for m in builtin().models.values() if m.status != "removed"]},
+        "base_url": {"type": "string", "pattern": "^https?://", "description": "An OpenAI-compatible server.",
+                     "examples": ["http://localhost:8000/v1"]},
+        "api_key_env": {"type": "string", "description": "The environment variable that holds that server's key."},
+    }  # fmt: skip
+    return {"type": "object", "properties": {**where, **params}, "required": ["model"], "additionalProperties": False}
+
+
+def top_schema() -> JSON:
+    return {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$",
+                     "description": "The pipeline's name.", "examples": ["product-card"]},
+            "version": {"type": "string", "description": "The pipeline's own version.", "examples": ["1.2.0"]},
+            "description": {"type": "string", "description": "What it makes, in a sentence."},
+            "inputs": {"type": "object", "description": "What changes from run to run.",
+                       "patternProperties": {STEP_ID: _INPUT}, "additionalProperties": False},
+            "models": {"type": "object", "description": "Short names for models: change a model here, nowhere else.",
+                       "patternProperties": {STEP_ID: model_schema()}, "additionalProperties": False},
+            "env": {"type": "array", "items": {"type": "string"},
+                    "description": "Environment variables that templates may read as env.NAME."},
+            "budget": {"type": "object", "description": "A ceiling: nothing is sent that could pass it.",
+                       "properties": {"usd": {"type": "number", "exclusiveMinimum": 0, "description": "US dollars."}},
+                       "required": ["usd"], "additionalProperties": False},
+            "steps": {"type": "object", "minProperties": 1,
+                      "description": "What is done, by id. Order does not matter.",
+                      "patternProperties": {STEP_ID: True}, "additionalProperties": False},
+            "outputs": {"type": "object", "description": "What is kept: names with a suffix become files.",
+                        "examples": [{"card.png": "{{ steps.photo.image }}"}]},
+        },
+        "patternProperties": {"^x-": {"description": "Yours: a place for anchors. Not read."}},
+        "required": ["name", "steps"],
+        "additionalProperties": False,
+    }  # fmt: skip
+
+
+def pipeline_schema() -> JSON:
+    """The whole schema, for editors."""
+    top = top_schema()
+    step = {
+        "type": "object",
+        "properties": {"kind": {"type": "string", "enum": list(KINDS), "description": "What the step does."}},
+        "required": ["kind"],
+        "allOf": [
+            {
+                "if": {"properties": {"kind": {"const": name}}, "required": ["kind"]},
+                "then": {"$ref": f"#/$defs/{name}"},
+            }
+            for name in KINDS
+        ],
+    }
+    top["properties"]["steps"]["patternProperties"][STEP_ID] = step
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Pipeline",
+        "description": "How a piece of content is made. https://json-schema.org; generated by `runner schema`.",
+        **top,
+        "$defs": {name: step_schema(kind) for name, kind in KINDS.items()},
+    }
+
+
+def _without(schema: JSON, *names: str) -> dict[str, JSON]:
+    return {k: v for k, v in schema.items() if k not in names}
