@@ -13,6 +13,9 @@ test: .venv/tested
 check: .venv/tested
 	scripts/check
 
+bench: .venv/tested
+	$(BIN)/python -m benchmarks
+
 schema: .venv/installed
 	$(BIN)/runner schema > schemas/pipeline.schema.json
 

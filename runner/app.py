@@ -5,6 +5,7 @@ There is no decision about a step here; each function is one command's work, wit
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -370,7 +371,11 @@ def _exit_code(state: RunState, stopped: int) -> int:
 
 def _inputs_file(path: Path) -> Mapping[str, JSON]:
     try:
-        data = source.parse(path.read_text(encoding="utf-8"), str(path)).data
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text) if path.suffix.lower() == ".json" else source.parse(text, str(path)).data
+    except json.JSONDecodeError as err:
+        msg = f"The inputs file {path} is not JSON: {err.msg}, line {err.lineno}, column {err.colno}."
+        raise UsageError(msg) from err
     except (OSError, UnicodeDecodeError) as err:
         msg = f"The inputs file {path} cannot be read: {getattr(err, 'strerror', None) or 'it is not UTF-8'}."
         raise UsageError(msg) from err

@@ -87,21 +87,36 @@ class Model:
         found = _SIZE.match(str(said))
         return (int(found[1]), int(found[2])) if found else None
 
-    def cost(self, params: Mapping[str, JSON], characters: int = 0) -> float | None:
+    def cost(self, params: Mapping[str, JSON], length: int = 0) -> float | None:
         """The most that a call with these params can cost in USD; None where the catalogue has no price.
 
-        Text is bounded by ``max_tokens`` and a token for each three of the prompt's ``characters``.
+        Text is bounded by ``max_tokens`` and a token for each three bytes of the prompt, which are ``length``.
         """
         if self.price is None:
             return None
         match self.price.per:
             case "image":
                 return self.price.usd
+            case "megapixel" if params.get("options"):
+                return self.most
             case "megapixel":
                 width, height = self.size(params) or (1024, 1024)
                 return self.price.usd * width * height / 1e6
             case "1m_tokens":
-                return self.price.usd * (int(params.get("max_tokens", 0)) + characters / 3) / 1e6
+                return self.price.usd * (int(params.get("max_tokens", 0)) + length / 3) / 1e6
+
+    @property
+    def most(self) -> float | None:
+        """The most that any call can cost in USD, whatever its params; None where nothing bounds it."""
+        if self.price is None or self.price.per == "image":
+            return self.price.usd if self.price else None
+        if self.price.per == "1m_tokens":
+            return self.price.usd * self.context / 1e6 if self.context else None
+        rule = self.params.get("size", {})
+        sides = [_SIZE.match(size) for size in rule.get("enum", ())]
+        areas = [int(found[1]) * int(found[2]) for found in sides if found]
+        areas += [rule["rule"]["maximum"] ** 2] if "rule" in rule else []
+        return self.price.usd * max(areas) / 1e6 if areas else None
 
     def wire(self, params: Mapping[str, JSON]) -> dict[str, JSON]:
         """Our words to this model's: ``{"steps": 4}`` → ``{"num_inference_steps": 4}``."""

@@ -24,6 +24,7 @@ from .model import JSON
 from .pipeline import Input, Pipeline, Step
 from .shape import Shape
 from .templates import Template, Tree, templates_of
+from .validate import explain
 
 Path = tuple[str | int, ...]
 
@@ -57,6 +58,8 @@ class Edge:
     after: bool = False
     path: Path = field(default=(), compare=False)
     """Where in the pipeline it comes from."""
+    template: Template | None = field(default=None, compare=False)
+    """The template that reads the step."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,19 +91,28 @@ def check(pipeline: Pipeline, known: Catalogue, is_file: IsFile) -> tuple[Checke
     return Checked(pipeline, steps), checker.problems
 
 
-def input_problem(declared: Input, value: JSON) -> str | None:
-    """Why a value does not fit its declaration, in a sentence; None if it fits. Files are not looked at."""
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """Why a value does not fit its declaration: where in it, a sentence, what instead."""
+
+    path: Path
+    message: str
+    instead: str
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.instead}".rstrip()
+
+
+def misfit(declared: Input, value: JSON) -> Misfit | None:
+    """Why a value does not fit its declaration; None if it fits. Files are not looked at."""
     if "artifact" in declared.schema:
-        return None if isinstance(value, str) else f"{declared.name} must be a path or a URL"
+        if isinstance(value, str):
+            return None
+        return Misfit((), f"{declared.name} is a file.", "Write its path or its URL.")
     for error in Draft202012Validator(dict(declared.schema)).iter_errors(value):
-        where = declared.name + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path)
-        match error.validator:
-            case "type":
-                return f"{where} must be {Shape.of(error.schema)}, not {str(error.instance)[:60]!r}"
-            case "enum":
-                known = [str(v) for v in error.validator_value or ()]
-                return f"{where} cannot be {str(error.instance)[:60]!r}. {nearest(str(error.instance), known)}"
-        return f"{where}: {error.message}"
+        path = tuple(error.absolute_path)
+        name = declared.name + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
+        return Misfit(path, *explain(error, name))
     return None
 
 
@@ -150,8 +162,8 @@ class _Checker:
         if declared.required or declared.default is None:
             return
         path: Path = ("inputs", declared.name, "default")
-        if why := input_problem(declared, declared.default):
-            self.add("input", f"The default does not fit: {why}.", path)
+        if why := misfit(declared, declared.default):
+            self.add("input", why.message, (*path, *why.path), why.instead)
         elif "artifact" in declared.schema:
             self.file(path, declared.default)
 
@@ -169,10 +181,11 @@ class _Checker:
         edges: dict[str, Edge] = {}
         files: list[str] = []
         for name, tree in params.items():
-            for inner, inference in self.infer(tree, places[name]):
+            for inner, template, inference in self.infer(tree, places[name]):
                 for needed in inference.steps:
                     where = ".".join(map(str, (name, *inner)))
-                    edge = Edge(step.id, needed, f"{where} reads steps.{needed}", path=(*places[name], *inner))
+                    why = f"{where} reads steps.{needed}"
+                    edge = Edge(step.id, needed, why, path=(*places[name], *inner), template=template)
                     edges.setdefault(needed, edge)
             self.value(kind.PARAMS[name], name, tree, places[name], files)
         if model is not None:
@@ -180,7 +193,7 @@ class _Checker:
         self.explicit(step, edges)
         return CheckedStep(step, kind, model, params, tuple(edges.values()), tuple(files))
 
-    def infer(self, tree: Tree, path: Path) -> Iterator[tuple[Path, Inference]]:
+    def infer(self, tree: Tree, path: Path) -> Iterator[tuple[Path, Template, Inference]]:
         """What each template of a value reads; its findings become problems on the way."""
         for inner, template in templates_of(tree):
             inference = self.inferred[id(template)] = infer(template, self.names)
@@ -189,26 +202,28 @@ class _Checker:
                 offset, length = template.locate(finding.words, finding.line)
                 mark = document.mark_inside(place, offset, length)
                 self.problems.append(Problem(finding.code, finding.message, mark, finding.instead))
-            yield inner, inference
+            yield inner, template, inference
 
     def value(self, wanted: JSON, name: str, tree: Tree, path: Path, files: list[str]) -> None:
         """A parameter's value against what the kind wants: pictures where pictures belong, text where text does."""
         if isinstance(tree, Template):
-            if tree.expression is not None:
-                self.shape(wanted, name, self.inferred[id(tree)].shape, path)
-            elif "artifact" in wanted:
-                self.add("type", f"{name} needs {Shape.of(wanted)}; this is text.", path,
-                         "Write one {{ expression }} that yields it.")  # fmt: skip
+            inference = self.inferred[id(tree)]
+            if not inference.findings:
+                self.shape(wanted, name, inference.shape, path, sentence=tree.expression is None)
         elif isinstance(tree, list):
             for index, item in enumerate(tree):
                 self.value(wanted.get("items", {}), f"{name}[{index}]", item, (*path, index), files)
         elif "artifact" in wanted and isinstance(tree, str) and self.file(path, tree):
             files.append(tree)
 
-    def shape(self, wanted: JSON, name: str, found: Shape, path: Path) -> None:
-        """Whether what a template yields can be what is wanted."""
+    def shape(self, wanted: JSON, name: str, found: Shape, path: Path, *, sentence: bool = False) -> None:
+        """Whether what a template yields can be what is wanted. A ``sentence`` has words around its expressions."""
         want = Shape.of(wanted)
         if not found.types or wanted.get("verbatim"):
+            return
+        if sentence and "string" not in want.types:
+            self.add("type", f"{name} needs {want}; this is text.", path,
+                     "Write one {{ expression }} and nothing around it.")  # fmt: skip
             return
         if want.artifact:
             if found.types == {"artifact"} and want.artifact in (found.artifact, "file"):
@@ -217,10 +232,15 @@ class _Checker:
         elif want.types == {"string"}:
             if found.artifact:
                 self.add("type", f"{name} needs text; this is {found}.", path, "Write .url or .path after it.")
+            elif found.files:
+                self.add("type", f"{name} needs text; this holds a file.", path,
+                         f"Write a field of it: {', '.join('.' + field for field in found.fields)}.")  # fmt: skip
             elif found.types == {"null"}:
-                self.add("type", f"{name} needs text; this is null.", path)
+                self.add("type", f"{name} needs text; this is null.", path, "Remove it.")
         elif want.types and not (want.types & found.types or ("number" in want.types and "integer" in found.types)):
-            self.add("type", f"{name} needs {want}; this is {found}.", path)
+            reader = {"integer": "int", "number": "float"}.get(*want.types) if found.types == {"string"} else None
+            instead = f"Write | {reader} after it, if it is a number." if reader else ""
+            self.add("type", f"{name} needs {want}; this is {found}.", path, instead)
         elif "array" in want.types and found.items.types and "artifact" in wanted.get("items", {}):
             self.shape(wanted["items"], f"each of {name}", found.items, path)
 
@@ -229,7 +249,9 @@ class _Checker:
         own = path[1] if path[0] == "steps" else None
         steps = [f"steps.{s.id}.{media}" for s in self.pipeline.steps.values() if media in s.kind and s.id != own]
         inputs = [f"inputs.{name}" for name, declared in self.pipeline.inputs.items() if declared.type == media]
-        return f"Use {' or '.join([*inputs, *steps][:4])}." if inputs or steps else ""
+        if not inputs and not steps:
+            return "No step or input of this pipeline has one."
+        return f"Use {' or '.join([*inputs, *steps][:4])}."
 
     def explicit(self, step: Step, edges: dict[str, Edge]) -> None:
         """The edges of ``needs:`` and ``after:``, and a step that waits for itself by any way."""
@@ -245,7 +267,11 @@ class _Checker:
         for needed in [n for n in edges if n not in self.pipeline.steps]:
             del edges[needed]
         if edge := edges.pop(step.id, None):
-            self.add("loop", f"The step {step.id} needs itself.", edge.path, "Remove this edge.")
+            document, place = self.pipeline.place(edge.path)
+            at = edge.template.locate(("steps", step.id), 1) if edge.template else None
+            mark = document.mark_inside(place, *at) if at else document.mark(place)
+            message = f"The step {step.id} waits for itself."
+            self.problems.append(Problem("loop", message, mark, "Name another step, or none."))
 
     # -- models -------------------------------------------------------------------------------------
 
@@ -254,7 +280,8 @@ class _Checker:
         alias = self.pipeline.models.get(name)
         if alias is not None and alias.base_url:
             if kind.NAME != "generate_text":
-                self.add("model", f"{name} is an OpenAI-compatible server; {kind.NAME} needs a Runpod model.", path)
+                self.add("model", f"{name} is an OpenAI-compatible server; {kind.NAME} needs a Runpod model.", path,
+                         f"For this: {self.models_for(kind)}.")  # fmt: skip
                 return None
             return Model(id=alias.model, kind=kind.NAME, endpoint=name, base_url=alias.base_url.rstrip("/"),
                          api_key_env=alias.api_key_env, known=False)  # fmt: skip
@@ -266,8 +293,8 @@ class _Checker:
             if alias is None:
                 self.unknown_model(name, kind, place)
         elif found.known and found.kind != kind.NAME:
-            others = ", ".join(m.id for m in self.known.of_kind(kind.NAME) if m.status != "removed")
-            self.add("model", f"{name} is a model for {found.kind}, not for {kind.NAME}.", path, f"For this: {others}.")
+            self.add("model", f"{name} is a model for {found.kind}, not for {kind.NAME}.", path,
+                     f"For this: {self.models_for(kind)}.")  # fmt: skip
             return None
         elif found.status == "removed":
             instead = f"Use {found.successor}." if found.successor else ""
@@ -277,6 +304,9 @@ class _Checker:
             self.add("unpriced", f"{found.id} has no known price, so the budget cannot be kept.", place,
                      "Choose a model with a price, or remove budget:.")  # fmt: skip
         return found
+
+    def models_for(self, kind: Kind) -> str:
+        return ", ".join(model.id for model in self.known.of_kind(kind.NAME) if model.status != "removed")
 
     def find(self, name: str, kind: str) -> Model | None:
         return self.known.find(name) or catalogue.private(name, kind)
@@ -308,7 +338,7 @@ class _Checker:
             count = len(pictures) + ("image" in params)
             if count > most:
                 message = f"{model.id} takes at most {most} picture{'s' * (most != 1)}, not {count}."
-                self.add("value", message, places["images"])
+                self.add("value", message, places["images"], "Remove some, or choose another model.")
 
     # -- outputs ------------------------------------------------------------------------------------
 
@@ -322,11 +352,18 @@ class _Checker:
                          key=True)  # fmt: skip
             elif other := seen.get(name.lower()):
                 self.add("output", f"{name} and {other} are one file on many disks.", path, "Rename one.", key=True)
+            elif name.lower() == "outputs.json" and any(not PurePosixPath(n).suffix for n in self.pipeline.outputs):
+                message = "outputs.json holds the outputs whose names have no suffix."
+                self.add("output", message, path, "Rename this one.", key=True)
+            elif clash := _clash(name, seen):
+                self.add("output", f"{clash} cannot be a file and a folder.", path, "Rename one.", key=True)
             seen[name.lower()] = name
-            shapes = [(inner, inference.shape) for inner, inference in self.infer(tree, path)]
-            if len(shapes) == 1 and shapes[0][0] == ():
-                self.output(name, shapes[0][1], path)
-            elif not shapes and PurePosixPath(name).suffix.lower() in _MEDIA_OF:
+            found = list(self.infer(tree, path))
+            if any(inference.findings for _, _, inference in found):
+                continue
+            if len(found) == 1 and found[0][0] == ():
+                self.output(name, found[0][2].shape, path)
+            elif not found and PurePosixPath(name).suffix.lower() in _MEDIA_OF:
                 self.output(name, Shape({"const": ""} if isinstance(tree, str) else {"type": "object"}), path)
 
     def output(self, name: str, found: Shape, path: Path) -> None:
@@ -353,7 +390,7 @@ class _Checker:
             at = loop.index(first)
             ring = [*loop[at:-1], *loop[:at], first]
             self.add("loop", f"These steps wait for each other: {' → '.join(ring)}.", ("steps", first), key=True,
-                     instead="Remove one of these edges.")  # fmt: skip
+                     instead="Let one of them read another step, or an input.")  # fmt: skip
             return steps
         return {name: steps[name] for name in _in_file_order(graph)}
 
@@ -362,7 +399,8 @@ class _Checker:
             return True
         if self.is_file(name):
             return True
-        self.add("file", f"There is no file {name} here.", path, "Paths start at the folder of the pipeline.")
+        self.add("file", f"There is no file {name} in this project.", path,
+                 "Paths start at the folder of the pipeline.")  # fmt: skip
         return False
 
     def add(self, code: str, message: str, path: Sequence[str | int], instead: str = "", *, key: bool = False) -> None:
@@ -371,6 +409,16 @@ class _Checker:
 
     def warn(self, code: str, message: str, path: Sequence[str | int], instead: str) -> None:
         self.problems.append(Problem(code, message, self.pipeline.document.mark(path), instead, warning=True))
+
+
+def _clash(name: str, others: Mapping[str, str]) -> str | None:
+    """The output among these that would be a file where this one needs a folder, or the reverse."""
+    files = {low: other for low, other in others.items() if PurePosixPath(low).suffix}
+    for parent in PurePosixPath(name.lower()).parents:
+        if str(parent) in files:
+            return files[str(parent)]
+    inside = (other for low, other in others.items() if low.startswith(name.lower() + "/"))
+    return name if PurePosixPath(name).suffix and next(inside, None) else None
 
 
 def _in_file_order(graph: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -155,10 +155,10 @@ def emulator(port: int, latency: str, faults: tuple[str, ...]) -> None:
         raise UsageError(msg) from err
 
 
-def main() -> None:
+def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; the one place where exceptions become sentences and exit codes."""
     try:
-        cli(standalone_mode=False)
+        cli(args, standalone_mode=False)
     except click.exceptions.Exit as err:
         sys.exit(err.exit_code)
     except click.ClickException as err:

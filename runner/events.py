@@ -198,12 +198,13 @@ def encode(event: Event) -> dict[str, JSON]:
 
 def decode(value: Mapping[str, JSON]) -> Event:
     """The event of an `encode`d mapping. ValueError for an unknown event or another format."""
-    if value.get("format") != EVENT_FORMAT or value.get("event") not in _EVENTS:
-        msg = f"not an event of format {EVENT_FORMAT}: {value.get('event')!r}, format {value.get('format')!r}"
+    name = value.get("event")
+    if value.get("format") != EVENT_FORMAT or not isinstance(name, str) or name not in _EVENTS:
+        msg = f"not an event of format {EVENT_FORMAT}: {name!r}, format {value.get('format')!r}"
         raise ValueError(msg)
-    cls = _EVENTS[value["event"]]
+    cls = _EVENTS[name]
     try:
-        event: Event = cls(**{name: from_json(value[name]) for name in _FIELDS[cls]})
+        event: Event = cls(**{word: from_json(value[word]) for word in _FIELDS[cls]})
     except KeyError as err:
         msg = f"{value['event']} without {err.args[0]}"
         raise ValueError(msg) from err

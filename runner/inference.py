@@ -117,7 +117,8 @@ class _Walk:
     def loop(self, node: nodes.For) -> None:
         over = self.visit(node.iter)
         if over.artifact or (over.types and over.types <= {"integer", "number", "boolean", "null"}):
-            self.add("type", f"A loop needs a list; this is {over}.", "", _words(node.iter), node.lineno)
+            instead = f"Write range({_shown(node.iter)}) to count." if over.types == {"integer"} else ""
+            self.add("type", f"A loop needs a list; this is {over}.", instead, _words(node.iter), node.lineno)
         with _Scope(self):
             self.names["loop"] = ANY
             self.assign(node.target, over.items if "array" in over.types else ANY)
@@ -140,6 +141,8 @@ class _Walk:
             self.add("type", f"This is {shape}, which has no text.",
                      "Write .path, .url or .sha256 after it, or make it the whole value.",
                      _words(node), node.lineno)  # fmt: skip
+        elif shape.files:
+            self.add("type", "This holds a file, which has no text.", _fields_of(shape), _words(node), node.lineno)
         elif shape.types == {"null"}:
             self.add("type", "This is always null, which has no text.", "", _words(node), node.lineno)
 
@@ -217,16 +220,21 @@ class _Walk:
         found = shape.field(name)
         if found is not None:
             return found
-        whole = ".".join(_words(owner)) or "this"
+        whole = _shown(owner)
         if shape.steps:
             self.add("unknown-step", f"There is no step {name}.", nearest(name, shape.fields), where, node.lineno)
         elif whole == "inputs":
-            self.add("unknown-input", f"There is no input {name}.", nearest(name, shape.fields), where, node.lineno)
+            instead = nearest(name, shape.fields) or "Declare it under inputs:."
+            self.add("unknown-input", f"There is no input {name}.", instead, where, node.lineno)
+        elif whole == "env":
+            instead = nearest(name, shape.fields) or f"Add env: [{name}] to the pipeline."
+            self.add("unknown-env", f"{name} is not listed under env:.", instead, where, node.lineno)
         elif shape.types == {"array"}:
             self.add("unknown-field", f"{whole} is a list; it has no field {name}.",
                      "Use [0] for one item or a {% for %} loop for all.", where, node.lineno)  # fmt: skip
         elif shape.types and "object" not in shape.types and not shape.artifact:
-            self.add("unknown-field", f"{whole} is {shape}; it has no field {name}.", "", where, node.lineno)
+            instead = "Read JSON out of a text with a parse_json step." if shape.types == {"string"} else ""
+            self.add("unknown-field", f"{whole} is {shape}; it has no field {name}.", instead, where, node.lineno)
         else:
             self.add("unknown-field", f"{whole} has no field {name}.", nearest(name, shape.fields), where, node.lineno)
         return ANY
@@ -277,6 +285,9 @@ class _Walk:
         if value.artifact and node.name in _YIELDS:
             self.add("type", f"This is {value}, which has no text.", "Write .path, .url or .sha256 after it.",
                      _words(node.node) if node.node else (), node.lineno)  # fmt: skip
+        elif value.files and _YIELDS.get(node.name) == _TEXT:
+            self.add("type", "This holds a file, which has no text.", _fields_of(value),
+                     _words(node.node) if node.node else (), node.lineno)  # fmt: skip
         attribute = self.attribute(node)
         if attribute is not None and "array" in value.types:
             shape = value.items
@@ -314,13 +325,14 @@ class _Walk:
         self.children(node)
         known = environment().tests
         if node.name not in known:
-            self.add("unknown-test", f"There is no test {node.name}.", nearest(node.name, sorted(known)),
+            names = sorted(name for name in known if name.isidentifier())
+            self.add("unknown-test", f"There is no test {node.name}.", nearest(node.name, names),
                      (node.name,), node.lineno)  # fmt: skip
         return Shape(_FLAG)
 
     def either(self, options: Sequence[nodes.Node]) -> Shape:
         shapes = [self.visit(option) for option in options]
-        if all(s == shapes[0] for s in shapes):
+        if all(s == shapes[0] or (s.artifact and s.artifact == shapes[0].artifact) for s in shapes):
             return shapes[0]
         if all(s.types for s in shapes) and not any(s.artifact for s in shapes):
             return Shape({"type": sorted(set().union(*(s.types for s in shapes)))})
@@ -343,6 +355,16 @@ class _Scope:
 
     def __exit__(self, *_: object) -> None:
         self.walk.names = self.before
+
+
+def _fields_of(shape: Shape) -> str:
+    return f"Write a field of it: {', '.join('.' + name for name in shape.fields)}." if shape.fields else ""
+
+
+def _shown(node: nodes.Node) -> str:
+    """A chain as one writes it: ``steps.facts.data.words[0]``."""
+    text = "".join(f"[{word}]" if word.isdigit() else f".{word}" for word in _words(node))
+    return text.removeprefix(".") or "this"
 
 
 def _words(node: nodes.Node | None) -> tuple[str, ...]:

@@ -5,21 +5,21 @@ Nothing is resolved here: which model a name means, which step a template reads 
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
+from jsonschema.exceptions import SchemaError, ValidationError
 
-from . import source, templates
+from . import shape, source, templates
 from .errors import PipelineProblems, Problem
 from .kinds import KINDS
 from .model import JSON
+from .schema import INPUT_TYPES
 from .source import Document
 from .templates import TemplateFault, Tree
-from .validate import template_problem, validate
+from .validate import explain, validate
 
 ReadFile = Callable[[str], str]
 """The text of a file beside the pipeline, by its path as written. OSError or ValueError if it cannot be had."""
@@ -124,6 +124,7 @@ class _Loader:
 
     def __init__(self, document: Document, read_file: ReadFile, problems: list[Problem]) -> None:
         self.document, self.read_file, self.problems = document, read_file, problems
+        self.marks = {problem.mark for problem in problems}
         self.files: dict[tuple[str | int, ...], Document] = {}
 
     def pipeline(self) -> Pipeline:
@@ -151,15 +152,12 @@ class _Loader:
             words = {k: self.as_written((*path, k), v) for k, v in words.items()}
         is_file = _TYPES.get(kind) == "artifact"
         default = self.as_written((*path, "default"), data.get("default")) if kind == "string" or is_file else None
-        try:
-            Draft202012Validator.check_schema({**words, "type": "string"})
-        except SchemaError as err:
-            self.add("input", f"The input {name} is not declared rightly: {err.message}.", (*path, *err.path))
+        if not self.is_schema(self.document, path, {**words, "type": "string"}):
             words = {}
         return Input(
             name=name,
             type=kind,
-            schema={"artifact": kind} if is_file else {"type": _TYPES.get(kind, kind), **words},
+            schema=_input_schema(kind, words),
             description=str(data.get("description") or ""),
             default=default if default is not None else data.get("default"),
             required="default" not in data,
@@ -174,19 +172,22 @@ class _Loader:
         return value
 
     def alias(self, name: str, data: dict[str, JSON]) -> Alias:
+        path = ("models", name)
         params = {k: v for k, v in data.items() if k not in ("model", "base_url", "api_key_env")}
         return Alias(
             model=str(data.get("model", "")),
             base_url=data.get("base_url"),
             api_key_env=data.get("api_key_env"),
-            params={k: self.tree(v, ("models", name, k)) for k, v in params.items()},
+            params={k: self.tree(v, (*path, k)) for k, v in params.items() if not self.told((*path, k))},
         )
 
     def step(self, name: str, data: dict[str, JSON]) -> Step:
         kind = data.get("kind")
         known = KINDS[kind].PARAMS if isinstance(kind, str) and kind in KINDS else {}
         path = ("steps", name)
-        params = {k: self.param((*path, k), known[k], v) for k, v in data.items() if k in known}
+        params = {
+            k: self.param((*path, k), known[k], v) for k, v in data.items() if k in known and not self.told((*path, k))
+        }
         retry = data.get("retry") if isinstance(data.get("retry"), dict) else {}
         assert isinstance(retry, dict)
         known_retry: dict[str, JSON] = {
@@ -209,8 +210,7 @@ class _Loader:
         if isinstance(value, dict) and set(value) == {"file"} and (verbatim or wanted.get("type") == "string"):
             return self.from_file(path, str(value["file"]), verbatim=verbatim)
         if verbatim:
-            self.check_schema(path, value)
-            return value
+            return value if self.is_schema(self.document, path, value) else {}
         return self.tree(value, path)
 
     def from_file(self, path: tuple[str | int, ...], file: str, *, verbatim: bool) -> Tree:
@@ -218,8 +218,9 @@ class _Loader:
         try:
             text = self.read_file(file)
         except (OSError, ValueError) as err:
-            why = getattr(err, "strerror", None) or str(err)
-            self.add("file", f"The file {file} cannot be read: {why}.", (*path, "file"))
+            why = "it is not text in UTF-8" if isinstance(err, UnicodeError) else getattr(err, "strerror", None) or err
+            self.add("file", f"The file {file} cannot be read: {why}.", (*path, "file"),
+                     "Name a file in the pipeline's project; paths start at the pipeline's folder.")  # fmt: skip
             return {} if verbatim else ""
         if not verbatim:
             self.files[path] = Document(file, text, text, None)
@@ -229,20 +230,26 @@ class _Loader:
         except PipelineProblems as err:
             self.problems.extend(err.problems)
             return {}
-        self.check_schema(path, document.data)
-        return document.data
+        return document.data if self.is_schema(document, (), document.data) else {}
 
-    def check_schema(self, path: tuple[str | int, ...], value: JSON) -> None:
-        """A step's own schema must be one, and must not send anybody to the network."""
+    def is_schema(self, document: Document, path: tuple[str | int, ...], value: JSON) -> bool:
+        """A schema must be one, refer to its own parts only, and come to an end. What is not is a problem."""
         if not isinstance(value, dict):
-            return
+            message = "A JSON Schema is a mapping."
+            self.problems.append(Problem("schema", message, document.mark(path), "Write type: object."))
+            return False
         try:
             Draft202012Validator.check_schema(value)
         except SchemaError as err:
-            self.add("schema", f"This is not a JSON Schema: {err.message}.", (*path, *err.path))
-        for ref in re.findall(r'"\$ref": "([^#"][^"]*)"', json.dumps(value)):
-            self.add("schema", f"A schema may only refer to itself; this one refers to {ref}.", path,
-                     "Copy that part under $defs: and write #/$defs/NAME.")  # fmt: skip
+            leaf = min(_leaves(err), key=lambda e: e.validator not in ("enum", "pattern", "format"))
+            message, instead = explain(leaf, str(leaf.absolute_path[-1]) if leaf.absolute_path else "schema")
+            mark = document.mark((*path, *leaf.absolute_path))
+            self.problems.append(Problem("schema", f"This is not a JSON Schema: {message}", mark, instead))
+            return False
+        faults = list(shape.faults(value))
+        for inner, message, instead in faults:
+            self.problems.append(Problem("schema", message, document.mark((*path, *inner)), instead))
+        return not faults
 
     def tree(self, value: JSON, path: tuple[str | int, ...]) -> Tree:
         def tell(inner: tuple[str | int, ...], fault: TemplateFault) -> None:
@@ -252,10 +259,30 @@ class _Loader:
 
     def template_problem(self, path: tuple[str | int, ...], fault: TemplateFault) -> Problem:
         document, inner = (self.files[path], ()) if path in self.files else (self.document, path)
-        return template_problem(document, inner, str(fault), fault.line)
+        mark = document.mark_inside(inner, fault.offset, fault.length)
+        return Problem("template", f"This template cannot be read: {fault}.", mark, fault.instead)
 
     def add(self, code: str, message: str, path: tuple[str | int, ...], instead: str = "") -> None:
         self.problems.append(Problem(code, message, self.document.mark(path), instead))
+
+    def told(self, path: tuple[str | int, ...]) -> bool:
+        """Whether the value at ``path`` has a problem of its own already."""
+        return self.document.mark(path) in self.marks
+
+
+def _leaves(error: ValidationError | SchemaError) -> Iterator[ValidationError | SchemaError]:
+    """The faults at the ends of a tree of faults."""
+    if not error.context:
+        yield error
+    for inner in error.context or ():
+        yield from _leaves(inner)
+
+
+def _input_schema(kind: str, words: Mapping[str, JSON]) -> dict[str, JSON]:
+    """The JSON Schema of an input's values. A type that there is not has been told: anything fits it."""
+    if kind not in INPUT_TYPES:
+        return {}
+    return {"artifact": kind} if _TYPES.get(kind) == "artifact" else {"type": _TYPES.get(kind, kind), **words}
 
 
 def _mapping(data: Mapping[str, JSON], name: str) -> dict[str, JSON]:

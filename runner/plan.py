@@ -6,11 +6,12 @@ The plan is what `execute` runs. It is made before the first request, so that ev
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .catalogue import Model
-from .check import Checked, CheckedStep, Edge, input_problem
+from .check import Checked, CheckedStep, Edge, misfit
 from .errors import PipelineProblems, StepError, TemplateFailed, UsageError, nearest
 from .kinds import Kind
 from .kinds.kind import fit
@@ -119,8 +120,8 @@ def read_inputs(
         msg = f"The pipeline needs {'inputs' if len(missing) > 1 else 'an input'}: {wanted}. Write {example}."
         raise UsageError(msg)
     for name, value in values.items():
-        if why := input_problem(declared[name], value):
-            msg = f"The input does not fit: {why}"
+        if why := misfit(declared[name], value):
+            msg = f"The input {name} does not fit. {why}"
             raise UsageError(msg)
     return {d.name: values.get(d.name, d.default) for d in declared.values()}
 
@@ -182,7 +183,22 @@ def _planned(pipeline: str, checked: CheckedStep, names: Mapping[str, JSON]) -> 
         msg = f"The step {step.id} cannot run with these inputs: {err}"
         raise UsageError(msg) from err
     assert isinstance(call, Call)
-    return replace(planned, preview=call, usd=call.usd)
+    return replace(planned, preview=call, usd=call.usd if _is_priced(checked, params) else checked.model.most)
+
+
+_PRICE_DEPENDS_ON: Mapping[str, Sequence[str]] = {
+    "image": (), "megapixel": ("size", "aspect_ratio"), "1m_tokens": ("prompt", "system", "max_tokens"),
+}  # fmt: skip
+
+
+def _is_priced(checked: CheckedStep, params: Mapping[str, JSON]) -> bool:
+    """Whether all that the price depends on is known before the run."""
+    price = checked.model.price if checked.model else None
+    for name in _PRICE_DEPENDS_ON[price.per] if price else ():
+        tree = checked.params.get(name)
+        if isinstance(tree, Template) and params.get(name) in (None, tree.text.strip()):
+            return False
+    return True
 
 
 def _preview(wanted: JSON, tree: Tree, names: Mapping[str, JSON]) -> JSON:
@@ -194,7 +210,8 @@ def _preview(wanted: JSON, tree: Tree, names: Mapping[str, JSON]) -> JSON:
     try:
         return fit("", wanted, render_tree(tree, names))
     except TemplateFailed:
-        return tree.text.strip() if isinstance(tree, Template) and wanted.get("type") == "string" else None
+        free = wanted.get("type") == "string" and "enum" not in wanted and "pattern" not in wanted
+        return tree.text.strip() if isinstance(tree, Template) and free else None
 
 
 def _put_files(wanted: JSON, tree: Tree, artifacts: Mapping[str, Artifact]) -> Tree:
@@ -205,15 +222,18 @@ def _put_files(wanted: JSON, tree: Tree, artifacts: Mapping[str, Artifact]) -> T
 
 def _typed(declared: Input, text: str) -> JSON:
     """A text of the command line as the value that the input's type makes of it."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        msg = f"The input {declared.name} is not text in UTF-8."
+        raise UsageError(msg)
     if declared.type == "string" or "artifact" in declared.schema:
         return text
     if declared.type in ("list", "object"):
         return _parsed(declared, text)
     value = read_scalar(text)
     wanted: Sequence[type] = {"integer": (int,), "number": (int, float), "boolean": (bool,)}[declared.type]
-    if type(value) not in wanted:
+    if type(value) not in wanted or not math.isfinite(value):
         words = {"integer": "an integer", "number": "a number", "boolean": "true or false"}[declared.type]
-        msg = f"The input {declared.name} must be {words}, not {text!r}."
+        msg = f"The input {declared.name} must be {words}, not {text[:60]!r}."
         raise UsageError(msg)
     return value
 
@@ -222,5 +242,7 @@ def _parsed(declared: Input, text: str) -> JSON:
     try:
         return parse(text, f"-i {declared.name}").data
     except PipelineProblems as err:
-        msg = f"The input {declared.name} must be a {declared.type} as JSON or YAML: {err.problems[0].message}"
+        words = "a list" if declared.type == "list" else "a mapping"
+        why = err.problems[0].message if text.strip() else "nothing is given."
+        msg = f"The input {declared.name} must be {words} as JSON or YAML: {why}"
         raise UsageError(msg) from err

@@ -14,7 +14,13 @@ TEMPLATE: JSON = {"type": "string", "pattern": r"\{\{", "description": "A templa
 _FILE: JSON = {
     "type": "object",
     "description": "Read from a file beside the pipeline.",
-    "properties": {"file": {"type": "string", "examples": ["prompts/brief.md"]}},
+    "properties": {
+        "file": {
+            "type": "string",
+            "description": "Its path, from the folder of the pipeline.",
+            "examples": ["prompts/brief.md"],
+        }
+    },
     "required": ["file"],
     "additionalProperties": False,
 }
@@ -24,7 +30,7 @@ _DURATION: JSON = {
         {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"},
     ]
 }
-_STEPS: JSON = {"type": "array", "items": {"type": "string"}}
+_STEPS: JSON = {"type": "array", "items": {"type": "string"}, "examples": [["draft"]]}
 
 CONTROL: dict[str, JSON] = {
     "needs": {**_STEPS, "description": "Steps that must succeed first, beyond those that templates read."},
@@ -37,6 +43,7 @@ CONTROL: dict[str, JSON] = {
     "retry": {
         "type": "object",
         "description": "When and how often to try again.",
+        "examples": [{"attempts": 3, "on": ["busy"]}],
         "properties": {
             "attempts": {"type": "integer", "minimum": 1, "maximum": 100, "description": "Tries in all."},
             "wait": {"type": "number", "minimum": 0, "description": "Seconds before the second try, at most."},
@@ -56,20 +63,21 @@ CONTROL: dict[str, JSON] = {
 
 _INPUT: JSON = {
     "type": "object",
+    "examples": [{"type": "string"}],
     "properties": {
         "type": {"type": "string", "enum": list(INPUT_TYPES), "description": "What kind of value it is."},
         "description": {"type": "string", "description": "What to give, for the person who runs the pipeline."},
         "default": {"description": "The value when none is given. Without a default, one must be given."},
         "enum": {"type": "array", "minItems": 1, "description": "The only values allowed."},
-        "examples": {"type": "array"},
-        "minimum": {"type": "number"},
-        "maximum": {"type": "number"},
-        "minLength": {"type": "integer", "minimum": 0},
-        "maxLength": {"type": "integer", "minimum": 0},
-        "pattern": {"type": "string"},
-        "items": {"type": "object"},
-        "properties": {"type": "object"},
-        "required": {"type": "array", "items": {"type": "string"}},
+        "examples": {"type": "array", "description": "Values to show to the person who runs the pipeline."},
+        "minimum": {"type": "number", "description": "The smallest number allowed."},
+        "maximum": {"type": "number", "description": "The largest number allowed."},
+        "minLength": {"type": "integer", "minimum": 0, "description": "The fewest characters allowed."},
+        "maxLength": {"type": "integer", "minimum": 0, "description": "The most characters allowed."},
+        "pattern": {"type": "string", "description": "A regular expression that a text must match."},
+        "items": {"type": "object", "description": "What each item of a list must be: a JSON Schema."},
+        "properties": {"type": "object", "description": "The fields of an object, each a JSON Schema."},
+        "required": {"type": "array", "items": {"type": "string"}, "description": "Fields that an object must have."},
     },
     "required": ["type"],
     "additionalProperties": False,
@@ -143,16 +151,21 @@ def top_schema() -> JSON:
             "version": {"type": "string", "description": "The pipeline's own version.", "examples": ["1.2.0"]},
             "description": {"type": "string", "description": "What it makes, in a sentence."},
             "inputs": {"type": "object", "description": "What changes from run to run.",
+                       "examples": [{"product": {"type": "string"}}],
                        "patternProperties": {STEP_ID: _INPUT}, "additionalProperties": False},
             "models": {"type": "object", "description": "Short names for models: change a model here, nowhere else.",
+                       "examples": [{"writer": {"model": builtin().of_kind("generate_text")[0].id}}],
                        "patternProperties": {STEP_ID: model_schema()}, "additionalProperties": False},
             "env": {"type": "array", "items": {"type": "string"},
-                    "description": "Environment variables that templates may read as env.NAME."},
+                    "description": "Environment variables that templates may read as env.NAME.",
+                    "examples": [["SHOP"]]},
             "budget": {"type": "object", "description": "A ceiling: nothing is sent that could pass it.",
+                       "examples": [{"usd": 0.1}],
                        "properties": {"usd": {"type": "number", "exclusiveMinimum": 0, "description": "US dollars."}},
                        "required": ["usd"], "additionalProperties": False},
             "steps": {"type": "object", "minProperties": 1,
                       "description": "What is done, by id. Order does not matter.",
+                      "examples": [{"facts": {"kind": "parse_json", "text": "{{ inputs.answer }}"}}],
                       "patternProperties": {STEP_ID: True}, "additionalProperties": False},
             "outputs": {"type": "object", "description": "What is kept: names with a suffix become files.",
                         "examples": [{"card.png": "{{ steps.photo.image }}"}]},

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import unquote
 
+from .errors import nearest
 from .model import JSON
 
 ARTIFACT_FIELDS: Mapping[str, JSON] = {
@@ -37,14 +40,17 @@ class Shape:
         return cls(schema, schema) if isinstance(schema, Mapping) else ANY
 
     def at(self, schema: JSON) -> Shape:
-        """A part of this shape, references followed."""
+        """A part of this shape, references followed. What stands beside a ``$ref`` counts as well."""
+        root = self.root
         for _ in range(16):
             if not isinstance(schema, Mapping):
                 return ANY
+            root = schema if schema.get("$root") else root
             ref = schema.get("$ref")
             if not isinstance(ref, str):
-                return Shape(schema, schema if schema.get("$root") else self.root)
-            schema = _pointer(self.root, ref)
+                return Shape(schema, root)
+            beside = {k: v for k, v in schema.items() if k in _ASSERTIONS}
+            schema = {**beside, "allOf": [{"$ref": ref}, *beside.get("allOf", ())]} if beside else _pointer(root, ref)
         return ANY
 
     @property
@@ -62,17 +68,19 @@ class Shape:
             return {said}
         if isinstance(said, list):
             return set(said)
-        for word in ("anyOf", "oneOf"):
-            if branches := self.schema.get(word):
-                kinds = [self.at(branch).types for branch in branches]
-                return set().union(*kinds) if all(kinds) else set()
         if "enum" in self.schema:
             return {_type_of(v) for v in self.schema["enum"]}
         if "const" in self.schema:
             return {_type_of(self.schema["const"])}
-        if "properties" in self.schema:
-            return {"object"}
-        return set()
+        for word in ("anyOf", "oneOf"):
+            if branches := self.schema.get(word):
+                kinds = [self.at(branch).types for branch in branches]
+                if all(kinds):
+                    return set().union(*kinds)
+        for branch in self.schema.get("allOf", ()):
+            if kinds_of_branch := self.at(branch).types:
+                return kinds_of_branch
+        return {"object"} if "properties" in self.schema else set()
 
     @property
     def items(self) -> Shape:
@@ -82,40 +90,63 @@ class Shape:
         return self.at(self.schema.get("items", {}))
 
     def field(self, name: str) -> Shape | None:
-        """The shape of a field; None if there can be no such field."""
+        """The shape of a field; None if there can be no such field.
+
+        A schema that lists properties and does not speak of others: a field it does not list is a typing mistake.
+        """
         if self.artifact:
             return self.at(ARTIFACT_FIELDS[name]) if name in ARTIFACT_FIELDS else None
-        for word in ("anyOf", "oneOf", "allOf"):
-            if branches := self.schema.get(word):
-                found = [self.at({**branch, **self._own()} if word == "allOf" else branch) for branch in branches]
-                inner = [shape for branch in found if (shape := branch.field(name)) is not None]
-                return inner[0] if len(inner) == 1 else ANY if inner else None
-        properties = self.schema.get("properties")
-        if isinstance(properties, Mapping) and name in properties:
+        properties = self.schema.get("properties", {})
+        if name in properties:
             return self.at(properties[name])
+        if listed := [found for b in self.branches if name in b.fields and (found := b.field(name)) is not None]:
+            return listed[0] if all(found == listed[0] for found in listed) else ANY
         if self.types and "object" not in self.types:
             return None
         more = self.schema.get("additionalProperties")
         if isinstance(more, Mapping):
             return self.at(more)
-        # A schema that lists properties and does not speak of others: a field it does not list is a typing mistake.
-        if properties and more is not True and "patternProperties" not in self.schema:
+        if more is False:
             return None
-        return None if more is False else ANY
+        return None if self.fields and not self.open else ANY
 
-    def _own(self) -> dict[str, JSON]:
-        return {k: v for k, v in self.schema.items() if k in ("type", "properties", "additionalProperties")}
+    @property
+    def branches(self) -> list[Shape]:
+        """The schemas that add to this one, or may."""
+        found = [branch for word in ("allOf", "anyOf", "oneOf") for branch in self.schema.get(word, ())]
+        found += [self.schema[word] for word in ("then", "else") if word in self.schema]
+        found += self.schema.get("dependentSchemas", {}).values()
+        return [self.at(branch) for branch in found]
+
+    @property
+    def open(self) -> bool:
+        """Whether it says that there may be fields which it does not list."""
+        if self.schema.get("additionalProperties") is True or "patternProperties" in self.schema:
+            return True
+        if any(branch.open for branch in self.branches):
+            return True
+        either = [self.at(b) for word in ("anyOf", "oneOf") for b in self.schema.get(word, ())]
+        return "properties" not in self.schema and any(not b.fields and b.may_be_object for b in either)
+
+    @property
+    def may_be_object(self) -> bool:
+        return not self.types or "object" in self.types
+
+    @property
+    def files(self) -> bool:
+        """Whether it is a file, or a mapping or list that holds one: such a value has no text."""
+        if self.artifact:
+            return True
+        inner = [*self.schema.get("properties", {}).values(), self.schema.get("items")]
+        return any(isinstance(part, Mapping) and "artifact" in part for part in inner)
 
     @property
     def fields(self) -> list[str]:
         """The names of the fields that are known."""
         if self.artifact:
             return list(ARTIFACT_FIELDS)
-        names = list(self.schema.get("properties") or ())
-        for word in ("anyOf", "oneOf", "allOf"):
-            for branch in self.schema.get(word) or ():
-                names.extend(self.at(branch).fields)
-        return names
+        names = [*self.schema.get("properties", ()), *(name for branch in self.branches for name in branch.fields)]
+        return list(dict.fromkeys(names))
 
     def __str__(self) -> str:
         if self.artifact:
@@ -126,15 +157,70 @@ class Shape:
 
 
 ANY = Shape()
+_ASSERTIONS = ("type", "properties", "additionalProperties", "patternProperties", "items", "enum", "const",
+               "allOf", "anyOf", "oneOf", "then", "else", "dependentSchemas")  # fmt: skip
+_IN_PLACE = ("allOf", "anyOf", "oneOf")
 
 
-def _pointer(root: Mapping[str, JSON], ref: str) -> JSON:
+def faults(schema: Mapping[str, JSON]) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """Path, sentence and cure of each reference in a JSON Schema that leads out of it, nowhere, or in a circle."""
+    for path, part in _parts(schema, ()):
+        ref = part.get("$ref", part.get("$dynamicRef"))
+        if not isinstance(ref, str):
+            continue
+        word = "$ref" if "$ref" in part else "$dynamicRef"
+        if not ref.startswith("#"):
+            yield ((*path, word), f"A schema can only refer to itself; this one refers to {ref}.",
+                   "Copy that part under $defs: and write #/$defs/NAME.")  # fmt: skip
+        elif not isinstance(_pointer(schema, ref, None), Mapping | bool):
+            known = [f"#/$defs/{name}" for name in schema.get("$defs", {})]
+            yield (*path, word), f"There is no {ref} in this schema.", nearest(ref, known) or "Add it under $defs:."
+        elif _circular(schema, part, (), set()):
+            yield (*path, word), f"{ref} leads back to itself, without end.", "Write what the value must be."
+            return
+
+
+def _parts(value: JSON, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, JSON]]]:
+    """Every mapping in a schema that may be a schema; examples and constants are values."""
+    if isinstance(value, Mapping):
+        yield path, value
+        for key, inner in value.items():
+            if key not in ("enum", "const", "examples", "default") or path[-1:] in (("properties",), ("$defs",)):
+                yield from _parts(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _parts(inner, (*path, index))
+
+
+def _circular(root: Mapping[str, JSON], part: JSON, seen: tuple[int, ...], done: set[int]) -> bool:
+    """Whether checking a value against this part would come back to it with the same value."""
+    if not isinstance(part, Mapping) or id(part) in done:
+        return False
+    if id(part) in seen:
+        return True
+    ref = part.get("$ref", part.get("$dynamicRef"))
+    inner = [_pointer(root, ref)] if isinstance(ref, str) else []
+    inner += [branch for word in _IN_PLACE for branch in part.get(word, ())]
+    inner += [part[word] for word in ("not", "if", "then", "else") if word in part]
+    if any(_circular(root, each, (*seen, id(part)), done) for each in inner):
+        return True
+    done.add(id(part))
+    return False
+
+
+def _pointer(root: Mapping[str, JSON], ref: str, missing: JSON = MappingProxyType({})) -> JSON:
+    """The part of a schema that ``#/$defs/NAME`` names."""
     value: Any = root
-    if not ref.startswith("#"):
-        return {}
-    for part in ref[1:].strip("/").split("/"):
-        if part:
-            value = value.get(part.replace("~1", "/").replace("~0", "~"), {}) if isinstance(value, Mapping) else {}
+    if ref != "#" and not ref.startswith("#/"):
+        return missing
+    for part in unquote(ref).split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, Mapping) and name in value:
+            value = value[name]
+        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return missing
     return value
 
 

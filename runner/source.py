@@ -12,7 +12,8 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import yaml
@@ -30,7 +31,7 @@ MAX_CHARACTERS = 32_000_000
 
 _Parser: Any = getattr(yaml, "CLoader", yaml.Loader)
 
-_INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
+_INT = re.compile(r"[-+]?[0-9]{1,300}\Z|0o[0-7]{1,300}\Z|0x[0-9a-fA-F]{1,200}\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)\Z|\.(nan|NaN|NAN)\Z")
 _WORDS = {
@@ -39,6 +40,34 @@ _WORDS = {
     "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
 _TAGS = "tag:yaml.org,2002:"
+_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+"""What ends a line for libyaml, whose line numbers ours must be."""
+
+_CLOSE = "Close it, separate its parts by commas, or put quotes around the text that it is part of."
+_SYNTAX: tuple[tuple[str, str, str, bool], ...] = (
+    ("could not find expected ':'", "A colon is missing after this.", "Write NAME: VALUE.", True),
+    ("unexpected end of stream", "This quote is never closed.", "Write the same quote where the text ends.", True),
+    ("unexpected document indicator", "This quote is never closed.", "Write the same quote where the text ends.", True),
+    ("mapping values are not allowed", "A colon cannot stand here.",
+     "Put the text in quotes if it holds a colon, or begin this line as far in as the lines above it.", False),
+    ("block sequence entries are not allowed", "A list cannot begin here.", "Begin it on a line of its own.", False),
+    ("block mapping entries are not allowed", "A key cannot begin here.", "Begin it on a line of its own.", False),
+    ("expected ',' or '}'", "This { is not closed, or a comma is missing in it.", _CLOSE, True),
+    ("expected ',' or ']'", "This [ is not closed, or a comma is missing in it.", _CLOSE, True),
+    ("expected key", "This belongs to nothing above it.",
+     "Begin it as far in as the lines above it; put a text that holds quotes or brackets in quotes.", False),
+    ("expected '-' indicator", "This is not an item of the list above it.",
+     "Begin it with a dash, or as far in as the list's own key.", False),
+    ("cannot start any token", "A text cannot begin with this character.", "Put the text in quotes.", False),
+    ("unknown escape character", "There is no such escape in double quotes.",
+     "Write \\\\ for a backslash, or use single quotes.", False),
+    ("escape code", "There is no such character.", "Write the character itself.", False),
+    ("alphabetic or numeric character", "A text cannot begin with this character.", "Put the text in quotes.", True),
+    ("expected comment or line break", "Nothing can follow | or > on its line.", "Begin the text on the next line.",
+     False),
+    ("expected <document start>", "The file has ended here, and something follows.", "Remove it.", False),
+)  # fmt: skip
+"""libyaml's words, ours for them, what to do, and whether the place is where the matter began."""
 
 
 @dataclass(slots=True)
@@ -112,15 +141,15 @@ class Document:
         else:
             begin = _index_of(self.text, node.start, offset)
             end = _index_of(self.text, node.start, offset + max(length, 1) - 1) + 1
-        line = self.text.count("\n", 0, begin)
-        column = begin - (self.text.rfind("\n", 0, begin) + 1)
+        line, start = _line_of(self.text, begin)
+        column = begin - start
         text = self._line(line)
         return Mark(self.file, line + 1, column + 1, max(1, min(end - begin, len(text) - column)), text)
 
     def _mark(self, at: Any) -> Mark:
         if at is None:
             return Mark(self.file, 1, 1, 1, self._line(0))
-        start, end = (at.start, at.start) if isinstance(at, Node) else (at, at)
+        start, end = (at.start, at.end) if isinstance(at, Node) else (at, at)
         first, last = start.start_mark, end.end_mark
         text = self._line(first.line)
         stop = last.column if last.line == first.line else len(text)
@@ -128,8 +157,8 @@ class Document:
 
     def _line(self, number: int) -> str:
         if not self.lines:
-            self.lines.extend(self.text.split("\n"))
-        return self.lines[number].rstrip("\r") if number < len(self.lines) else ""
+            self.lines.extend(_BREAK.split(self.text))
+        return self.lines[number] if number < len(self.lines) else ""
 
 
 def parse(text: str, file: str) -> Document:
@@ -137,6 +166,10 @@ def parse(text: str, file: str) -> Document:
     text = text.removeprefix("\ufeff")
     if len(text) > MAX_CHARACTERS:
         raise PipelineProblems([Problem("too-large", "The file is too large.", Mark(file, 1, 1))])
+    if half := re.search("[\ud800-\udfff]", text):
+        line, start = _line_of(text, half.start())
+        mark = Mark(file, line + 1, half.start() - start + 1)
+        raise PipelineProblems([Problem("yaml", "Half of a character stands here.", mark, "Save the file as UTF-8.")])
     composer = _Composer(text, file)
     with _collector_paused():
         data, root = composer.compose()
@@ -196,9 +229,11 @@ class _Composer:
         except yaml.MarkedYAMLError as err:
             self._syntax(err)
         except yaml.reader.ReaderError as err:
-            line = self.text.count("\n", 0, err.position)
-            mark = self._mark_at(line, err.position - self.text.rfind("\n", 0, err.position) - 1)
-            self._add("yaml", "This character may not stand in YAML.", mark, "Remove it, or save the file as UTF-8.")
+            character = chr(err.character) if isinstance(err.character, int) else str(err.character)
+            at = max(self.text.find(character), 0)
+            line, start = _line_of(self.text, at)
+            message = f"The character U+{ord(character):04X} cannot stand in YAML."
+            self._add("yaml", message, self._mark_at(line, at - start), "Remove it, or save the file as UTF-8.")
         finally:
             parser.dispose()
         if self.root is None and not self.problems:
@@ -226,13 +261,14 @@ class _Composer:
                 node = Node(event, event, {} if is_map else [])
                 top = stack[-1] if stack else None
                 if top is not None and top.key is None and type(top.data) is dict:
-                    self._add("key", "A key must be text.", self._mark(event), "Write the key as a word.")
-                    top.key = event
+                    self._key_is_no_text(event)
+                    return
                 if event.anchor:
                     self.anchors[event.anchor] = None
                 stack.append(_Open({} if is_map else [], node, event.anchor))
                 if len(stack) > MAX_DEPTH:
-                    self._add("depth", f"Nested deeper than {MAX_DEPTH} levels.", self._mark(event))
+                    self._add("depth", f"Nested deeper than {MAX_DEPTH} levels.", self._mark(event),
+                              "Write it flatter.")  # fmt: skip
                     return
             elif kind in ends:
                 done = stack.pop()
@@ -249,12 +285,26 @@ class _Composer:
             elif kind is yaml.StreamEndEvent:
                 return
 
+    def _key_is_no_text(self, event: Any) -> None:
+        """A key that is a collection. In nearly every case it is a template that is not in quotes."""
+        at = event.start_mark.index
+        if self.text[at - 1 : at + 1] != "{{":
+            self._add("key", "A key must be text.", self._mark(event), "Write the key as a word.")
+            return
+        start = event.start_mark
+        length = self.text[at - 1 :].partition("}}")[0].partition("\n")[0]
+        self._add("quotes", "A text that begins with {{ must be in quotes.",
+                  self._mark_at(start.line, start.column - 1, len(length) + 2),
+                  'Write quotes around the whole text: "{{ … }}".')  # fmt: skip
+
     def _key(self, top: _Open, event: Any) -> None:
         assert isinstance(top.node.children, dict)
         top.key = event
+        if event.anchor:
+            self.anchors[event.anchor] = (event.value, Node(event, event))
         if event.value in top.node.children:
             first = top.node.children[event.value][0].start_mark.line + 1
-            self._add("repeated-key", f"The key {event.value} stands twice here; the first is on line {first}.",
+            self._add("repeated-key", f"The key {event.value[:60]} stands twice here; the first is on line {first}.",
                       self._mark(event), "Rename or remove one of them.")  # fmt: skip
 
     def _put(self, top: _Open | None, value: JSON, node: Node, anchor: str | None) -> None:
@@ -276,8 +326,12 @@ class _Composer:
     def _alias(self, stack: list[_Open], event: Any) -> bool:
         found = self.anchors.get(event.anchor)
         if found is None:
-            what = "contains itself" if event.anchor in self.anchors else "is not defined above"
-            self._add("alias", f"The alias *{event.anchor} {what}.", self._mark(event))
+            name = event.anchor[:60]
+            if name in self.anchors:
+                self._add("alias", f"The alias *{name} contains itself.", self._mark(event), "Write that part out.")
+            else:
+                self._add("alias", f"The alias *{name} is not defined above.", self._mark(event),
+                          f"Write &{name} before the part that it stands for, or put the text in quotes.")  # fmt: skip
             return False
         value, node = found
         self.aliased += node.size
@@ -287,8 +341,7 @@ class _Composer:
             return False
         top = stack[-1] if stack else None
         if top is not None and top.key is None and isinstance(top.data, dict):
-            self._add("key", "A key must be text.", self._mark(event))
-            top.key = event
+            self._add("key", "A key must be text.", self._mark(event), "Write the key as a word.")
             return False
         self._put(top, value, node, None)
         return True
@@ -300,24 +353,35 @@ class _Composer:
             return text
         value = read_scalar(text)
         if isinstance(value, float) and not math.isfinite(value):
-            self._add("number", f"{text} is not a number that JSON knows.", self._mark(event))
+            self._add("number", f"{text[:60]} is not a number that JSON knows.", self._mark(event),
+                      "Write another number, or put it in quotes to keep it text.")  # fmt: skip
         return value
 
     def _tag(self, event: Any) -> None:
         if event.tag and event.tag not in (_TAGS + "str", "!"):
-            self._add("tag", f"The tag {event.tag.replace(_TAGS, '!!')} is not used here.", self._mark(event),
+            tag = event.tag.replace(_TAGS, "!!")
+            start = event.start_mark
+            self._add("tag", f"The tag {tag[:60]} is not used here.", self._mark_at(start.line, start.column, len(tag)),
                       "Remove it; put text in quotes to keep it text.")  # fmt: skip
 
     def _syntax(self, err: yaml.MarkedYAMLError) -> None:
-        at = err.problem_mark or err.context_mark
-        mark = self._mark_at(at.line, at.column) if at else self._mark_at(0, 0)
-        what = str(err.problem or err.context or "this is not YAML")
-        code, instead = "yaml", "Check the indentation, the colons and the quotes on this line and the one above."
-        if "'\\t'" in what or "tab" in what or mark.text[: mark.column].strip(" ") == "\t":
-            code, instead = "tab", "Indent with spaces."
-        elif "mapping values are not allowed" in what:
-            instead = "Put the text in quotes if it holds a colon, or start a new line."
-        self._add(code, f"This is not YAML: {what.rstrip('.')}.", mark, instead)
+        what = str(err.problem or err.context or "it cannot be read").rstrip(".")
+        mark, began = self._mark_of(err.problem_mark), self._mark_of(err.context_mark)
+        if "tab" in what or mark.text[mark.column - 1 : mark.column] == "\t":
+            indent = len(mark.text) - len(mark.text.lstrip())
+            column = mark.text.find("\t", 0, indent)
+            mark = replace(mark, column=column + 1) if column >= 0 else mark
+            self._add("tab", "A tab cannot stand here.", mark, "Indent with spaces.")
+            return
+        for words, message, instead, at_start in _SYNTAX:
+            if words in what:
+                self._add("yaml", message, began if at_start and err.context_mark else mark, instead)
+                return
+        self._add("yaml", f"This is not YAML: {what}.", mark,
+                  "Check the indentation, the colons and the quotes on this line and the one above.")  # fmt: skip
+
+    def _mark_of(self, at: Any) -> Mark:
+        return self._mark_at(at.line, at.column) if at else self._mark_at(0, 0)
 
     def _add(self, code: str, message: str, mark: Mark, instead: str = "") -> None:
         self.problems.append(Problem(code, message, mark, instead))
@@ -328,8 +392,22 @@ class _Composer:
         return self._mark_at(start.line, start.column, length)
 
     def _mark_at(self, line: int, column: int, length: int = 1) -> Mark:
-        lines = self.text.split("\n")
-        return Mark(self.file, line + 1, column + 1, max(length, 1), lines[line] if line < len(lines) else "")
+        text = self.lines[line] if line < len(self.lines) else ""
+        return Mark(self.file, line + 1, column + 1, max(length, 1), text)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return _BREAK.split(self.text)
+
+
+def _line_of(text: str, index: int) -> tuple[int, int]:
+    """The line, from 0, that the character at ``index`` is on, and where that line begins."""
+    line, start = 0, 0
+    for found in _BREAK.finditer(text):
+        if found.end() > index:
+            break
+        line, start = line + 1, found.end()
+    return line, start
 
 
 def _child(node: Node | None, part: str | int) -> tuple[Any, Node] | None:
@@ -341,34 +419,40 @@ def _child(node: Node | None, part: str | int) -> tuple[Any, Node] | None:
     return None
 
 
+_PROPERTIES = re.compile(r"(?:&[A-Za-z0-9_-]+\s*|!\S*\s+)*")
+_ESCAPE = re.compile(r"\\(?:x..|u.{4}|U.{8}|\r\n|[\s\S])")
+_ESCAPED_BREAK = re.compile(r"\\(?:\r\n|[\r\n])[ \t]*")
+
+
 def _index_of(text: str, event: Any, offset: int) -> int:
     """Where the ``offset``-th character of a scalar's value stands in the file.
 
     The value and its source are walked side by side: they differ only by indentation, folding, doubled
     quotes and escapes.
     """
-    index: int = event.start_mark.index
     stop: int = event.end_mark.index
-    value: str = event.value[: offset + 1]
-    if event.style in ("|", ">"):
-        index = text.find("\n", index) + 1
-    elif event.style in ("'", '"'):
-        index += 1
-    last = index
-    for char in value:
-        while index < stop and text[index] != char and (text[index].isspace() or char.isspace()):
-            if not text[index].isspace():
-                break
-            index += 1
-        if event.style == '"' and index < stop and text[index] == "\\" and char != "\\":
-            index += 1
-            last = index
-            index += 1
+    index = last = _begin(text, event)
+    for char in event.value[: offset + 1]:
+        while event.style == '"' and (joined := _ESCAPED_BREAK.match(text, index, stop)):
+            index = joined.end()
+        if event.style == '"' and index < stop and text[index] == "\\":
+            found = _ESCAPE.match(text, index, stop)
+            last, index = index, found.end() if found else index + 1
             continue
+        while index < stop and text[index] != char and text[index].isspace():
+            index += 1
         last = min(index, max(stop - 1, 0))
         if char.isspace() and index < stop and not text[index].isspace():
             continue
-        index += 1
-        if (event.style == "'" and char == "'") or (event.style == '"' and char == "\\"):
-            index += 1
+        index += 2 if event.style == "'" and char == "'" else 1
     return last
+
+
+def _begin(text: str, event: Any) -> int:
+    """Where the text of a scalar begins, after its anchor, its tag and what opens it."""
+    found = _PROPERTIES.match(text, event.start_mark.index)
+    index: int = found.end() if found else event.start_mark.index
+    if event.style in ("|", ">"):
+        line_end = _BREAK.search(text, index)
+        return line_end.end() if line_end else len(text)
+    return index + (event.style in ("'", '"'))

@@ -9,25 +9,32 @@ from __future__ import annotations
 
 import functools
 import json
+import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import jinja2
 from jinja2 import nodes
-from jinja2.runtime import Undefined
+from jinja2.filters import make_attrgetter
+from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
 
-from .errors import TemplateFailed
+from .errors import TemplateFailed, nearest
 from .model import JSON, Artifact
 
 MAX_OUTPUT = 1_000_000
 """Characters that a template may yield: no prompt is longer, and a loop that runs away is."""
 
+MAX_WORK = 5_000_000
+"""Turns of loops, calls and characters put together that one rendering may take: about a second."""
+
 FILTERS = (
-    "abs", "batch", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "groupby",
+    "abs", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "groupby",
     "int", "items", "join", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace",
-    "reverse", "round", "select", "selectattr", "slice", "sort", "string", "striptags", "sum", "title", "tojson",
+    "reverse", "round", "select", "selectattr", "sort", "string", "striptags", "sum", "title", "tojson",
     "trim", "truncate", "unique", "upper", "urlencode", "wordcount", "wordwrap",
 )  # fmt: skip
 """Jinja's filters that a prompt can use. Left out: what loads, what formats HTML, what pads without bound."""
@@ -40,36 +47,127 @@ METHODS: Mapping[type[Any], tuple[str, ...]] = {
 }  # fmt: skip
 GLOBALS = ("range", "dict", "namespace")
 
-_BOUNDED = frozenset({"*", "**", "%"})
+_WORK = ""
+"""Where a rendering keeps what it has spent: a name that no template can write."""
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Jinja as authors need it: a field of JSON comes before a method of the same name."""
+    """Jinja as authors need it: a field of JSON comes before a method of its name, and no work is without end."""
 
-    intercepted_binops = _BOUNDED
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
-        return super().getattr(obj, attribute)
+        if isinstance(obj, str) and attribute not in METHODS[str]:
+            return self.undefined(obj=obj, name=attribute)
+        found = super().getattr(obj, attribute)
+        return functools.partial(_replaced, obj) if isinstance(obj, str) and attribute == "replace" else found
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(obj, str) and isinstance(argument, str):
+            return self.getattr(obj, argument)
+        return super().getitem(obj, argument)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         for cls, allowed in METHODS.items():
             if isinstance(obj, cls):
                 return attr in allowed
-        return super().is_safe_attribute(obj, attr, value)
+        return not isinstance(obj, int | float) and super().is_safe_attribute(obj, attr, value)
 
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+    def call(self, context: Context, func: Any, /, *args: Any, **kwargs: Any) -> Any:
+        spend(context, 1)
+        if func is range:
+            spend(context, len(range(*args)))
+        elif isinstance(func, functools.partial):
+            spend(context, len(func.args[0]))
+        return super().call(context, func, *args, **kwargs)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "%" and isinstance(left, str):
             return _refuse("write the value into the text with {{ }} instead of %")
         if operator == "**":
             return _refuse("** is not available")
-        if operator == "*":
-            long = max((len(v) for v in (left, right) if hasattr(v, "__len__")), default=0)
-            times = max((v for v in (left, right) if isinstance(v, int)), default=0)
-            if long * times > MAX_OUTPUT:
-                return _refuse("the text would be too long")
+        if operator in "*+":
+            spend(context, _length(operator, left, right))
         return super().call_binop(context, operator, left, right)
+
+    @jinja2.pass_context
+    def concat_texts(self, context: Context, *values: Any) -> str:
+        """``a ~ b``: the texts of the values, one after the other."""
+        return joined(context, values)
+
+    @jinja2.pass_context
+    def turns(self, context: Context, values: Any) -> Iterator[Any]:
+        """What a loop runs over, each turn counted."""
+        for value in values:
+            spend(context, 1)
+            yield value
+
+
+class _Metered(NodeTransformer):
+    """Puts `_Environment.turns` around what loops run over, and `_Environment.concat_texts` in the place of ``~``."""
+
+    def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 - Jinja's way to name a visit
+        self.generic_visit(node)
+        if not node.recursive:
+            assert isinstance(node.iter, nodes.Expr)
+            node.iter = _call("turns", [node.iter], node.lineno)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Call:  # noqa: N802
+        self.generic_visit(node)
+        return _call("concat_texts", node.nodes, node.lineno)
+
+
+def _call(method: str, args: list[nodes.Expr], line: int) -> nodes.Call:
+    owner = nodes.EnvironmentAttribute(method, lineno=line)
+    return nodes.Call(owner, args, [], None, None, lineno=line).set_environment(environment())  # type: ignore[return-value] # it gives itself back
+
+
+def spend(context: Context, units: int) -> None:
+    """Count work that a rendering does. `TemplateFailed` when it is more than any prompt needs."""
+    work: list[int] = context.parent[_WORK]
+    work[0] += units
+    if work[0] > MAX_WORK:
+        _refuse("it takes too long; make its loops and texts smaller")
+
+
+def _length(operator: str, left: Any, right: Any) -> int:
+    """How long the outcome of an addition or a product is at most."""
+    if isinstance(left, int) and isinstance(right, int):
+        bits = left.bit_length() + right.bit_length()
+        return bits if bits < 4096 else MAX_WORK
+    sizes = [len(v) for v in (left, right) if hasattr(v, "__len__")]
+    times = max((v for v in (left, right) if isinstance(v, int)), default=1) if operator == "*" else 1
+    return sum(sizes) * max(times, 1)
+
+
+@jinja2.pass_context
+def joined(context: Context, values: Any, d: Any = "", attribute: Any = None) -> str:
+    """The texts of the values with ``d`` between them."""
+    if attribute is not None:
+        get = make_attrgetter(context.environment, attribute)
+        values = (get(value) for value in values)
+    texts = []
+    for value in values:
+        text = to_text(value)
+        spend(context, len(text) + len(d))
+        texts.append(text)
+    return str(d).join(texts)
+
+
+def _wordwrap(text: Any, width: int = 79) -> str:
+    return "\n".join(textwrap.fill(line, max(width, 1)) for line in to_text(text).splitlines())
+
+
+@jinja2.pass_context
+def _sum(context: Context, values: Any, attribute: Any = None, start: float = 0) -> Any:
+    """The sum of numbers."""
+    if attribute is not None:
+        get = make_attrgetter(context.environment, attribute)
+        values = (get(value) for value in values)
+    return sum(values, start + 0)
 
 
 def _refuse(message: str) -> Any:
@@ -88,6 +186,8 @@ def to_text(value: JSON) -> str:
         return value
     if isinstance(value, Artifact):
         return str(_refuse("a file has no text; write .path, .url or .sha256 after it"))
+    if isinstance(value, Undefined):
+        value._fail_with_undefined_error()  # noqa: SLF001 - Jinja's own way to raise the sentence about it
     if value is None:
         return str(_refuse("the value is null, which has no text; write | default('…', true) for another text"))
     if isinstance(value, bool | int | float | list | tuple | Mapping):
@@ -107,14 +207,26 @@ def to_json_text(value: Any, indent: int | None = None) -> str:
             return _refuse("a file has no JSON; write .path, .url or .sha256 after it")
         return list(inner) if hasattr(inner, "__iter__") else str(inner)
 
-    return json.dumps(value, ensure_ascii=False, indent=indent, default=leaf)
+    size, parts = 0, []
+    for part in json.JSONEncoder(ensure_ascii=False, indent=indent, default=leaf).iterencode(value):
+        size += len(part)
+        if size > MAX_OUTPUT:
+            _refuse(f"the text would be longer than {MAX_OUTPUT:,} characters")
+        parts.append(part)
+    return "".join(parts)
 
 
-def _replace(text: str, old: str, new: str, count: int | None = None) -> str:
-    text = str(text)
+@jinja2.pass_context
+def _replace(context: Context, text: Any, old: str, new: str, count: int = -1) -> str:
+    text = to_text(text)
+    spend(context, len(text) + text.count(old) * len(new))
+    return _replaced(text, old, new, count)
+
+
+def _replaced(text: str, old: str, new: str, count: int = -1) -> str:
     if len(text) + text.count(old) * len(new) > MAX_OUTPUT:
         return str(_refuse("the text would be too long"))
-    return text.replace(old, new) if count is None else text.replace(old, new, count)
+    return text.replace(old, new, count)
 
 
 @functools.cache
@@ -131,16 +243,19 @@ def environment() -> _Environment:
     env.filters["tojson"] = to_json_text
     env.filters["replace"] = _replace
     env.filters["string"] = to_text
+    env.filters["join"] = joined
+    env.filters["wordwrap"] = _wordwrap
+    env.filters["sum"] = _sum
     env.globals = {name: env.globals[name] for name in GLOBALS}
     return env
 
 
 class TemplateFault(ValueError):
-    """A template that cannot be read: the sentence, and the 1-based line inside the template."""
+    """A template that cannot be read: the sentence, where in the text the tag at fault is, what to write instead."""
 
-    def __init__(self, message: str, line: int) -> None:
+    def __init__(self, message: str, instead: str, offset: int, length: int) -> None:
         super().__init__(message)
-        self.line = line
+        self.instead, self.offset, self.length = instead, offset, length
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,16 +270,17 @@ class Template:
 
     def render(self, names: Mapping[str, Any]) -> JSON:
         """The value, or the text. `TemplateFailed` says what could not be had."""
-        if not self._compiled:
-            self._compiled.append(_compile(self))
         try:
+            if not self._compiled:
+                self._compiled.append(_compile(self))
             return self._compiled[0](names)
         except TemplateFailed:
             raise
         except jinja2.UndefinedError as err:
             msg = f"the template reads a value that is not there: {err}"
             raise TemplateFailed(msg) from err
-        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as err:
+        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError,
+                AttributeError, MemoryError, SyntaxError) as err:  # fmt: skip
             msg = f"the template cannot be rendered: {err}"
             raise TemplateFailed(msg) from err
 
@@ -203,7 +319,9 @@ def parse(text: str) -> Template:
     try:
         tree = environment().parse(text)
     except jinja2.TemplateSyntaxError as err:
-        raise TemplateFault(_plain(err.message or "it cannot be read"), err.lineno) from err
+        raise _fault(text, err) from err
+    except RecursionError as err:
+        raise TemplateFault("it is nested too deeply", "Write it in smaller parts.", 0, 2) from err
     return Template(text, tree, _only_expression(tree))
 
 
@@ -253,6 +371,13 @@ def templates_of(tree: Tree, path: tuple[str | int, ...] = ()) -> Iterator[tuple
             yield from templates_of(value, (*path, index))
 
 
+def _metered(text: str) -> nodes.Template:
+    """The tree that is compiled: read anew, because the one that is looked at stays as the author wrote it."""
+    tree = environment().parse(text)
+    _Metered().visit(tree)
+    return tree
+
+
 def _only_expression(tree: nodes.Template) -> nodes.Expr | None:
     found: nodes.Expr | None = None
     for node in tree.body:
@@ -272,12 +397,11 @@ def _only_expression(tree: nodes.Template) -> nodes.Expr | None:
 def _compile(template: Template) -> Callable[[Mapping[str, Any]], Any]:
     if template.expression is not None:
         return _compile_expression(template)
-    env = environment()
-    compiled = env.from_string(template.tree)
+    compiled = environment().from_string(_metered(template.text))
 
     def text(names: Mapping[str, Any]) -> str:
         size, parts = 0, []
-        for part in compiled.root_render_func(compiled.new_context(dict(names))):
+        for part in compiled.root_render_func(compiled.new_context({**names, _WORK: [0]})):
             size += len(part)
             if size > MAX_OUTPUT:
                 _refuse(f"the text would be longer than {MAX_OUTPUT:,} characters")
@@ -289,36 +413,105 @@ def _compile(template: Template) -> Callable[[Mapping[str, Any]], Any]:
 
 def _compile_expression(template: Template) -> Callable[[Mapping[str, Any]], Any]:
     # The way of Environment.compile_expression, on the tree that is already parsed.
-    body: list[nodes.Node] = [nodes.Assign(nodes.Name("value", "store"), template.expression, lineno=1)]
+    expression = _only_expression(_metered(template.text))
+    assert expression is not None
+    body: list[nodes.Node] = [nodes.Assign(nodes.Name("value", "store"), expression, lineno=1)]
     tree = nodes.Template(body, lineno=1)
     tree.set_environment(environment())
     compiled = environment().from_string(tree)
 
     def value(names: Mapping[str, Any]) -> JSON:
-        context = compiled.new_context(dict(names))
+        context = compiled.new_context({**names, _WORK: [0]})
         for _ in compiled.root_render_func(context):
             pass
-        found = context.vars["value"]
-        if isinstance(found, Undefined):
-            found._fail_with_undefined_error()  # noqa: SLF001 - Jinja's own way to raise the sentence about it
-        return _plain_value(found)
+        return _plain_value(context.vars["value"])
 
     return value
 
 
 def _plain_value(value: Any) -> JSON:
-    """Generators of filters such as ``map`` become lists; what is JSON stays what it is."""
-    if isinstance(value, str | int | float | bool | Artifact | Mapping | list) or value is None:
+    """Generators of filters such as ``map`` become lists; JSON stays what it is, and all of it must be there."""
+    if isinstance(value, Undefined):
+        value._fail_with_undefined_error()  # noqa: SLF001 - Jinja's own way to raise the sentence about it
+    if isinstance(value, str | int | float | bool | Artifact) or value is None:
         return value
+    if isinstance(value, Mapping):
+        return {k: _plain_value(v) for k, v in value.items()}
     if hasattr(value, "__iter__"):
         return [_plain_value(v) for v in value]
     return str(value)
 
 
+_TAG = re.compile(r"\{[{%].*?(?:[}%]\}|\Z)", re.DOTALL)
+_BLOCK = re.compile(r"\{%[-+]?\s*(end)?([a-z]+)")
+_STATEMENTS = ("if", "elif", "else", "endif", "for", "endfor", "set", "endset", "with", "endwith", "filter",
+               "endfilter", "raw", "endraw", "macro", "endmacro")  # fmt: skip
+_BRACES = "Check the braces and the quotes."
+
+
+def _fault(text: str, err: jinja2.TemplateSyntaxError) -> TemplateFault:
+    """Jinja's error in plain words, at the tag that it is about."""
+    message = (err.message or "it cannot be read").rstrip(".")
+    if open_block := re.search(r"block that needs to be closed is '(\w+)'", message):
+        word = open_block[1]
+        instead = f"Write {{% end{word} %}} where it ends."
+        if not message.startswith("Encountered"):
+            return TemplateFault(f"{{% {word} %}} is never closed", instead, *_open_block(text, word))
+    else:
+        instead = "Remove it."
+    if unknown := re.match(r"Encountered unknown tag '(\w+)'", message):
+        at = _tag_at_fault(text, err)
+        if unknown[1] in _STATEMENTS:
+            return TemplateFault(f"{{% {unknown[1]} %}} cannot stand here", instead, *at)
+        return TemplateFault(f"there is no {{% {unknown[1]} %}}", nearest(unknown[1], _STATEMENTS), *at)
+    return TemplateFault(_plain(message), _BRACES, *_tag_at_fault(text, err))
+
+
+def _tag_at_fault(text: str, err: jinja2.TemplateSyntaxError) -> tuple[int, int]:
+    """Offset and length of the tag that cannot be read: the first after which the text reads no better than whole."""
+    first = sum(len(line) + 1 for line in text.split("\n")[: err.lineno - 1])
+    tags = [tag for tag in _TAG.finditer(text) if tag.end() >= first]
+    for tag in tags[:50]:
+        try:
+            environment().parse(text[: tag.end()])
+        except jinja2.TemplateSyntaxError as again:
+            if again.message == err.message:
+                return tag.start(), len(tag[0].split("\n")[0])
+    start = tags[0].start() if tags else min(first, len(text) - 1)
+    return start, len(text[start:].split("\n", 1)[0])
+
+
+def _open_block(text: str, word: str) -> tuple[int, int]:
+    """Where the last ``{% word %}`` without its end is."""
+    begun: list[tuple[int, int]] = []
+    for tag in _TAG.finditer(text):
+        found = _BLOCK.match(tag[0])
+        if found and found[2] == word and not found[1]:
+            begun.append((tag.start(), len(tag[0].split("\n")[0])))
+        elif found and found[2] == word and begun:
+            begun.pop()
+    return begun[-1] if begun else (0, 2)
+
+
 def _plain(message: str) -> str:
     """Jinja's sentence without its jargon."""
-    message = message.rstrip(".")
-    return {
-        "unexpected 'end of template'": "it ends too early",
-        "Expected an expression, got 'end of print statement'": "nothing stands between {{ and }}",
-    }.get(message, message)
+    for pattern, words in _PLAIN:
+        if found := re.fullmatch(pattern, message, re.DOTALL):
+            return words.format(*found.groups())
+    return message.replace("'end of print statement'", "}}").replace("'end of statement block'", "%}")
+
+
+_PLAIN = (
+    (r"unexpected '?end of (?:print statement|template)'?(?:, expected .*)?", "something is missing before its }}}}"),
+    (r"unexpected '?end of statement block'?", "something is missing before its %}}"),
+    (r"Expected an expression, got '?end of print statement'?", "nothing stands between {{{{ and }}}}"),
+    (r"Expected an expression, got '?end of statement block'?", "something is missing before its %}}"),
+    (r"expected token 'end of print statement', got '(.*)'", "}}}} is missing before {}"),
+    (r"expected token 'end of statement block', got '(.*)'", "%}} is missing before {}"),
+    (r"unexpected '}'", "a single }} stands where }}}} must"),
+    (r"unexpected char '(\d)' at \d+", "{} cannot stand here"),
+    (r"unexpected char [\"']([\"'])[\"'] at \d+", "the quote {} is never closed"),
+    (r"unexpected char [\"'](.*)[\"'] at \d+", "the character {} cannot stand here"),
+    (r"expected token '(.*)', got '(.*)'", "{} is missing before {}"),
+)
+"""Jinja's sentences, and ours."""

@@ -7,13 +7,14 @@ a mistake in a step is one problem and not one for each kind.
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
 
 from .errors import Problem, nearest
@@ -38,13 +39,14 @@ def validate(document: Document) -> list[Problem]:
     """
     data = document.data
     if not isinstance(data, dict):
-        what = f"A pipeline is a mapping; this is {_name(data)}."
+        what = f"A pipeline begins with name: and steps:; this is {_name(data)}."
         return [Problem("type", what, document.mark(), "Write name: and steps:.")]
     faults = [_Fault(tuple(e.absolute_path), e) for e in _errors(_top_validator(), data)]
     steps = data.get("steps")
     if isinstance(steps, dict):
         for name, step in steps.items():
-            validator = _step_validator(step.get("kind") if isinstance(step, dict) else None)
+            kind = step.get("kind") if isinstance(step, dict) else None
+            validator = _step_validator(kind if isinstance(kind, str) else None)
             faults += [_Fault(("steps", name, *e.absolute_path), e) for e in _errors(validator, step)]
     return [p for fault in faults for p in _problems(document, fault)]
 
@@ -55,10 +57,15 @@ def _top_validator() -> Validator:
 
 
 @functools.cache
-def _step_validator(kind: object) -> Validator:
-    if isinstance(kind, str) and kind in KINDS:
+def _step_validator(kind: str | None) -> Validator:
+    if kind is not None and kind in KINDS:
         return Draft202012Validator(step_schema(KINDS[kind]))
-    unknown = {"type": "object", "properties": {"kind": {"type": "string", "enum": list(KINDS)}}, "required": ["kind"]}
+    unknown = {
+        "type": "object",
+        "properties": {"kind": {"type": "string", "enum": list(KINDS)}},
+        "required": ["kind"],
+        "examples": [{"kind": "parse_json", "text": "{{ inputs.answer }}"}],
+    }
     return Draft202012Validator(unknown)
 
 
@@ -83,14 +90,14 @@ def _leaves(error: ValidationError) -> Iterator[ValidationError]:
 def _is_of_another_form(error: ValidationError) -> bool:
     if error.relative_path:
         return False
-    return error.validator == "type" or error.validator_value == TEMPLATE["pattern"]
+    word: Any = error.validator
+    return word in ("type", "required") or error.validator_value == TEMPLATE["pattern"]
 
 
 def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
     error, path = fault.error, fault.path
-    value: Any = error.instance
     wanted: Any = error.validator_value
-    name = str(path[-1]) if path else "the pipeline"
+    value: Any = error.instance
     match error.validator:
         case "additionalProperties":
             yield from _unknown_keys(document, fault)
@@ -102,24 +109,46 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
             keys = " or ".join(_list(e.validator_value)[0] for e in error.context or ())
             yield Problem("missing-key", f"{_owner(path)} has no {keys}.", document.mark(path, key=True),
                           f"Add {keys.split(' ')[0]}:.")  # fmt: skip
-        case "type":
-            if problem := _wrong_type(document, fault):
-                yield problem
-        case "enum" | "const":
-            known = [str(v) for v in _list(wanted)]
-            code = "unknown-kind" if name == "kind" else "value"
-            yield Problem(code, f"{name} cannot be {_short(value)}.", document.mark(path), nearest(str(value), known))
-        case "pattern":
-            yield Problem("value", f"{_short(value)} is not a valid {name}.", document.mark(path), _pattern(error))
-        case "minimum" | "exclusiveMinimum" | "maximum":
-            bound = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}[error.validator]
-            yield Problem("value", f"{name} cannot be {value}.", document.mark(path), f"It must be {bound} {wanted}.")
-        case "minProperties" | "minItems":
-            yield Problem("value", f"{name} is empty.", document.mark(path, key=True), "Add at least one.")
-        case "maxItems":
-            yield Problem("value", f"{name} has more than {wanted} items.", document.mark(path), "Remove some.")
+        case "type" if _is_text_as_written(document, fault):
+            pass
+        case "enum" if path[-1] == "kind":
+            message = f"There is no kind {_short(value)}."
+            yield Problem("unknown-kind", message, document.mark(path), nearest(str(value), _list(wanted)))
         case _:
-            yield Problem("value", f"{name}: {error.message}.", document.mark(path))
+            code = "type" if error.validator == "type" else "value"
+            message, instead = explain(error, _last_name(path))
+            yield Problem(code, message, document.mark(path), instead)
+
+
+def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
+    """What is wrong with a value, in a sentence, and what to write instead. ``name`` is what its owner calls it."""
+    value: Any = error.instance
+    wanted: Any = error.validator_value
+    count = f"{wanted} item{'s' * (wanted != 1)}" if isinstance(wanted, int) else ""
+    match error.validator:
+        case "type":
+            return _wrong_type(error, name)
+        case "enum" | "const":
+            return f"{name} cannot be {_short(value)}.", nearest(str(value), [str(v) for v in _list(wanted)])
+        case "pattern":
+            return f"{_short(value)} is not a valid {name}.", _pattern(error, name)
+        case "format":
+            return f"{_short(value)} is not a valid {wanted}.", "Check its brackets and backslashes."
+        case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum" | "multipleOf":
+            bound = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most",
+                     "exclusiveMaximum": "less than", "multipleOf": "a multiple of"}[error.validator]  # fmt: skip
+            return f"{name} cannot be {value}.", f"It must be {bound} {wanted}."
+        case "minLength" | "maxLength":
+            bound = "at least" if error.validator == "minLength" else "at most"
+            return f"{name} has {len(value)} characters.", f"It must have {bound} {wanted}."
+        case "minProperties" | "minItems":
+            return f"{name} is empty." if not value else f"{name} has too few items.", f"It must have at least {count}."
+        case "maxItems":
+            return f"{name} has {len(value)} items.", f"It must have at most {count}."
+        case "required":
+            missing = next((key for key in wanted if key not in value), "")
+            return f"{name} has no {missing}.", f"Add {missing}:."
+    return f"{name}: {error.message}.", ""
 
 
 def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
@@ -135,24 +164,50 @@ def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
             yield Problem("name", f"{_short(key)} cannot be a name here.", mark,
                           "Use small letters, digits and _, with a letter first.")  # fmt: skip
         else:
-            yield Problem("unknown-key", f"{_owner(path)} has no key {key}.", mark, nearest(key, list(properties)))
+            yield Problem("unknown-key", f"{_owner(path)} does not know the key {_short(key)}.", mark,
+                          nearest(key, list(properties)))  # fmt: skip
 
 
-def _wrong_type(document: Document, fault: _Fault) -> Problem | None:
-    path, value = fault.path, fault.error.instance
-    wanted = _list(fault.error.validator_value)
-    raw = document.raw(path)
-    if wanted == ["string"] and raw is not None and raw != "" and value is not None:
-        _put(document.data, path, raw)
-        return None
-    name = str(path[-1]) if path else "the pipeline"
+def _is_text_as_written(document: Document, fault: _Fault) -> bool:
+    """Whether a bare number stands where text is wanted: then the text is put there as it was written."""
+    raw = document.raw(fault.path)
+    if _list(fault.error.validator_value) != ["string"] or not raw or fault.error.instance is None:
+        return False
+    _put(document.data, fault.path, raw)
+    return True
+
+
+def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
+    value, wanted = error.instance, _list(error.validator_value)
     words = " or ".join(_TYPE_NAMES[t] for t in wanted)
-    instead = f"Write {words}."
+    message = f"{name} is empty." if value is None else f"{name} must be {words}; this is {_name(value)}."
+    assert isinstance(error.schema, Mapping)
     if isinstance(value, str) and set(wanted) & {"integer", "number", "boolean"}:
-        instead = "Remove the quotes." if _is_number(value) else f"Write {words}, or a template that yields it."
-    if wanted == ["object"] and len(path) == 2 and path[0] == "steps":
-        instead = "Write kind: and its parameters below it."
-    return Problem("type", f"{name} must be {words}; this is {_name(value)}.", document.mark(path), instead)
+        return message, _without_quotes(value, wanted, words + ", or a template that yields it" * bool(error.parent))
+    if wanted == ["array"] and isinstance(value, str | int | float):
+        return message, f"Write [{_short(value)}]."
+    if examples := error.schema.get("examples"):
+        return message, f"Write {words}, such as {_flow(examples[0])}."
+    return message, f"Write {words}."
+
+
+def _without_quotes(value: str, wanted: Sequence[str], words: str) -> str:
+    if wanted == ["boolean"]:
+        meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value.lower())
+        return f"Write {meant}, without quotes." if meant in ("true", "false") else f"Write {words}."
+    return "Remove the quotes." if _is_number(value) else f"Write {words}."
+
+
+def _flow(value: JSON) -> str:
+    """An example as one writes it on one line of YAML."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{k}: {_flow(v)}" for k, v in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(_flow, value)) + "]"
+        case str():
+            return f'"{value}"' if is_template(value) else value
+    return json.dumps(value)
 
 
 _TYPE_NAMES = {
@@ -171,14 +226,19 @@ def _owner(path: Sequence[str | int]) -> str:
             return f"The input {name}"
         case ("models", name):
             return f"The model {name}"
-    return str(path[-1])
+    return _last_name(path)
 
 
-def _pattern(error: ValidationError) -> str:
+def _last_name(path: Sequence[str | int]) -> str:
+    """What a value is called: an item of a list by its list's name."""
+    return next((part for part in reversed(path) if isinstance(part, str)), "The pipeline")
+
+
+def _pattern(error: ValidationError | SchemaError, name: str) -> str:
     words = {"size": "Write WIDTHxHEIGHT, such as 1024x1024.", "aspect_ratio": "Write WIDTH:HEIGHT, such as 4:3.",
              "name": "Use letters, digits, dots, _ and -.", "timeout": "Write seconds, or 90s, 5m, 1h.",
              "base_url": "Write an http:// or https:// address."}  # fmt: skip
-    return words.get(str(error.absolute_path[-1]) if error.absolute_path else "", "")
+    return words.get(name, f"It must match {error.validator_value}.")
 
 
 def _name(value: JSON) -> str:
@@ -207,7 +267,7 @@ def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
-        return text in ("true", "false")
+        return False
     return True
 
 
@@ -223,19 +283,3 @@ def _put(data: JSON, path: Sequence[str | int], value: JSON) -> None:
     for part in path[:-1]:
         data = data[part]
     data[path[-1]] = value
-
-
-def template_problem(document: Document, path: Sequence[str | int], message: str, line: int) -> Problem:
-    """A syntax error inside a template, at its line."""
-    text = str(_at(document.data, path))
-    start = sum(len(part) + 1 for part in text.split("\n")[: line - 1])
-    row = text[start:].split("\n", 1)[0]
-    at = row.rfind("{{") if is_template(row) else 0
-    mark = document.mark_inside(path, start + max(at, 0), 2)
-    return Problem("template", f"This template cannot be read: {message}.", mark, "Check the braces and the quotes.")
-
-
-def _at(data: JSON, path: Sequence[str | int]) -> JSON:
-    for part in path:
-        data = data[part]
-    return data

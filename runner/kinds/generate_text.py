@@ -67,14 +67,15 @@ def advance(params: Mapping[str, JSON], replies: Sequence[Reply]) -> Call | Outp
         raise BadParams(msg)
     system = [{"role": "system", "content": params["system"]}] if params.get("system") else []
     messages = [*system, {"role": "user", "content": params["prompt"]}]
-    characters = sum(len(m["content"]) for m in messages)
+    sent = {**said, **(params.get("options") or {})}
+    length = sum(len(m["content"].encode()) for m in messages)
     return Chat(
         kind=f"{NAME}@{VERSION}",
         endpoint=model.endpoint,
-        body={"model": model.openai_model or model.id, **said, **(params.get("options") or {}), "messages": messages},
+        body={"model": model.openai_model or model.id, **sent, "messages": messages},
         base_url=model.base_url,
         api_key_env=model.api_key_env,
-        usd=model.cost(said, characters),
+        usd=model.cost(sent, length),
         usd_per_token=model.price.usd / 1e6 if model.price else None,
         label=model.id,
     )
@@ -83,12 +84,11 @@ def advance(params: Mapping[str, JSON], replies: Sequence[Reply]) -> Call | Outp
 def _read(reply: Reply, model: str) -> Output:
     try:
         choice = reply.data["choices"][0]
-        message = choice["message"]
-        text = message.get("content") or ""
-    except (KeyError, IndexError, TypeError) as err:
+        message = dict(choice["message"])
+        text, reasoning = (_text(message, *names) for names in (("content",), ("reasoning_content", "reasoning")))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as err:
         msg = f"the answer is no chat completion: {str(reply.data)[:200]}"
         raise BadOutput(msg, keep=str(reply.data)) from err
-    reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
     if found := _THOUGHT.match(text):
         text, reasoning = text[found.end() :], reasoning or found[1].strip()
     reason = choice.get("finish_reason") or "stop"
@@ -100,7 +100,23 @@ def _read(reply: Reply, model: str) -> Output:
         )
         msg = f"the model answered with no text: {why}"
         raise BadOutput(msg, keep=reasoning or None)
-    usage = reply.data.get("usage") or {}
-    counts = {name: int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens", "total_tokens")}
+    usage = reply.data.get("usage")
+    counts = {name: _count(usage, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")}
     values: dict[str, JSON] = {"text": text, "reasoning": reasoning, "finish_reason": reason, "usage": counts}
     return Output(values, model, reply.cost or 0.0)
+
+
+def _text(message: Mapping[str, JSON], *names: str) -> str:
+    """The first of these fields that says something: a text, or a list of parts of which some are text."""
+    said = next((message[name] for name in names if message.get(name)), "")
+    if isinstance(said, list):
+        said = "".join(part["text"] for part in said if part.get("type") == "text")
+    if not isinstance(said, str):
+        raise TypeError(names[0])
+    return said
+
+
+def _count(usage: JSON, name: str) -> int:
+    """A count of tokens; 0 where the server does not say: a text that is paid for is not lost over it."""
+    count = usage.get(name) if isinstance(usage, Mapping) else None
+    return count if isinstance(count, int) else 0

@@ -58,7 +58,11 @@ def advance(params: Mapping[str, JSON], replies: Sequence[Reply]) -> Call | Outp
     data, repairs = find(text)
     schema = params.get("schema")
     if schema is not None:
-        wrong = list(_validator(json.dumps(schema)).iter_errors(data))
+        try:
+            wrong = list(_validator(json.dumps(schema)).iter_errors(data))
+        except RecursionError as err:
+            msg = "the JSON is nested too deeply to be checked"
+            raise BadOutput(msg, keep=text) from err
         if wrong:
             raise BadOutput(_mismatch(wrong, text), keep=text)
     return Output({"data": data, "repairs": repairs})
@@ -83,7 +87,7 @@ def find(text: str) -> tuple[JSON, list[str]]:
     first: tuple[int, json.JSONDecodeError] | None = None
     for start in _openings(rest):
         try:
-            value, end = _DECODER.raw_decode(rest, start)
+            value, end = _decode(rest, start)
         except json.JSONDecodeError as err:
             first = first or (start, err)
         else:
@@ -108,8 +112,31 @@ def _not_finite(word: str) -> JSON:
 _DECODER = json.JSONDecoder(parse_constant=_not_finite)
 
 
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a character, which no file and no request can hold."""
+
+
 def _loads(text: str) -> JSON:
-    return _DECODER.decode(text)
+    value, end = _decode(text, 0)
+    if rest := text[end:].strip():
+        raise json.JSONDecodeError("Extra data", text, text.index(rest, end))
+    return value
+
+
+def _decode(text: str, start: int) -> tuple[JSON, int]:
+    """The JSON that begins at ``start``, and where it ends. JSONDecodeError for all that cannot be read."""
+    try:
+        value, end = _DECODER.raw_decode(text, start)
+        written = json.dumps(value, ensure_ascii=False)
+    except RecursionError as err:
+        raise json.JSONDecodeError("it is nested too deeply", text, start) from err
+    except json.JSONDecodeError as err:
+        raise json.JSONDecodeError(err.msg, text, err.pos if err.doc is text else start) from err
+    except ValueError as err:
+        raise json.JSONDecodeError("a number is too long", text, start) from err
+    if _HALF.search(written):
+        raise json.JSONDecodeError("half of a character stands in it", text, start)
+    return value, end
 
 
 def _not_json(text: str, rest: str, err: json.JSONDecodeError, *, found: bool) -> str:
@@ -117,7 +144,7 @@ def _not_json(text: str, rest: str, err: json.JSONDecodeError, *, found: bool) -
         return "there is no JSON: the text is empty"
     if not found:
         return f"there is no JSON in the text, which begins: {rest[: 2 * _AROUND]!r}"
-    if err.pos >= len(rest.rstrip().removesuffix("```").rstrip()):
+    if err.msg.startswith("Unterminated string") or err.pos >= len(rest.rstrip().removesuffix("```").rstrip()):
         return (
             f"the text ends in the middle of its JSON, after {rest[-_AROUND:]!r}; "
             "if the model was cut off, raise max_tokens of the step that wrote it"

@@ -50,7 +50,9 @@ def _step(number: int, step: PlannedStep) -> list[str]:
 def _call(call: Call) -> list[str]:
     if isinstance(call, Chat):
         where = call.base_url or f"{call.endpoint}/openai/v1"
-        return [f"     POST {where}/chat/completions", *_fields(call.body)]
+        fields = {name: value for name, value in call.body.items() if name != "messages"}
+        said = {message["role"]: message["content"] for message in call.body["messages"]}
+        return [f"     POST {where}/chat/completions", *_fields(fields), *_fields(said)]
     return [f"     POST {call.endpoint}/run", *_fields(call.input)]
 
 

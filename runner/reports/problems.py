@@ -31,13 +31,18 @@ def one(problem: Problem) -> str:
     word = "warning: " if problem.warning else ""
     lines = [f"{mark}: {word}{problem.message} [{problem.code}]"]
     if mark.text.strip():
-        line, column = _window(mark.text.replace("\t", " "), mark.column - 1)
+        line, column = _window(mark.text, mark.column - 1)
         length = max(1, min(mark.length, len(line) - column))
         lines.append(f"{mark.line:5} | {line}")
         lines.append(f"      | {' ' * column}{'^' * length}")
     if problem.instead:
         lines.append(f"      = {problem.instead}")
-    return "\n".join(lines)
+    return "\n".join(map(_printable, lines))
+
+
+def _printable(line: str) -> str:
+    """A line that cannot steer the terminal it is shown on: every control character is a space or a ``�``."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "�" for c in line)
 
 
 def _window(line: str, column: int) -> tuple[str, int]:

@@ -146,7 +146,7 @@ class Client:
     def _read(self, name: str, response: httpx.Response, *, submits: bool) -> JSON:
         body: JSON = None
         with contextlib.suppress(ValueError):
-            body = response.json()
+            body = wire.parsed(response.content)
         if response.is_success and body is not None:
             return body
         if response.is_success:

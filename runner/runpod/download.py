@@ -14,7 +14,7 @@ import httpx2 as httpx
 
 from ..errors import DownloadFailed
 
-MOST = 512 * 1024 * 1024
+MOST = 512_000_000
 """Bytes of one file: a long video fits, an endless answer does not."""
 
 _HOPS = 5
@@ -59,12 +59,20 @@ class Downloader:
             msg = f"the file {url} did not arrive: {response.status_code} {response.reason_phrase}".rstrip()
             raise DownloadFailed(msg)
         size = 0
-        async for chunk in response.aiter_bytes():
-            size += len(chunk)
-            if size > self.most:
-                msg = f"the file {url} is larger than {self.most // 2**20} MB"
-                raise DownloadFailed(msg)
-            yield chunk
+        try:
+            async for chunk in response.aiter_bytes():
+                size += len(chunk)
+                if size > self.most:
+                    # Closing makes the next read fail, which ends the generators below in order; leaving the loop
+                    # would leave them to the garbage collector.
+                    await response.aclose()
+                else:
+                    yield chunk
+        except (httpx.HTTPError, httpx.StreamError, RuntimeError) as err:
+            if size <= self.most:
+                raise
+            msg = f"the file {url} is larger than {self.most / 1e6:g} MB"
+            raise DownloadFailed(msg) from err
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:

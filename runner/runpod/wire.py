@@ -34,6 +34,15 @@ class Envelope:
     error: str = ""
 
 
+def parsed(content: bytes) -> JSON:
+    """The JSON of a body. ValueError if it is none; halves of characters, which no file can hold, become U+FFFD."""
+    body = json.loads(content)
+    if b"\\ud" in content or b"\\uD" in content:
+        whole = json.dumps(body, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        body = json.loads(whole)
+    return body
+
+
 def envelope(body: JSON) -> Envelope:
     """The job in a body. `BadReply` if there is none."""
     if not isinstance(body, dict) or not isinstance(body.get("status"), str):

@@ -1,0 +1,1 @@
+"""What we claim about speed, runnable: ``make bench``. Each figure stands beside its yardstick, measured in turns."""

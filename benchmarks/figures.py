@@ -1,0 +1,71 @@
+"""A figure beside its yardstick, both measured in turns, so that a noisy machine disturbs both alike."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row of the table. Seconds; ``target`` is what we promise, ``holds`` whether it was so this time."""
+
+    name: str
+    ours: float
+    yardstick: str
+    theirs: float
+    target: str
+    holds: bool
+
+    def row(self) -> str:
+        """A row of a Markdown table."""
+        ratio = f"{self.ours / self.theirs:.2f}" if self.theirs else "–"
+        mark = "yes" if self.holds else "**no**"
+        theirs = f"{self.yardstick}: {show(self.theirs)}"
+        return f"| {self.name} | {show(self.ours)} | {theirs} | {ratio} | {self.target} | {mark} |"
+
+
+HEADER = "| what | ours | yardstick | ratio | target | held |\n|---|---|---|---|---|---|"
+
+
+def show(seconds: float) -> str:
+    """``12.3 ms`` or ``1.23 s``."""
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def in_turns(rounds: int, *measures: Callable[[], float]) -> list[float]:
+    """The median of each measure, taken in turns: a b c a b c …"""
+    taken: list[list[float]] = [[] for _ in measures]
+    for _ in range(rounds):
+        for times, measure in zip(taken, measures, strict=True):
+            times.append(measure())
+    return [statistics.median(times) for times in taken]
+
+
+def process(*arguments: str) -> float:
+    """Seconds that a Python process with these arguments takes."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+@contextmanager
+def emulator(latency: str) -> Iterator[str]:
+    """The emulator in a process of its own, so that it does not share our interpreter. Yields its base URL."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "runner", "emulator", "--port", "0", "--latency", latency],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().rsplit(" ", 1)[1].strip()
+        try:
+            yield url
+        finally:
+            server.terminate()
+            server.communicate()

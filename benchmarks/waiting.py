@@ -1,0 +1,64 @@
+"""How long we wait for what takes its time: two independent steps, and jobs of T seconds."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+
+from runner import app
+from runner.events import Event
+
+from .figures import Figure, emulator, in_turns
+
+DIAMOND = """\
+name: diamond
+steps:
+  top: {{kind: generate_text, model: qwen/qwen3-32b-awq, prompt: "top {n}"}}
+  left: {{kind: generate_text, model: qwen/qwen3-32b-awq, prompt: "left {n} {{{{ steps.top.finish_reason }}}}"}}
+  right: {{kind: generate_text, model: qwen/qwen3-32b-awq, prompt: "right {n} {{{{ steps.top.finish_reason }}}}"}}
+  bottom:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: "bottom {n} {{{{ steps.left.finish_reason }}}} {{{{ steps.right.finish_reason }}}}"
+"""
+PICTURE = """\
+name: picture
+steps:
+  photo: {{kind: generate_image, model: qwen/qwen-image, prompt: "picture {n}", size: 512x512}}
+"""
+
+_numbers = itertools.count()
+
+
+def figures() -> Iterator[Figure]:
+    """Whole runs: read, check, plan, connect, ask, wait, download, store, journal, publish."""
+    with emulator("1") as url:
+        (seconds,) = in_turns(3, lambda: once(DIAMOND, url))
+        yield Figure("diamond of four calls of 1 s", seconds, "ideal", 3.0, "≤ 5 % + 0.3 s over", seconds <= 3.45)
+    for latency, rounds in ((0.3, 5), (3.0, 3), (12.0, 1)):
+        with emulator(str(latency)) as url:
+            once(PICTURE, url)
+            (seconds,) = in_turns(rounds, lambda url=url: once(PICTURE, url))  # type: ignore[misc] # bound at once
+        yield Figure(f"a job of {latency:g} s", seconds, "T", latency, "≤ T + 0.1 s", seconds <= latency + 0.1)
+
+
+def once(pipeline: str, url: str) -> float:
+    """Seconds from reading the file to the last output; another prompt each time, so nothing is cached."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "p.yaml")
+        path.write_text(pipeline.format(n=next(_numbers)))
+        options = app.Options(out=Path(folder, "out"), env={"RUNPOD_API_KEY": "k", "RUNPOD_BASE_URL": url})
+        start = time.perf_counter()
+        done = anyio.run(app.run, app.read(path), app.Given(), options, _nothing)
+        seconds = time.perf_counter() - start
+    assert done.exit_code == 0, done.state
+    return seconds
+
+
+def _nothing(event: Event) -> None:
+    pass

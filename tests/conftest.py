@@ -1,0 +1,153 @@
+"""What tests share: a project folder, an emulator, and running a pipeline against it for real."""
+
+from __future__ import annotations
+
+import random
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import catalogue, check, pipeline, plan
+from runner.cli import main
+from runner.emulator import Emulator
+from runner.events import Event, RunState, fold
+from runner.execute import execute
+from runner.journal import Journal
+from runner.plan import Plan
+from runner.runpod import Runpod
+from runner.store import Store
+from runner.templates import render_tree
+
+REPO = Path(__file__).parent.parent
+SHARED = REPO.parent / "shared"
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Every test of something async runs on both."""
+    return str(request.param)
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator(seed=1) as server:
+        yield server
+
+
+def planned(text: str, **inputs: Any) -> Plan:
+    """The plan of a pipeline given as text. Fails the test if it has problems."""
+    found, problems = pipeline.load(textwrap.dedent(text), "test.yaml", lambda name: Path(name).read_text())
+    assert not problems
+    assert found is not None
+    checked, problems = check.check(found, catalogue.builtin(), lambda name: Path(name).is_file())
+    assert checked is not None, problems
+    return plan.plan(checked, plan.read_inputs(found.inputs, inputs, {}), {})
+
+
+@dataclass
+class Ran:
+    """What a run said and left behind."""
+
+    events: list[Event]
+    state: RunState
+    plan: Plan
+    kept: dict[str, str] = field(default_factory=dict)
+
+    def ends(self) -> dict[str, str]:
+        return {cell.cell: cell.state for cell in self.state.cells.values()}
+
+    def said(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def output(self, name: str) -> Any:
+        names = {
+            **self.plan.names("r"),
+            "steps": {c.cell: c.output.scope() for c in self.state.cells.values() if c.output},
+        }
+        return render_tree(self.plan.outputs[name], names)
+
+
+class Bench:
+    """Runs pipelines in one folder against one emulator, as often as a test likes."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder, self.url = folder, url
+        self.events: list[Event] = []
+        self.kept: dict[str, str] = {}
+
+    async def run(
+        self,
+        text: str,
+        *,
+        calls: int = 64,
+        key: str = "k",
+        watch: Callable[[Event], None] = lambda _: None,
+        inputs: Mapping[str, Any] | None = None,
+    ) -> Ran:
+        self.events = []
+        chosen = planned(text, **(inputs or {}))
+        store = Store(self.folder / "store")
+        with Journal(self.folder / "runs" / str(time.monotonic_ns())) as journal:
+
+            def sink(event: Event) -> None:
+                self.events.append(event)
+                journal(event)
+                watch(event)
+
+            def keep(cell: str, paid: str) -> str:
+                self.kept[cell] = paid
+                return f"{cell}.paid.txt"
+
+            async with Runpod(self.url, key, store, origin="test") as provider:
+                await execute(
+                    chosen,
+                    run_id="r",
+                    provider=provider,
+                    store=store,
+                    sink=sink,
+                    synced=journal.synced,
+                    clock=time.time,
+                    keep_text=keep,
+                    calls=calls,
+                    jitter=random.Random(1),
+                )
+        return Ran(self.events, fold(self.events), chosen, self.kept)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, emulator: Emulator) -> Bench:
+    return Bench(tmp_path / ".runner", emulator.url)
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Done]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Runs a command in this process, in a folder of its own, without a key."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RUNPOD_API_KEY", raising=False)
+    monkeypatch.delenv("RUNPOD_BASE_URL", raising=False)
+
+    def run(*arguments: object) -> Done:
+        try:
+            main([str(argument) for argument in arguments])
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = capsys.readouterr()
+        return Done(code, said.out, said.err)
+
+    return run

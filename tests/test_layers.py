@@ -1,0 +1,124 @@
+"""The architecture as a table: who may import whom. A new arrow fails here first."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import REPO
+
+PACKAGE = REPO / "runner"
+
+WORDS = {"errors", "model", "events"}
+READING = {"source", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate", "pipeline",
+           "check", "plan"}  # fmt: skip
+DOING = {"budget", "attempts", "execute"}
+WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder"}
+SHOWING = {"reports"}
+EDGES = {"app", "cli", "__main__", "__init__"}
+
+MAY_IMPORT = {
+    **dict.fromkeys(WORDS, WORDS),
+    **dict.fromkeys(READING, WORDS | READING),
+    **dict.fromkeys(DOING, WORDS | READING | DOING),
+    **dict.fromkeys(WORLD, WORDS | WORLD),
+    **dict.fromkeys(SHOWING, WORDS | {"plan", "reports"}),
+    "emulator": {"emulator"},
+    **dict.fromkeys(EDGES, WORDS | READING | DOING | WORLD | SHOWING | EDGES | {"emulator"}),
+}
+
+ALONE = {"errors": set(), "model": set(), "events": {"model"}, "source": {"errors", "model"},
+         "kinds": {"catalogue", "errors", "model", "templates", "kinds"}}  # fmt: skip
+"""Files whose arrows are counted one by one: the words and the bottom of reading."""
+
+
+def part(path: Path) -> str:
+    """The module or the sub-package of ``runner`` that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@functools.cache
+def imports(path: Path) -> set[str]:
+    """The parts of ``runner`` that a file imports, at its top or anywhere else."""
+    depth = len(path.relative_to(PACKAGE).parts) - 1
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            if node.level == 0 and (node.module or "").split(".")[0] == "runner":
+                found.add((node.module or "").split(".")[1])
+            elif node.level == depth + 1:
+                found |= {node.module.split(".")[0]} if node.module else {alias.name for alias in node.names}
+            elif node.level:
+                found.add(part(path))
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("runner.")}
+    return found - {"__version__"}
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_only_point_downwards(path: Path) -> None:
+    assert imports(path) <= MAY_IMPORT[part(path)]
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_the_bottom_knows_nobody_above_it(name: str) -> None:
+    files = [path for path in FILES if part(path) == name]
+
+    found = set().union(*(imports(path) for path in files))
+
+    assert found <= ALONE[name]
+
+
+def test_the_words_are_stdlib_only() -> None:
+    for name in WORDS:
+        tree = ast.parse((PACKAGE / f"{name}.py").read_text())
+        modules = {n.names[0].name for n in ast.walk(tree) if isinstance(n, ast.Import)}
+        modules |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level == 0}
+
+        assert {module.split(".")[0] for module in modules} <= sys.stdlib_module_names
+
+
+def test_there_is_no_circle() -> None:
+    seen = {name: set().union(*(imports(p) for p in FILES if part(p) == name)) - {name} for name in map(part, FILES)}
+
+    def walk(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " → ".join((*path, name))
+        for needed in seen.get(name, ()):
+            walk(needed, (*path, name))
+
+    for name in seen:
+        walk(name, ())
+
+
+HEAVY = {"httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio", "asyncio", "ssl"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "never"),
+    [
+        (["--version"], HEAVY | {"click", "yaml", "jinja2", "jsonschema"}),
+        (["--help"], HEAVY | {"yaml", "jinja2", "jsonschema"}),
+        (["check", "pipelines/product-card.yaml"], {"httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio"}),
+        (["plan", "pipelines/product-card.yaml"], {"httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio"}),
+    ],
+    ids=["version", "help", "check", "plan"],
+)
+def test_a_command_loads_only_what_it_needs(arguments: list[str], never: set[str]) -> None:
+    program = (
+        "import sys\nfrom runner.__main__ import main\nsys.argv[1:] = sys.argv[1:]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\nprint('\\n'.join(sys.modules), file=sys.stderr)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=REPO, capture_output=True, text=True, check=True
+    )
+
+    assert not set(done.stderr.split()) & never

@@ -1,0 +1,280 @@
+"""The client: what Runpod's bodies mean, where the key goes, what is never fetched."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.emulator import Emulator
+from runner.errors import BadReply, DownloadFailed, JobFailed, NotSent, Rejected
+from runner.model import Artifact, Chat, Job
+from runner.runpod import Runpod, wire
+from runner.runpod.client import Client
+from runner.runpod.download import Downloader
+from runner.store import Store
+
+pytestmark = pytest.mark.anyio
+
+
+@contextmanager
+def server(answers: dict[str, tuple[int, dict[str, str], bytes]]) -> Iterator[tuple[str, list[Any]]]:
+    """A web server that is no Runpod: what it is asked is in the list."""
+    asked: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, dict(self.headers)))
+            length = int(self.headers.get("content-length") or 0)
+            self.rfile.read(length)
+            code, headers, body = answers.get(self.path, (404, {}, b""))
+            self.send_response(code)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - the name that http.server wants
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as web:
+        thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{web.server_port}", asked
+        finally:
+            web.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error": "Invalid parameter: size"}, "Invalid parameter: size"),
+        ({"message": "no"}, "no"),
+        ({"error": {"message": "too long", "type": "x"}}, "too long"),
+        ({"object": "error", "message": "flat", "code": 400}, "flat"),
+        ({"error": '{"error_type": "<class \'ValueError\'>", "error_message": "bad seed"}'}, "bad seed"),
+        ({"error": 'upstream said 400: {"code":400,"message":"nsfw"}'}, "upstream said 400: nsfw"),
+        ({"error": "handler: it broke\ntraceback: File x"}, "it broke"),
+        ({"output": {"error": "inside"}}, "inside"),
+        ({}, ""),
+        ("oops", "oops"),
+    ],
+)
+def test_the_sentence_is_found_in_every_form_of_error(body: Any, said: str) -> None:
+    assert wire.error_text(body) == said
+
+
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(60)).decode()
+
+
+@pytest.mark.parametrize(
+    ("output", "found"),
+    [
+        ({"image_url": "https://a/b.png", "cost": 0.1}, ["https://a/b.png"]),
+        ({"result": "https://a/r.png", "image_url": "https://a/b.png"}, ["https://a/r.png"]),
+        ({"video_url": "https://a/v.mp4"}, ["https://a/v.mp4"]),
+        ({"audio_url": "https://a/v.wav"}, ["https://a/v.wav"]),
+        ("https://a/b.png", ["https://a/b.png"]),
+        ([{"image": "https://a/1"}, {"image": "https://a/2"}], ["https://a/1", "https://a/2"]),
+        ({"images": [{"image": PNG}]}, [PNG]),
+        ({"images": [{"filename": "x", "type": "base64", "data": PNG}]}, [PNG]),
+        ({"message": PNG, "status": "success"}, [PNG]),
+        ({"status": "success", "output": {"image_url": "https://a/b"}}, ["https://a/b"]),
+        ({"result": "data:image/png;base64," + PNG}, ["data:image/png;base64," + PNG]),
+        ({"message": "a sentence that is long enough to look like something and is none at all, really"}, []),
+        ({"text": "hello"}, []),
+        (None, []),
+        (17, []),
+    ],
+)
+def test_files_are_found_in_every_form_of_output(output: Any, found: list[str]) -> None:
+    assert wire.media(output) == found
+
+
+@pytest.mark.parametrize(
+    ("output", "cost"),
+    [
+        ({"cost": 0.02}, 0.02),
+        ([{"cost": 1}], 1.0),
+        ({"cost": "free"}, None),
+        ({"cost": True}, None),
+        ("x", None),
+        ([], None),
+    ],
+)
+def test_the_cost_is_what_the_output_says(output: Any, cost: float | None) -> None:
+    assert wire.cost(output) == cost
+
+
+@pytest.mark.parametrize(
+    ("content", "body"),
+    [
+        (b'{"a": "\\ud83d\\ude00"}', {"a": "😀"}),
+        (b'{"a": "x\\ud83d"}', {"a": "x\ufffd"}),
+        ('{"a": "ä"}'.encode(), {"a": "ä"}),
+    ],
+)
+def test_half_characters_are_replaced_and_whole_ones_kept(content: bytes, body: Any) -> None:
+    assert wire.parsed(content) == body
+
+
+@pytest.mark.parametrize("body", [None, [], "IN_QUEUE", {}, {"status": 3}])
+def test_a_body_that_is_no_job_is_refused_and_shown(body: Any) -> None:
+    with pytest.raises(BadReply, match="no job"):
+        wire.envelope(body)
+
+
+async def test_every_operation_reaches_its_route(emulator: Emulator) -> None:
+    async with Client(emulator.url, "k") as client:
+        submitted = await client.run("flux", b'{"input": {"prompt": "x", "size": "64*64"}}')
+        held = await client.status_sync("flux", submitted["id"], 5)
+        looked = await client.status("flux", submitted["id"])
+        at_once = await client.runsync("flux", b'{"input": {"prompt": "y", "size": "64*64"}}', 5)
+        health = await client.health("flux")
+
+    assert [held["status"], looked["status"], at_once["status"]] == ["COMPLETED"] * 3
+    assert health["jobs"]["completed"] == 2
+
+
+async def test_cancelling_stops_the_job(emulator: Emulator) -> None:
+    emulator.fail("job=STUCK")
+    async with Client(emulator.url, "k") as client:
+        job = await client.run("flux", b'{"input": {"prompt": "x"}}')
+        await client.cancel("flux", job["id"])
+
+    assert emulator.jobs[0].status == "CANCELLED"
+
+
+async def test_a_public_job_that_failed_with_http_400_is_a_failed_job(tmp_path: Path) -> None:
+    with Emulator(failures="http400") as emulator:
+        async with Client(emulator.url, "k") as client:
+            said = await client.runsync("flux", b'{"input": {"prompt": "x", "size": "banana"}}', 5)
+
+    assert wire.envelope(said).status == "FAILED"
+    assert wire.envelope(said).error
+
+
+async def test_a_wrong_key_is_said_to_be_wrong() -> None:
+    with Emulator(keys=["right"]) as emulator:
+        async with Client(emulator.url, "wrong") as client:
+            with pytest.raises(Rejected, match=r"refused the key.*RUNPOD_API_KEY"):
+                await client.health("flux")
+
+
+async def test_the_key_is_in_no_error(tmp_path: Path) -> None:
+    async with Client("http://127.0.0.1:9/v2", "rpa_secret") as client:
+        with pytest.raises(NotSent) as caught:
+            await client.health("flux")
+
+    assert "rpa_secret" not in str(caught.value)
+
+
+async def test_a_redirect_is_not_followed_with_the_key() -> None:
+    with server({"/elsewhere": (200, {}, b"{}")}) as (other, asked):
+        answers = {"/v2/flux/health": (307, {"Location": f"{other}/elsewhere"}, b"")}
+        with server(answers) as (url, _):
+            async with Client(f"{url}/v2", "k") as client:
+                with pytest.raises(Rejected, match="307"):
+                    await client.health("flux")
+
+    assert asked == []
+
+
+async def test_another_chat_server_gets_its_own_key_and_never_runpods(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply = b'{"choices": [{"message": {"content": "hi"}}], "usage": {"total_tokens": 3}}'
+    monkeypatch.setenv("OTHER_KEY", "other")
+    with server({"/v1/chat/completions": (200, {"Content-Type": "application/json"}, reply)}) as (url, asked):
+        async with Runpod("http://127.0.0.1:9/v2", "rpa_secret", Store(tmp_path)) as runpod:
+            await runpod.chat(Chat("t@1", "x", {"messages": []}, base_url=f"{url}/v1", api_key_env="OTHER_KEY"))
+            await runpod.chat(Chat("t@1", "x", {"messages": []}, base_url=f"{url}/v1"))
+
+    assert asked[0][1]["Authorization"] == "Bearer other"
+    assert "Authorization" not in asked[1][1]
+
+
+async def collected(chunks: AsyncIterator[bytes]) -> bytes:
+    return b"".join([chunk async for chunk in chunks])
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1/x", "http://localhost/x", "http://10.0.0.1/x", "http://169.254.169.254/meta", "http://[::1]/x",
+     "http://192.168.1.1/x", "file:///etc/passwd", "ftp://example.test/x", "http:///x", "data:text/plain,hi"],
+)  # fmt: skip
+async def test_private_addresses_and_other_schemes_are_not_fetched(url: str) -> None:
+    async with Downloader() as downloader:
+        with pytest.raises(DownloadFailed):
+            await collected(downloader.chunks(url))
+
+
+async def test_a_redirect_into_this_machine_is_not_followed() -> None:
+    answers = {"/a": (302, {"Location": "file:///etc/passwd"}, b"")}
+    with server(answers) as (url, _):
+        async with Downloader(local=True) as downloader:
+            with pytest.raises(DownloadFailed, match="no http address"):
+                await collected(downloader.chunks(f"{url}/a"))
+
+
+async def test_redirects_are_followed_and_do_not_go_on_for_ever() -> None:
+    answers = {"/a": (302, {"Location": "/b"}, b""), "/b": (200, {}, b"hi"), "/c": (302, {"Location": "/c"}, b"")}
+    with server(answers) as (url, _):
+        async with Downloader(local=True) as downloader:
+            content = await collected(downloader.chunks(f"{url}/a"))
+            with pytest.raises(DownloadFailed, match="more than 5"):
+                await collected(downloader.chunks(f"{url}/c"))
+
+    assert content == b"hi"
+
+
+async def test_a_file_without_end_is_cut_off(emulator: Emulator) -> None:
+    emulator.fail("media=huge")
+    async with Downloader(local=True, most=1_000_000) as downloader:
+        with pytest.raises(DownloadFailed, match="larger than"):
+            await collected(downloader.chunks(f"{emulator.origin}/media/x.png"))
+
+
+async def test_a_request_that_is_too_large_is_refused_before_it_is_sent(tmp_path: Path, emulator: Emulator) -> None:
+    big = tmp_path / "big.png"
+    big.write_bytes(bytes(8_000_000))
+    picture = Artifact("0" * 64, "image/png", 8_000_000, str(big))
+    async with Runpod(emulator.url, "k", Store(tmp_path / "store")) as runpod:
+        with pytest.raises(Rejected, match=r"10\.7 MB; Runpod takes 10 MB"):
+            await runpod.submit(Job("e@1", "qwen-image-edit", {"prompt": "x", "image": picture}))
+
+    assert emulator.requests == ()
+
+
+async def test_a_picture_of_this_run_is_sent_as_its_url_and_an_older_one_as_its_bytes(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    store = Store(tmp_path)
+    job = Job("g@1", "flux", {"prompt": "x", "size": "64*64"}, media="image")
+    async with Runpod(emulator.url, "k", store) as runpod:
+        reply = await runpod.collect(job, await runpod.wait(await runpod.submit(job), lambda _: None))
+        await runpod.submit(Job("e@1", "edit", {"prompt": "x", "image": reply.files[0]}))
+    async with Runpod(emulator.url, "k", store) as runpod:
+        await runpod.submit(Job("e@1", "edit", {"prompt": "x", "image": reply.files[0]}))
+
+    sent = [job.input["image"] for job in emulator.jobs[1:]]
+    assert sent[0].startswith("http://127.0.0.1")
+    assert sent[1].startswith("data:image/")
+
+
+async def test_a_job_that_failed_at_once_is_told_by_the_submit(tmp_path: Path) -> None:
+    body = b'{"id": "j1", "status": "FAILED", "error": "Invalid parameter: seed"}'
+    with server({"/v2/flux/run": (400, {"Content-Type": "application/json"}, body)}) as (url, _):
+        async with Runpod(f"{url}/v2", "k", Store(tmp_path)) as runpod:
+            with pytest.raises(JobFailed, match="Invalid parameter: seed"):
+                await runpod.submit(Job("g@1", "flux", {"prompt": "x"}))
