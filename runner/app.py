@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from . import catalogue, source
 from . import check as checking
@@ -24,14 +24,17 @@ from .check import Checked
 from .errors import CannotStart, PipelineProblems, Problem, StepError, StoreFailed, UsageError
 from .events import Event, Outcome, RunFinished, RunStarted, RunState, Sink
 from .model import JSON, Artifact
+from .outputs import outputs_of
 from .pipeline import Pipeline
 from .plan import Plan
-from .templates import render_tree
 
 if TYPE_CHECKING:
     from .emulator import Endpoint
     from .runpod import Runpod
     from .store import Store
+
+Names: TypeAlias = Mapping[str, JSON] | None
+"""What templates may name when the run has ended; None if it was stopped."""
 
 BASE_URL = "https://api.runpod.ai/v2"
 NO_KEY = (
@@ -71,7 +74,9 @@ class Options:
 
     out: Path | None = None
     local: bool = False
-    calls: int = 64
+    calls: int | None = None
+    """Calls in flight at once; None for what the pipeline says, or 64."""
+    fail_fast: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -152,9 +157,10 @@ async def run(read: Read, given: Given, options: Options, reporter: Sink) -> Don
             journal(event)
             reporter(event)
 
-        session = _Session(planned, run_id, store, sink, journal.synced, folder.keep_text, options.calls)
-        stopped = await session.run(url, key, origin, read.path.parent)
-        outputs, missing = _publish(planned, run_id, state, options.out or Path("out") / planned.pipeline)
+        session = _Session(planned, run_id, store, sink, journal.synced, folder.keep_text, options.calls,
+                           options.fail_fast)  # fmt: skip
+        stopped, names = await session.run(url, key, origin, read.path.parent)
+        outputs, missing = _publish(planned, names, options.out or Path("out") / planned.pipeline)
         outcome: Outcome = "cancelled" if stopped else _outcome(state, missing)
         sink(RunFinished(time.time(), outcome, {name: str(where) for name, where in outputs.items()}))
         await journal.synced()
@@ -172,16 +178,18 @@ class _Session:
     sink: Sink
     synced: Callable[[], Awaitable[None]]
     keep_text: Callable[[str, str], str | None]
-    calls: int
+    calls: int | None
+    fail_fast: bool
 
-    async def run(self, url: str, key: str, origin: str | None, base: Path) -> int:
-        """Open the provider and execute. Gives back the signal that stopped the run, or 0."""
+    async def run(self, url: str, key: str, origin: str | None, base: Path) -> tuple[int, Names]:
+        """Open the provider and execute. Gives back the signal that stopped the run, or 0, and what steps yielded."""
         import anyio  # noqa: PLC0415 - as above
 
         from .runpod import Runpod  # noqa: PLC0415
 
         stopped = 0
-        async with Runpod(url, key, self.store, connections=self.calls, origin=origin) as provider:
+        names: Names = None
+        async with Runpod(url, key, self.store, connections=self.connections, origin=origin) as provider:
             planned = self.plan.with_files(await self.files(provider, base))
             self.sink(self.started(planned))
             async with anyio.create_task_group() as tasks:
@@ -197,15 +205,20 @@ class _Session:
 
                 with anyio.CancelScope() as scope:
                     tasks.start_soon(watch)
-                    await self.execute(planned, provider)
+                    names = await self.execute(planned, provider)
                 tasks.cancel_scope.cancel()
-        return stopped
+        return stopped, names
 
-    async def execute(self, planned: Plan, provider: Runpod) -> None:
+    @property
+    def connections(self) -> int:
+        """A pool as large as its limit: a larger one only costs."""
+        return self.calls or self.plan.calls or 64
+
+    async def execute(self, planned: Plan, provider: Runpod) -> Names:
         from .execute import execute  # noqa: PLC0415
 
         try:
-            await execute(
+            return await execute(
                 planned,
                 run_id=self.run_id,
                 provider=provider,
@@ -215,6 +228,7 @@ class _Session:
                 clock=time.time,
                 keep_text=self.keep_text,
                 calls=self.calls,
+                fail_fast=self.fail_fast,
             )
         except BaseExceptionGroup as group:
             if failed := group.subgroup(StoreFailed):
@@ -255,7 +269,7 @@ def project(path: Path) -> Path:
     """The project of a pipeline: the nearest folder above it that is one, else the pipeline's own folder."""
     folder = path.resolve().parent
     for each in (folder, *folder.parents):
-        if any((each / mark).exists() for mark in (".git", ".runner", "runner.yaml")):
+        if any((each / mark).exists() for mark in (".git", "runner.yaml")):
             return each
     return folder
 
@@ -332,19 +346,13 @@ def _provider_address(options: Options, planned: Plan, base_url: str) -> Iterato
         raise CannotStart(msg) from err
 
 
-def _publish(planned: Plan, run_id: str, state: RunState, out: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """Write the outputs that can be had; for each of the others, why not."""
+def _publish(planned: Plan, names: Names, out: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """Write the outputs that can be had; for each of the others, why not. Of a run that was stopped: nothing."""
     from .publish import publish  # noqa: PLC0415
 
-    names = planned.names(run_id)
-    names["steps"] = {c.cell: c.output.scope() for c in state.cells.values() if c.output is not None}
-    values: dict[str, JSON] = {}
-    missing: dict[str, str] = {}
-    for name, tree in planned.outputs.items():
-        try:
-            values[name] = render_tree(tree, names)
-        except StepError as err:
-            missing[name] = str(err)
+    if names is None:
+        return {}, {}
+    values, missing = outputs_of(planned.outputs, names)
     try:
         return publish(values, out), missing
     except StoreFailed as err:

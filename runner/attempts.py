@@ -14,6 +14,7 @@ from typing import Protocol
 
 import anyio
 
+from .admission import Admission, Place
 from .budget import Budget
 from .errors import AttemptTimedOut, FateUnknown, JobCancelled, JobExpired, JobFailed, JobTimedOut, StepError
 from .events import AttemptFailed, CallPaid, CallStarted, JobEnded, JobMoved, JobSubmitted, Sink
@@ -63,7 +64,7 @@ class Tools:
     synced: Callable[[], Awaitable[None]]
     clock: Callable[[], float]
     random: random.Random
-    calls: anyio.CapacityLimiter
+    admission: Admission
 
 
 @dataclass(slots=True)
@@ -76,6 +77,7 @@ class Attempts:
     call: Call
     retry: Retry
     timeout: float
+    place: Place
     read: Callable[[Reply], object]
     """Raises `BadOutput` where the reply is not what the step asked for."""
     ticket: Ticket | None = None
@@ -97,19 +99,20 @@ class Attempts:
                 if wait is None:
                     raise self._last(err) from err.__cause__
                 self.tools.emit(AttemptFailed(self.tools.clock(), self.cell, number, err.fault, str(err), wait))
+            self.place.give_back()
             await anyio.sleep(wait)
             number += 1
 
     async def _try(self, number: int) -> Reply:
         if self.ticket is None:
-            self.held = await self.tools.budget.reserve(self.call.usd)
+            await self._reserve()
         try:
-            async with self.tools.calls:
-                self.tools.emit(CallStarted(self.tools.clock(), self.cell, self.key, self.call.label, number))
-                if self.ticket is None:
-                    self.deadline = anyio.current_time() + self.timeout
-                with anyio.fail_after(max(self.deadline - anyio.current_time(), 0.01)):
-                    reply = await (self._job(self.call) if isinstance(self.call, Job) else self._chat(self.call))
+            await self.place.take()
+            self.tools.emit(CallStarted(self.tools.clock(), self.cell, self.key, self.call.label, number))
+            if self.ticket is None:
+                self.deadline = anyio.current_time() + self.timeout
+            with anyio.fail_after(max(self.deadline - anyio.current_time(), 0.01)):
+                reply = await (self._job(self.call) if isinstance(self.call, Job) else self._chat(self.call))
             if reply.cost is None:  # the endpoint does not say: what the catalogue says, then
                 reply = replace(reply, cost=self.call.usd)
             self.tools.emit(CallPaid(self.tools.clock(), self.cell, self.key, reply.cost))
@@ -133,6 +136,12 @@ class Attempts:
             if self.ticket is None:
                 self._settle(0.0)
             raise
+
+    async def _reserve(self) -> None:
+        # Who waits for money holds no place: those who hold the money may need one to give it back.
+        if not self.tools.budget.fits(self.call.usd):
+            self.place.give_back()
+        self.held = await self.tools.budget.reserve(self.call.usd)
 
     def _settle(self, cost: float | None) -> None:
         """Give the reservation back. It is held as long as the job may still cost something."""

@@ -16,6 +16,13 @@ class Budget:
         self.reserved = 0.0
         self._changed = anyio.Event()
 
+    def fits(self, usd: float | None) -> bool:
+        """Whether `reserve` would answer at once, with yes or with an error."""
+        return self.limit is None or usd is None or self.reserved <= 1e-9 or self._leaves_room(usd)
+
+    def _leaves_room(self, usd: float) -> bool:
+        return self.limit is None or self.spent + self.reserved + usd <= self.limit + 1e-9
+
     async def reserve(self, usd: float | None) -> float:
         """Hold the most that a call can cost; gives back what is held, for `settle`.
 
@@ -26,7 +33,7 @@ class Budget:
         if usd is None:
             msg = "this call has no known price, so the budget cannot be kept; it was not sent"
             raise BudgetExceeded(msg)
-        while self.spent + self.reserved + usd > self.limit + 1e-9:
+        while not self._leaves_room(usd):
             if self.reserved <= 1e-9:
                 msg = (
                     f"this call may cost {usd:.4f} USD; {self.spent:.4f} of the budget of {self.limit:.2f} USD "

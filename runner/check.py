@@ -12,17 +12,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
+from jinja2 import nodes
 from jsonschema import Draft202012Validator
 
 from . import catalogue
 from .catalogue import Catalogue, Model
+from .cells import BadCells, expand
 from .errors import Problem, nearest
-from .inference import Inference, infer
+from .inference import CELL_NAMES, Inference, infer
 from .kinds import KINDS, Kind
 from .kinds.kind import COMMON
 from .model import JSON
 from .pipeline import Input, Pipeline, Step
-from .shape import Shape
+from .shape import ANY, Shape
 from .templates import Template, Tree, templates_of
 from .validate import explain
 
@@ -37,6 +39,8 @@ _MEDIA_OF = {
 }
 _TEXT_SUFFIXES = (".txt", ".md", ".html", ".csv", ".srt", ".vtt", *DATA_SUFFIXES)
 _OUTPUT_NAME = re.compile(r"[A-Za-z0-9._ -]+(/[A-Za-z0-9._ -]+)*\Z")
+CELL_NAME = re.compile(r"\{(key|index)\}")
+"""What makes an output's name one name for each cell."""
 
 RUN_SHAPE: JSON = {
     "type": "object",
@@ -60,6 +64,8 @@ class Edge:
     """Where in the pipeline it comes from."""
     template: Template | None = field(default=None, compare=False)
     """The template that reads the step."""
+    cells: bool = False
+    """Each cell waits for the one cell that it follows, and not for the whole step."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +78,7 @@ class CheckedStep:
     params: Mapping[str, Tree]
     edges: tuple[Edge, ...]
     files: tuple[str, ...] = ()
+    when_by_cell: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,6 +123,58 @@ def misfit(declared: Input, value: JSON) -> Misfit | None:
     return None
 
 
+_CLOSED: JSON = {"type": "object", "additionalProperties": False}
+
+
+def cells_shape(output: JSON, names: Mapping[str, Shape]) -> JSON:
+    """The shape of ``steps.x`` for a fanned-out step."""
+    own = {name: names[name].alone for name in CELL_NAMES}
+    cell = {**output, "properties": {**output["properties"], **own}} if "properties" in output else {}
+    return {"type": "array", "items": cell, "$cells": True}
+
+
+def cell_names(step: Step, names: Mapping[str, Shape]) -> dict[str, Shape]:
+    """What the templates of a fanned-out step may name besides."""
+    axes = {name: _items(tree, names).alone for name, tree in (step.matrix or {}).items()}
+    included = any(name in axes for name in ("include", "exclude"))
+    combination = {n: s for n, s in axes.items() if n not in ("include", "exclude")}
+    return {
+        "item": _items(step.foreach, names),
+        "index": Shape({"type": "integer"}),
+        "key": Shape({"type": "string"}),
+        "matrix": Shape({**_CLOSED, "properties": combination, "additionalProperties": included}),
+    }
+
+
+def _items(tree: Tree, names: Mapping[str, Shape]) -> Shape:
+    """The shape of the items of a list, as far as it is known."""
+    if isinstance(tree, Template):
+        return infer(tree, names).shape.items
+    if not isinstance(tree, list) or any(True for _ in templates_of(tree)):
+        return ANY
+    shapes = [_shape_of(value) for value in tree]
+    return Shape(shapes[0]) if shapes and all(shape == shapes[0] for shape in shapes) else ANY
+
+
+def _shape_of(value: JSON) -> JSON:
+    if isinstance(value, dict):
+        return {**_CLOSED, "properties": {name: _shape_of(inner) for name, inner in value.items()}}
+    return {"type": next(iter(Shape({"const": value}).types))}
+
+
+def followed(step: Step, steps: Mapping[str, Step]) -> str | None:
+    """The step whose cells this one follows: ``foreach`` is that fanned-out step and nothing else."""
+    expression = step.foreach.expression if isinstance(step.foreach, Template) else None
+    match expression:
+        case nodes.Getattr(node=nodes.Name(name="steps"), attr=name):
+            pass
+        case nodes.Getitem(node=nodes.Name(name="steps"), arg=nodes.Const(value=name)):
+            pass
+        case _:
+            return None
+    return name if name in steps and steps[name].fanned_out and name != step.id else None
+
+
 class _Checker:
     def __init__(self, pipeline: Pipeline, known: Catalogue, is_file: IsFile) -> None:
         self.pipeline, self.known, self.is_file = pipeline, known, is_file
@@ -134,6 +193,10 @@ class _Checker:
         for step in self.pipeline.steps.values():
             if step.kind in KINDS:
                 steps[step.id] = self.step(step, KINDS[step.kind])
+        for name in self.pipeline.per_model:
+            if name not in self.pipeline.models and self.find(name, "") is None:
+                self.add("unknown-model", f"There is no model or alias {name}.", ("limits", "per_model", name),
+                         nearest(name, list(self.pipeline.models)), key=True)  # fmt: skip
         self.outputs()
         return self.in_order(steps)
 
@@ -143,18 +206,18 @@ class _Checker:
         """What templates may name, and what each is."""
         pipeline = self.pipeline
         inputs = {name: declared.schema for name, declared in pipeline.inputs.items()}
-        steps = {
-            step.id: KINDS[step.kind].output(step.params) if step.kind in KINDS else {}
-            for step in pipeline.steps.values()
-        }
         env = {name: {"type": "string"} for name in pipeline.env}
-        closed = {"type": "object", "additionalProperties": False}
-        return {
-            "inputs": Shape.of({**closed, "properties": inputs}),
-            "steps": replace(Shape.of({**closed, "properties": steps}), steps=True),
-            "env": Shape.of({**closed, "properties": env}),
+        steps: dict[str, JSON] = {}
+        names = {
+            "inputs": Shape.of({**_CLOSED, "properties": inputs}),
+            "steps": replace(Shape.of({**_CLOSED, "properties": steps}), steps=True),
+            "env": Shape.of({**_CLOSED, "properties": env}),
             "run": Shape.of(RUN_SHAPE),
         }
+        for step in pipeline.steps.values():
+            output = KINDS[step.kind].output(step.params) if step.kind in KINDS else {}
+            steps[step.id] = cells_shape(output, cell_names(step, names)) if step.fanned_out else output
+        return names
 
     # -- inputs -------------------------------------------------------------------------------------
 
@@ -180,23 +243,97 @@ class _Checker:
                 params[name], places[name] = tree, ("models", step.model or "", name)
         edges: dict[str, Edge] = {}
         files: list[str] = []
+        names = {**self.names, **cell_names(step, self.names)} if step.fanned_out else self.names
         for name, tree in params.items():
-            for inner, template, inference in self.infer(tree, places[name]):
-                for needed in inference.steps:
-                    where = ".".join(map(str, (name, *inner)))
-                    why = f"{where} reads steps.{needed}"
-                    edge = Edge(step.id, needed, why, path=(*places[name], *inner), template=template)
-                    edges.setdefault(needed, edge)
+            self.edges(step, name, tree, places[name], names, edges)
             self.value(kind.PARAMS[name], name, tree, places[name], files)
         if model is not None:
             self.fits_model(model, params, places)
+        by_cell = self.control(step, names, edges)
         self.explicit(step, edges)
-        return CheckedStep(step, kind, model, params, tuple(edges.values()), tuple(files))
+        return CheckedStep(step, kind, model, params, tuple(edges.values()), tuple(files), by_cell)
 
-    def infer(self, tree: Tree, path: Path) -> Iterator[tuple[Path, Template, Inference]]:
+    def edges(
+        self, step: Step, name: str, tree: Tree, path: Path, names: Mapping[str, Shape], edges: dict[str, Edge]
+    ) -> set[str]:
+        """Note an edge for each step that a value's templates read. Gives back which names they use."""
+        used: set[str] = set()
+        for inner, template, inference in self.infer(tree, path, names):
+            used |= inference.names
+            for needed in inference.steps:
+                why = f"{'.'.join(map(str, (name, *inner)))} reads steps.{needed}"
+                edges.setdefault(needed, Edge(step.id, needed, why, path=(*path, *inner), template=template))
+        return used
+
+    # -- fan-out ------------------------------------------------------------------------------------
+
+    def control(self, step: Step, names: Mapping[str, Shape], edges: dict[str, Edge]) -> bool:
+        """``when``, ``foreach``, ``matrix`` and ``key``. Gives back whether ``when`` is asked for each cell."""
+        path: Path = ("steps", step.id)
+        by_cell = False
+        if step.when is not None:
+            by_cell = bool(self.edges(step, "when", step.when, (*path, "when"), names, edges) & set(CELL_NAMES))
+            self.yields("when", {"type": "boolean"}, step.when, (*path, "when"))
+        if step.key is not None:
+            used = self.edges(step, "key", step.key, (*path, "key"), names, edges)
+            if step.fanned_out and not used & {"item", "index", "matrix"}:
+                self.add(
+                    "fan-out",
+                    "This key is the same for every cell.",
+                    (*path, "key"),
+                    "Write {{ item }} or {{ index }} in it.",
+                )
+        if step.matrix is not None:
+            self.edges(step, "matrix", step.matrix, (*path, "matrix"), self.names, edges)
+            for axis, values in step.matrix.items():
+                self.yields(f"matrix.{axis}", {"type": "array"}, values, (*path, "matrix", axis))
+        if step.foreach is not None:
+            self.foreach(step, edges)
+        if not step.fanned_out:
+            for word in ("key", "limit", "at_once"):
+                if word in self.written(step):
+                    self.add("fan-out", f"{word} says something about cells, and the step has only one.",
+                             (*path, word), "Add foreach: or matrix:, or remove it.", key=True)  # fmt: skip
+        else:
+            self.literal_cells(step)
+        return by_cell
+
+    def foreach(self, step: Step, edges: dict[str, Edge]) -> None:
+        path: Path = ("steps", step.id, "foreach")
+        source = followed(step, self.pipeline.steps)
+        if source is not None and source not in edges and source not in (*step.needs, *step.after):
+            list(self.infer(step.foreach, path, self.names))
+            edges[source] = Edge(step.id, source, f"foreach follows steps.{source}, cell by cell", path=path,
+                                 template=step.foreach, cells=True)  # fmt: skip
+        else:
+            self.edges(step, "foreach", step.foreach, path, self.names, edges)
+        self.yields("foreach", {"type": "array"}, step.foreach, path)
+
+    def yields(self, name: str, wanted: JSON, tree: Tree, path: Path) -> None:
+        if isinstance(tree, Template) and not self.inferred[id(tree)].findings:
+            self.shape(wanted, name, self.inferred[id(tree)].shape, path, sentence=tree.expression is None)
+
+    def literal_cells(self, step: Step) -> None:
+        """Cells that are known already: keys that clash and lists that are too long are found now."""
+        written = [tree for name, tree in step.control if name != "when"]
+        if any(True for tree in written for _ in templates_of(tree)):
+            return
+        word = "foreach" if step.foreach is not None else "matrix"
+        try:
+            expand(step.id, step.foreach, step.matrix, limit=step.limit, names={})
+        except BadCells as err:
+            self.add("fan-out", f"{str(err)[0].upper()}{str(err)[1:]}.", ("steps", step.id, word), key=True)
+
+    def written(self, step: Step) -> Mapping[str, JSON]:
+        found: Mapping[str, JSON] = self.pipeline.document.data["steps"][step.id]
+        return found
+
+    def infer(
+        self, tree: Tree, path: Path, names: Mapping[str, Shape] | None = None
+    ) -> Iterator[tuple[Path, Template, Inference]]:
         """What each template of a value reads; its findings become problems on the way."""
         for inner, template in templates_of(tree):
-            inference = self.inferred[id(template)] = infer(template, self.names)
+            inference = self.inferred[id(template)] = infer(template, names or self.names)
             document, place = self.pipeline.place((*path, *inner))
             for finding in inference.findings:
                 offset, length = template.locate(finding.words, finding.line)
@@ -346,7 +483,9 @@ class _Checker:
         seen: dict[str, str] = {}
         for name, tree in self.pipeline.outputs.items():
             path: Path = ("outputs", name)
-            if not _OUTPUT_NAME.match(name) or any(part.strip(". ") == "" for part in name.split("/")):
+            by_cell = CELL_NAME.search(name) is not None
+            plain = CELL_NAME.sub("key", name)
+            if not _OUTPUT_NAME.match(plain) or any(part.strip(". ") == "" for part in name.split("/")):
                 self.add("output", f"{name} cannot be the name of an output.", path,
                          "Use letters, digits, dots, _ and -; / for a folder; nothing that leads outside.",
                          key=True)  # fmt: skip
@@ -358,13 +497,26 @@ class _Checker:
             elif clash := _clash(name, seen):
                 self.add("output", f"{clash} cannot be a file and a folder.", path, "Rename one.", key=True)
             seen[name.lower()] = name
-            found = list(self.infer(tree, path))
+            found = list(self.infer(tree, path, self.one_cell() if by_cell else None))
+            if by_cell and not any(self.pipeline.steps[s].fanned_out for _, _, i in found for s in i.steps
+                                   if s in self.pipeline.steps):  # fmt: skip
+                self.add("output", f"{name} is named by cell, and no step that it reads is fanned out.", path,
+                         "Read a step with foreach: or matrix:, or leave out {key}.", key=True)  # fmt: skip
             if any(inference.findings for _, _, inference in found):
                 continue
             if len(found) == 1 and found[0][0] == ():
                 self.output(name, found[0][2].shape, path)
             elif not found and PurePosixPath(name).suffix.lower() in _MEDIA_OF:
                 self.output(name, Shape({"const": ""} if isinstance(tree, str) else {"type": "object"}), path)
+
+    def one_cell(self) -> dict[str, Shape]:
+        """The names of an output that is made for each cell: a fanned-out step is the one cell."""
+        steps = self.names["steps"]
+        cells = {
+            name: Shape.of(schema).items.alone if Shape.of(schema).cells else schema
+            for name, schema in steps.schema["properties"].items()
+        }
+        return {**self.names, "steps": replace(Shape.of({**_CLOSED, "properties": cells}), steps=True)}
 
     def output(self, name: str, found: Shape, path: Path) -> None:
         suffix = PurePosixPath(name).suffix.lower()

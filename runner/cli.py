@@ -52,8 +52,9 @@ def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
 @click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
 @click.option("--local", is_flag=True, help="Run against the built-in emulator: no key, no cost.")
 @click.option(
-    "--concurrency", type=click.IntRange(1, 1000), default=64, show_default=True, help="Calls in flight at once."
+    "--concurrency", type=click.IntRange(1, 1000), help="Calls in flight at once.  [default: what the file says, or 64]"
 )
+@click.option("--fail-fast", is_flag=True, help="Start nothing new after a failure; what is in flight is kept.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the final state as JSON, and nothing else.")
 def run(
@@ -62,7 +63,8 @@ def run(
     inputs_file: Path | None,
     out: Path | None,
     local: bool,  # noqa: FBT001 - click passes options by name
-    concurrency: int,
+    concurrency: int | None,
+    fail_fast: bool,  # noqa: FBT001
     quiet: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
 ) -> None:
@@ -79,7 +81,7 @@ def run(
         raise UsageError("--quiet and --json exclude each other. Write one of them.")
     read = app.read(file)
     _show([problem for problem in read.problems if problem.warning])
-    options = app.Options(out=out, local=local, calls=concurrency, env=os.environ)
+    options = app.Options(out=out, local=local, calls=concurrency, fail_fast=fail_fast, env=os.environ)
     with terminal.reporter(sys.stderr, time.time, quiet=quiet or as_json) as reporter:
         done = anyio.run(app.run, read, _given(typed, inputs_file), options, reporter)
     if as_json:

@@ -34,6 +34,15 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class StepOpened:
+    """A fanned-out step has its cells: so many, which may be none."""
+
+    at: float
+    step: str
+    cells: int
+
+
+@dataclass(frozen=True, slots=True)
 class CellStarted:
     at: float
     cell: str
@@ -151,8 +160,11 @@ class CellSkipped:
 
 @dataclass(frozen=True, slots=True)
 class CellCancelled:
+    """It was stopped, or, with ``why``, it was never let in."""
+
     at: float
     cell: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +176,7 @@ class RunFinished:
 
 Event: TypeAlias = (
     RunStarted
+    | StepOpened
     | CellStarted
     | CallStarted
     | JobSubmitted
@@ -247,11 +260,19 @@ class RunState:
     cells: dict[str, CellState] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
+    opened: dict[str, int] = field(default_factory=dict)
+    """How many cells each fanned-out step has, once that is known."""
 
     @property
     def cost(self) -> float:
         """USD paid in this run, failed cells included."""
         return sum(cell.cost for cell in self.cells.values())
+
+    @property
+    def expected(self) -> int:
+        """How many cells there are, as far as it is known: those of opened steps, and one for each other step."""
+        plain = sum(cell.partition("[")[0] not in self.opened for cell in self.cells)
+        return plain + sum(self.opened.values())
 
     def cell(self, cell_id: str) -> CellState:
         """The state of a cell; a cell that appears while the run goes on is new here."""
@@ -267,6 +288,9 @@ class RunState:
                 self.file, self.inputs, self.started = event.file, event.inputs, event.at
                 self.kinds = event.kinds
                 self.cells.update((step, CellState(step)) for step in event.steps if step not in self.cells)
+            case StepOpened():
+                self.opened[event.step] = event.cells
+                self.cells.pop(event.step, None)
             case RunFinished():
                 self.ended, self.outcome, self.outputs = event.at, event.outcome, event.outputs
             case _:
@@ -305,7 +329,7 @@ class RunState:
             case CellSkipped():
                 cell.state, cell.ended, cell.message = "skipped", event.at, event.why
             case CellCancelled():
-                cell.state, cell.ended = "cancelled", event.at
+                cell.state, cell.ended, cell.message = "cancelled", event.at, event.why
 
 
 def fold(events: Iterable[Event]) -> RunState:

@@ -1,26 +1,32 @@
 """A `Plan` and what it needs of the world in; events out.
 
-A step starts when the last step that it waits for has ended: each counts what it still waits for, so there is no
-queue, no polling and no task for a step that cannot run yet. A failure blocks what needs it and nothing else.
+Each step counts what it still waits for; what ends last starts it. A step that is fanned out opens once, into cells;
+a step that follows another's cells gets one cell for each, ready when that one is done. So there are no barriers, no
+polling, and no task for a cell that cannot run yet: cells that call wait as entries in `Admission`, cells that call
+nobody run at once, where the event that made them ready happened.
 """
 
 from __future__ import annotations
 
 import random
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from .attempts import Attempts, Provider, Tools
+from .admission import Admission, Pass, Place
+from .attempts import Provider, Tools
 from .budget import Budget
+from .calls import Store, output_of
+from .cells import expand, shown
 from .check import Edge
-from .errors import BadOutput, StepError
+from .errors import StepError
 from .events import (
-    CallDone,
     CellBlocked,
     CellCancelled,
     CellDone,
@@ -29,19 +35,20 @@ from .events import (
     CellStarted,
     Sink,
     State,
+    StepOpened,
 )
-from .model import JSON, Call, Cell, Output, Reply, key_of
+from .model import JSON, Cell, Cells, Output
 from .plan import Plan, PlannedStep, render, with_seed
+from .templates import render_tree
 
 CALLS = 64
 """Calls in flight at once, where nobody says."""
 
+SLICE = 0.005
+"""Seconds of local work after which everybody else gets a turn."""
 
-class Store(Protocol):
-    """Replies by key. A reply that is given back is whole: its files are there and are what they were."""
-
-    def get(self, key: str) -> Reply | None: ...
-    async def keep(self, key: str, call: Call, reply: Reply) -> None: ...
+_FATES: tuple[tuple[State, State], ...] = (("failed", "blocked"), ("skipped", "skipped"))
+_BAD = ("failed", "blocked", "cancelled")
 
 
 KeepText = Callable[[str, str], str | None]
@@ -58,10 +65,14 @@ async def execute(
     synced: Callable[[], Awaitable[None]],
     clock: Callable[[], float],
     keep_text: KeepText,
-    calls: int = CALLS,
+    calls: int | None = None,
+    fail_fast: bool = False,
     jitter: random.Random | None = None,
-) -> None:
-    """Run a plan to its end. Never raises for a failed step: the events say which cells failed and why."""
+) -> dict[str, JSON]:
+    """Run a plan to its end. Gives back what templates may name then: the outputs of the steps that are done.
+
+    Never raises for a failed step: the events say which cells failed and why.
+    """
     tools = Tools(
         provider=provider,
         budget=Budget(plan.budget),
@@ -69,16 +80,48 @@ async def execute(
         synced=synced,
         clock=clock,
         random=jitter or random.Random(),
-        calls=anyio.CapacityLimiter(calls),
+        admission=Admission(calls or plan.calls or CALLS, plan.limits),
     )
-    async with anyio.create_task_group() as tasks:
-        run = _Run(plan, tools, store, keep_text, tasks, plan.names(run_id))
-        run.start()
+    async with anyio.create_task_group() as clock_tasks:
+        if plan.deadline is not None:
+            clock_tasks.start_soon(_close_after, plan.deadline, tools.admission)
+        async with anyio.create_task_group() as tasks:
+            run = _Run(plan, tools, store, keep_text, tasks, plan.names(run_id), fail_fast)
+            run.start()
+        clock_tasks.cancel_scope.cancel()
+    return run.names
 
 
-@dataclass(slots=True)
+async def _close_after(seconds: float, admission: Admission) -> None:
+    await anyio.sleep(seconds)
+    admission.close(f"the deadline of {seconds:g} s has passed")
+
+
+@dataclass(slots=True, eq=False)
+class _Step:
+    """A step under way. Lists are by cell, and empty until it opens."""
+
+    planned: PlannedStep
+    waits: int
+    wants: Pass
+    readers: list[Edge] = field(default_factory=list)
+    followers: list[_Step] = field(default_factory=list)
+    source: _Step | None = None
+    open: bool = False
+    """Everything that it needs whole has ended well; what is missing, if anything, are its source's cells."""
+    cells: list[Cell] = field(default_factory=list)
+    ends: list[State | None] = field(default_factory=list)
+    outputs: list[dict[str, JSON] | None] = field(default_factory=list)
+    expanded: bool = False
+    queue: deque[int] = field(default_factory=deque)
+    """Cells that wait to be let in: one entry in `Admission` stands for all of them."""
+    left: int = 0
+    end: State | None = None
+
+
+@dataclass(slots=True, eq=False)
 class _Run:
-    """The run under way: for each step, how many it waits for and who waits for it."""
+    """The run under way."""
 
     plan: Plan
     tools: Tools
@@ -86,113 +129,273 @@ class _Run:
     keep_text: KeepText
     tasks: TaskGroup
     names: dict[str, JSON]
-    steps: dict[str, PlannedStep] = field(init=False)
-    waits: dict[str, int] = field(init=False)
-    readers: dict[str, list[Edge]] = field(init=False)
-    ends: dict[str, State] = field(default_factory=dict)
+    fail_fast: bool
+    steps: dict[str, _Step] = field(init=False)
+    todo: deque[Callable[[], None]] = field(default_factory=deque)
+    pumping: bool = False
 
     def __post_init__(self) -> None:
-        self.steps = {step.id: step for step in self.plan.steps}
-        self.waits = {step.id: len(step.edges) for step in self.plan.steps}
-        self.readers = {step.id: [] for step in self.plan.steps}
-        for step in self.plan.steps:
-            for edge in step.edges:
-                self.readers[edge.needs].append(edge)
         self.names["steps"] = {}
+        self.steps = {}
+        for planned in self.plan.steps:
+            whole = [edge for edge in planned.edges if not edge.cells]
+            step = self.steps[planned.id] = _Step(planned, len(whole), Pass(planned.id, planned.depth, planned.groups))
+            for edge in whole:
+                self.steps[edge.needs].readers.append(edge)
+            for edge in planned.edges:
+                if edge.cells:
+                    step.source = self.steps[edge.needs]
+                    step.source.followers.append(step)
 
     def start(self) -> None:
-        for step in self.plan.steps:
-            if not step.edges:
-                self.tasks.start_soon(self._step, step, name=step.id)
+        for step in self.steps.values():
+            if step.waits == 0:
+                self.todo.append(partial(self.open, step))
+        self.pump()
 
-    def _settle(self, step_id: str, end: State) -> None:
-        """Note how a step ended; start, block or skip what waited for it."""
-        ended = deque([(step_id, end)])
-        while ended:
-            step_id, end = ended.popleft()
-            self.ends[step_id] = end
-            for edge in self.readers[step_id]:
-                self.waits[edge.step] -= 1
-                if self.waits[edge.step] == 0:
-                    step = self.steps[edge.step]
-                    if fate := self._fate(step):
-                        ended.append((step.id, fate))
-                    else:
-                        self.tasks.start_soon(self._step, step, name=step.id)
+    def pump(self) -> None:
+        """Do what has become possible. Local steps run here; a long stretch of them lets others go in between."""
+        if self.pumping:
+            return
+        self.pumping = True
+        until = time.perf_counter() + SLICE
+        while self.todo:
+            self.todo.popleft()()
+            if time.perf_counter() > until:
+                self.tasks.start_soon(self.pump_on)
+                return
+        self.pumping = False
 
-    def _fate(self, step: PlannedStep) -> State | None:
-        """Blocked or skipped, if a step that it needs did not succeed."""
-        needed = [(edge.needs, self.ends[edge.needs]) for edge in step.edges if not edge.after]
-        for name, end in needed:
-            if end in ("failed", "blocked", "cancelled"):
-                self.tools.emit(CellBlocked(self.tools.clock(), step.id, name))
-                return "blocked"
-        for name, end in needed:
-            if end == "skipped":
-                self.tools.emit(CellSkipped(self.tools.clock(), step.id, f"{name} was skipped"))
-                return "skipped"
-        return None
+    async def pump_on(self) -> None:
+        """Go on after others had their turn."""
+        await anyio.lowlevel.checkpoint()
+        self.pumping = False
+        self.pump()
 
-    async def _step(self, step: PlannedStep) -> None:
-        cell = Cell(step.id)
-        end, output = await self._cell(step, cell)
-        if output is not None:
-            self.names["steps"][step.id] = output.scope()
-        self._settle(step.id, end)
+    async def pump_soon(self) -> None:
+        """Do what has become possible while somebody else was deciding."""
+        self.pump()
 
-    async def _cell(self, step: PlannedStep, cell: Cell) -> tuple[State, Output | None]:
-        """Run one cell to its end, and say how it ended."""
-        emit, clock = self.tools.emit, self.tools.clock
-        emit(CellStarted(clock(), cell.id))
+    # -- steps --------------------------------------------------------------------------------------
+
+    def open(self, step: _Step) -> None:
+        """All that the step needs whole has ended: it opens, or shares their fate."""
+        for end, state in _FATES:
+            for edge in step.planned.edges:
+                needed = self.steps[edge.needs]
+                if not edge.after and not edge.cells and (needed.end == end):
+                    self.finish_whole(step, state, needed.planned.id)
+                    return
+        step.open = True
+        if step.source is None or step.source.expanded:
+            self.expand(step)
+        elif step.source.end is not None:
+            self.follow_fate(step, step.source)
+
+    def follow_fate(self, step: _Step, source: _Step) -> None:
+        """The source has ended without ever having cells."""
+        self.finish_whole(step, "skipped" if source.end == "skipped" else "blocked", source.planned.id)
+
+    def expand(self, step: _Step) -> None:
+        """Give a step its cells, and start those that need nothing more."""
+        planned = step.planned
         try:
-            output, cached = await self._output(step, cell)
+            if planned.when is not None and not planned.when_by_cell and not self.when(step, self.names):
+                self.finish_whole(step, "skipped", "")
+                return
+            step.cells = self.cells_of(step)
         except StepError as err:
-            kept = self.keep_text(cell.id, err.keep) if err.keep else None
-            emit(CellFailed(clock(), cell.id, err.fault, str(err), kept))
-            return "failed", None
+            self.tools.emit(CellFailed(self.tools.clock(), planned.id, err.fault, str(err)))
+            self.finish(step, "failed")
+            return
+        count = step.left = len(step.cells)
+        step.ends, step.outputs, step.expanded = [None] * count, [None] * count, True
+        if planned.fanned_out:
+            self.tools.emit(StepOpened(self.tools.clock(), planned.id, count))
+        for follower in step.followers:
+            if follower.open:
+                self.todo.append(partial(self.expand, follower))
+        if not count:
+            self.finish(step, "done")
+        for index, cell in enumerate(step.cells):
+            if step.source is None:
+                self.ready(step, index)
+            elif (end := step.source.ends[cell.source]) is not None:
+                self.source_ended(step, index, end)
+
+    def cells_of(self, step: _Step) -> list[Cell]:
+        planned, source = step.planned, step.source
+        keys = [str(cell.key) for cell in source.cells] if source is not None else None
+        foreach = [None] * len(keys) if keys is not None else render_tree(planned.foreach, self.names)
+        matrix = render_tree(planned.matrix, self.names)
+        return expand(planned.id, foreach, matrix, key=planned.key, keys=keys, limit=planned.limit, names=self.names)
+
+    def ready(self, step: _Step, index: int) -> None:
+        """A cell needs nothing more: it runs now if it calls nobody, else when `Admission` lets it in."""
+        if not step.planned.kind.CALLS:
+            self.todo.append(partial(self.run_local, step, index))
+            return
+        step.queue.append(index)
+        if len(step.queue) == 1:
+            self.tools.admission.enter(step.wants, partial(self.admit, step))
+
+    def admit(self, step: _Step, refused: str) -> None:
+        """A place is there for the step's next cell, or there never will be."""
+        if refused:
+            for index in step.queue:
+                self.todo.append(partial(self.refuse, step, index, refused))
+            step.queue.clear()
+            self.tasks.start_soon(self.pump_soon)
+            return
+        self.tasks.start_soon(self.run_calling, step, step.queue.popleft())
+        if step.queue:
+            self.tools.admission.enter(step.wants, partial(self.admit, step))
+
+    def refuse(self, step: _Step, index: int, reason: str) -> None:
+        self.tools.emit(CellCancelled(self.tools.clock(), step.cells[index].id, reason))
+        self.cell_ended(step, index, "cancelled")
+
+    def source_ended(self, step: _Step, index: int, end: State) -> None:
+        """The cell that this one follows has ended."""
+        cell = step.cells[index]
+        if end in _BAD:
+            assert step.source is not None
+            self.tools.emit(CellBlocked(self.tools.clock(), cell.id, step.source.cells[cell.source].id))
+            self.cell_ended(step, index, "blocked")
+        elif end == "skipped":
+            self.tools.emit(CellSkipped(self.tools.clock(), cell.id, "the cell it follows was skipped"))
+            self.cell_ended(step, index, "skipped")
+        else:
+            self.ready(step, index)
+
+    def cell_ended(self, step: _Step, index: int, end: State, output: Output | None = None) -> None:
+        """Note how a cell ended, and let the cells that follow it know."""
+        cell = step.cells[index]
+        step.ends[index] = end
+        if output is not None:
+            step.outputs[index] = output.scope() if not step.planned.fanned_out else cell.scope(output)
+        for follower in step.followers:
+            if follower.expanded:
+                each = len(follower.cells) // len(step.cells)
+                for number in range(index * each, (index + 1) * each):
+                    self.todo.append(partial(self.source_ended, follower, number, end))
+        step.left -= 1
+        if step.left == 0:
+            self.finish(step, _together(step.ends))
+        elif end == "failed" and step.planned.on_failure == "stop":
+            self.tools.admission.stop(step.planned.id, f"{cell.id} failed, and the step says on_failure: stop")
+        if end == "failed" and self.fail_fast:
+            self.tools.admission.close(f"{cell.id} failed, and the run is to fail fast")
+
+    def finish_whole(self, step: _Step, end: State, because: str) -> None:
+        """A step that never has cells: blocked or skipped as a whole."""
+        now, step_id = self.tools.clock(), step.planned.id
+        if end == "blocked":
+            self.tools.emit(CellBlocked(now, step_id, because))
+        else:
+            self.tools.emit(CellSkipped(now, step_id, f"{because} was skipped" if because else "when: is false"))
+        self.finish(step, end)
+
+    def finish(self, step: _Step, end: State) -> None:
+        """A step has ended: its outputs can be read, its readers wait for one less."""
+        step.end = "failed" if end in _BAD else end
+        if step.expanded:
+            done = [output for output in step.outputs if output is not None]
+            if step.planned.fanned_out:
+                self.names["steps"][step.planned.id] = Cells(done)
+            elif done:
+                self.names["steps"][step.planned.id] = done[0]
+        else:
+            for follower in step.followers:
+                if follower.open:
+                    self.todo.append(partial(self.follow_fate, follower, step))
+        for edge in step.readers:
+            reader = self.steps[edge.step]
+            reader.waits -= 1
+            if reader.waits == 0:
+                self.todo.append(partial(self.open, reader))
+
+    # -- cells --------------------------------------------------------------------------------------
+
+    def names_of(self, step: _Step, index: int) -> dict[str, JSON]:
+        """What the templates of a cell may name."""
+        if not step.planned.fanned_out:
+            return self.names
+        cell = step.cells[index]
+        item = cell.item if step.source is None else step.source.outputs[cell.source]
+        return {**self.names, "item": item, "index": cell.source, "key": cell.key, "matrix": cell.matrix}
+
+    def when(self, step: _Step, names: Mapping[str, JSON]) -> bool:
+        said = render_tree(step.planned.when, names)
+        if not isinstance(said, bool):
+            msg = f"when: must yield true or false; it yields {str(said)[:60]!r}"
+            raise BadWhen(msg)
+        return said
+
+    def run_local(self, step: _Step, index: int) -> None:
+        """A cell that calls nobody, from start to end."""
+        cell, emit, clock = step.cells[index], self.tools.emit, self.tools.clock
+        try:
+            params = self.params(step, index)
+            if params is None:
+                return
+            emit(CellStarted(clock(), cell.id))
+            output = step.planned.kind.advance(params, ())
+        except StepError as err:
+            self.failed(step, index, err)
+            return
+        assert isinstance(output, Output)
+        emit(CellDone(clock(), cell.id, cached=False, output=output.values, model=None, cost=0.0))
+        self.cell_ended(step, index, "done", output)
+
+    async def run_calling(self, step: _Step, index: int) -> None:
+        """A cell that calls, in a task and a place of its own."""
+        cell, emit, clock = step.cells[index], self.tools.emit, self.tools.clock
+        place = Place(self.tools.admission, step.wants)
+        try:
+            params = self.params(step, index)
+            if params is not None:
+                emit(CellStarted(clock(), cell.id))
+                params = with_seed(self.plan.pipeline, step.planned, cell, params)
+                output, cached = await output_of(self.tools, self.store, step.planned, cell, params, place)
+                emit(CellDone(clock(), cell.id, cached, output.values, output.model, output.cost))
+                self.cell_ended(step, index, "cached" if cached else "done", output)
+        except StepError as err:
+            self.failed(step, index, err)
         except anyio.get_cancelled_exc_class():
             emit(CellCancelled(clock(), cell.id))
+            place.give_back()
             raise
-        emit(CellDone(clock(), cell.id, cached, output.values, output.model, output.cost))
-        return ("cached" if cached else "done"), output
+        try:
+            self.pump()  # before the place goes to another: who follows this cell comes first
+        finally:
+            place.give_back()
 
-    async def _output(self, step: PlannedStep, cell: Cell) -> tuple[Output, bool]:
-        """The output of a cell, and whether every call of it came from the store."""
-        params = with_seed(self.plan.pipeline, step, cell, render(step, self.names))
-        replies: list[Reply] = []
-        cached = True
+    def params(self, step: _Step, index: int) -> dict[str, JSON] | None:
+        """The rendered params of a cell; None if its ``when`` is false, and it is skipped."""
+        names = self.names_of(step, index)
+        if step.planned.when_by_cell and not self.when(step, names):
+            self.tools.emit(CellSkipped(self.tools.clock(), step.cells[index].id, "when: is false"))
+            self.cell_ended(step, index, "skipped")
+            return None
+        return render(step.planned, names)
 
-        def read(reply: Reply) -> Call | Output:
-            return step.kind.advance(params, (*replies, reply))
-
-        found = step.kind.advance(params, ())
-        while not isinstance(found, Output):
-            reply, stored = await self._call(step, cell, found, read)
-            found = read(reply)
-            replies.append(reply)
-            cached = cached and stored
-        return found, cached and bool(replies)
-
-    async def _call(
-        self, step: PlannedStep, cell: Cell, call: Call, read: Callable[[Reply], Call | Output]
-    ) -> tuple[Reply, bool]:
-        """The reply to a call, and whether the store had it."""
-        tools = self.tools
-        key = key_of(call, tools.provider.origin)
-        if step.cache and (stored := self.store.get(key)) and _holds(read, stored):
-            tools.emit(CallDone(tools.clock(), cell.id, key, cached=True))
-            return stored, True
-        reply = await Attempts(tools, cell.id, key, call, step.retry, step.timeout, read).reply()
-        with anyio.CancelScope(shield=True):  # it is paid for
-            await self.store.keep(key, call, reply)
-        tools.emit(CallDone(tools.clock(), cell.id, key, cached=False))
-        return reply, False
+    def failed(self, step: _Step, index: int, err: StepError) -> None:
+        cell = step.cells[index]
+        kept = self.keep_text(cell.id, err.keep) if err.keep else None
+        told = str(err) if cell.key is None or step.source is not None else f"{err} (item: {shown(cell.item)})"
+        self.tools.emit(CellFailed(self.tools.clock(), cell.id, err.fault, told, kept))
+        self.cell_ended(step, index, "failed")
 
 
-def _holds(read: Callable[[Reply], object], reply: Reply) -> bool:
-    """Whether the step can still read a stored reply; one that an older version kept may have to be made anew."""
-    try:
-        read(reply)
-    except BadOutput:
-        return False
-    return True
+class BadWhen(StepError):
+    """``when`` yielded something that is neither true nor false."""
+
+    fault = "when"
+
+
+def _together(ends: Sequence[State | None]) -> State:
+    """How a step ended, from how its cells did."""
+    if any(end in _BAD for end in ends):
+        return "failed"
+    return "skipped" if all(end == "skipped" for end in ends) else "done"

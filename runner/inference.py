@@ -24,6 +24,9 @@ _YIELDS: dict[str, JSON] = {
     **dict.fromkeys(("float", "round"), _NUMBER),
 }  # fmt: skip
 _KEEPS = {"list", "sort", "unique", "reverse", "select", "reject", "selectattr", "rejectattr"}
+CELL_NAMES = ("item", "index", "key", "matrix")
+"""Names that only the templates of a fanned-out step have."""
+
 _TYPES: Mapping[type, str] = {dict: "object", list: "array", str: "string"}
 
 
@@ -47,6 +50,20 @@ class Inference:
     steps: tuple[str, ...]
     inputs: tuple[str, ...]
     findings: tuple[Finding, ...]
+    names: frozenset[str] = frozenset()
+    """Which of the names that it was given it uses."""
+
+
+def steps_read(template: Template) -> list[str]:
+    """The steps that a template names."""
+    found: list[str] = []
+    for node in template.tree.find_all((nodes.Getattr, nodes.Getitem)):
+        match node:
+            case nodes.Getattr(node=nodes.Name(name="steps"), attr=name):
+                found.append(name)
+            case nodes.Getitem(node=nodes.Name(name="steps"), arg=nodes.Const(value=name)):
+                found.append(str(name))
+    return found
 
 
 def infer(template: Template, names: Mapping[str, Shape]) -> Inference:
@@ -57,7 +74,7 @@ def infer(template: Template, names: Mapping[str, Shape]) -> Inference:
     else:
         walk.body(template.tree.body)
         shape = Shape(_TEXT)
-    return Inference(shape, tuple(walk.steps), tuple(walk.inputs), tuple(walk.findings))
+    return Inference(shape, tuple(walk.steps), tuple(walk.inputs), tuple(walk.findings), frozenset(walk.used))
 
 
 class _Walk:
@@ -69,6 +86,7 @@ class _Walk:
         self.steps: dict[str, None] = {}
         self.inputs: dict[str, None] = {}
         self.findings: list[Finding] = []
+        self.used: set[str] = set()
 
     # -- statements ---------------------------------------------------------------------------------
 
@@ -203,8 +221,12 @@ class _Walk:
 
     def name(self, node: nodes.Name) -> Shape:
         if node.name in self.names:
+            self.used.add(node.name)
             return self.names[node.name]
-        if node.name not in GLOBALS:
+        if node.name in CELL_NAMES:
+            self.add("unknown-name", f"There is no {node.name} here: the step is not fanned out.",
+                     "Add foreach: or matrix: to the step.", (node.name,), node.lineno)  # fmt: skip
+        elif node.name not in GLOBALS:
             self.add("unknown-name", f"There is no name {node.name} in templates.",
                      nearest(node.name, [*self.given, *(n for n in self.names if n not in self.given)]),
                      (node.name,), node.lineno)  # fmt: skip
@@ -229,6 +251,10 @@ class _Walk:
         elif whole == "env":
             instead = nearest(name, shape.fields) or f"Add env: [{name}] to the pipeline."
             self.add("unknown-env", f"{name} is not listed under env:.", instead, where, node.lineno)
+        elif shape.cells:
+            self.add("fanned-out", f"{whole} is fanned out: it has many cells, and {name} is a field of each.",
+                     f"Write {whole}[0].{name} for the first, {whole}['KEY'].{name} for the one with that key, or "
+                     f"{{% for cell in {whole} %}} for all.", where, node.lineno)  # fmt: skip
         elif shape.types == {"array"}:
             self.add("unknown-field", f"{whole} is a list; it has no field {name}.",
                      "Use [0] for one item or a {% for %} loop for all.", where, node.lineno)  # fmt: skip
@@ -241,6 +267,8 @@ class _Walk:
 
     def item(self, node: nodes.Getitem) -> Shape:
         if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
+            if (cells := self.visit(node.node)).cells:
+                return cells.items
             return self.field(node.node, node.arg.value, node)
         owner = self.visit(node.node)
         if owner.steps:

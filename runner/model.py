@@ -172,8 +172,28 @@ class Cell:
     key: str | None = None
     index: int = 0
     item: JSON = field(default=None, compare=False)
+    matrix: Mapping[str, JSON] | None = field(default=None, compare=False)
+    source: int = 0
+    """Which item it is of what the step is multiplied by; combinations of a matrix share one."""
 
     @property
     def id(self) -> str:
         """``photo`` for a plain step, ``photo[red-shoe]`` for a cell of a fanned-out one."""
         return self.step if self.key is None else f"{self.step}[{self.key}]"
+
+    def scope(self, output: Output) -> dict[str, JSON]:
+        """The mapping that a cell is in templates: its output, and what tells it from the others."""
+        own = {"key": self.key, "index": self.index, "item": self.item, "matrix": self.matrix}
+        return {**own, **output.scope()}
+
+
+class Cells(list[dict[str, JSON]]):
+    """What ``steps.x`` is for a fanned-out step: its done cells in order, each also there by its key."""
+
+    def __getitem__(self, wanted: Any) -> Any:
+        if isinstance(wanted, str):
+            for cell in self:
+                if cell["key"] == wanted:
+                    return cell
+            raise KeyError(wanted)
+        return super().__getitem__(wanted)

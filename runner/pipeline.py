@@ -8,17 +8,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 
 from . import shape, source, templates
+from .cells import LIMIT
 from .errors import PipelineProblems, Problem
 from .kinds import KINDS
 from .model import JSON
 from .schema import INPUT_TYPES
 from .source import Document
-from .templates import TemplateFault, Tree
+from .templates import Template, TemplateFault, Tree
 from .validate import explain, validate
 
 ReadFile = Callable[[str], str]
@@ -64,6 +66,27 @@ class Step:
     timeout: float | None = None
     retry: Retry = field(default_factory=Retry)
     cache: bool = True
+    when: Tree = None
+    """A truth value, or the template that yields it; None for always."""
+    foreach: Tree = None
+    """A list, or the template that yields it; None where the step is not multiplied by one."""
+    matrix: Mapping[str, Tree] | None = None
+    key: Template | None = None
+    limit: int = LIMIT
+    at_once: int | None = None
+    on_failure: Literal["continue", "stop"] = "continue"
+
+    @property
+    def fanned_out(self) -> bool:
+        """Whether it has cells with keys; a plain step is one cell without."""
+        return self.foreach is not None or self.matrix is not None
+
+    @property
+    def control(self) -> Iterator[tuple[str, Tree]]:
+        """The keys beside the params that may hold templates, in the order in which they are rendered."""
+        for name in ("when", "foreach", "matrix", "key"):
+            if (tree := getattr(self, name)) is not None:
+                yield name, tree
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +110,12 @@ class Pipeline:
     models: Mapping[str, Alias]
     env: tuple[str, ...]
     budget: float | None
+    deadline: float | None
+    """Seconds after which no new cell is let in."""
+    calls: int | None
+    """Calls in flight at once; None where the pipeline does not say."""
+    per_model: Mapping[str, int]
+    """Calls in flight at once by alias or model id."""
     steps: Mapping[str, Step]
     outputs: Mapping[str, Tree]
     document: Document
@@ -130,6 +159,7 @@ class _Loader:
     def pipeline(self) -> Pipeline:
         data = self.document.data
         budget = _mapping(data, "budget").get("usd")
+        limits = _mapping(data, "limits")
         return Pipeline(
             name=str(data.get("name", "")),
             version=str(data["version"]) if data.get("version") is not None else None,
@@ -138,6 +168,9 @@ class _Loader:
             models={n: self.alias(n, d) for n, d in _mapping(data, "models").items() if isinstance(d, dict)},
             env=tuple(v for v in _texts(data.get("env"))),
             budget=float(budget) if isinstance(budget, int | float) else None,
+            deadline=duration(data.get("deadline")) if not self.told(("deadline",)) else None,
+            calls=limits["calls"] if isinstance(limits.get("calls"), int) else None,
+            per_model={k: v for k, v in _mapping(limits, "per_model").items() if isinstance(v, int)},
             steps={n: self.step(n, d) for n, d in _mapping(data, "steps").items() if isinstance(d, dict)},
             outputs=self.tree(_mapping(data, "outputs"), ("outputs",)),
             document=self.document,
@@ -203,7 +236,19 @@ class _Loader:
             timeout=duration(data.get("timeout")),
             retry=Retry(**known_retry),
             cache=data.get("cache") is not False,
+            **self.multiplied(path, {k: v for k, v in data.items() if not self.told((*path, k))}),
         )
+
+    def multiplied(self, path: tuple[str | int, ...], data: Mapping[str, JSON]) -> dict[str, Any]:
+        """What says whether a step runs, and how often."""
+        found: dict[str, Any] = {
+            name: self.tree(data[name], (*path, name)) for name in ("when", "foreach", "matrix") if name in data
+        }
+        if isinstance(data.get("key"), str):
+            # A key without a template is the same for every cell; the check says so, so it must be a template too.
+            key = self.tree(data["key"], (*path, "key"))
+            found["key"] = key if isinstance(key, Template) else templates.parse(data["key"])
+        return {**found, **{k: data[k] for k in ("limit", "at_once", "on_failure") if k in data}}
 
     def param(self, path: tuple[str | int, ...], wanted: JSON, value: JSON) -> Tree:
         verbatim = bool(wanted.get("verbatim"))

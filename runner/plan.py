@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .catalogue import Model
+from .cells import LIMIT, BadCells, expand
 from .check import Checked, CheckedStep, Edge, misfit
 from .errors import PipelineProblems, StepError, TemplateFailed, UsageError, nearest
 from .kinds import Kind
 from .kinds.kind import fit
 from .model import JSON, Artifact, Call, Cell
-from .pipeline import Input, Retry
+from .pipeline import Input, Pipeline, Retry
 from .source import parse, read_scalar
 from .templates import Template, Tree, render_tree
 
@@ -39,7 +40,29 @@ class PlannedStep:
     preview: Call | None = None
     """The call it would make, as far as it is known before the run; None for a local kind."""
     usd: float | None = None
-    """The most that its call can cost, in USD; None where no price is known."""
+    """The most that one of its calls can cost, in USD; None where no price is known."""
+    when: Tree = None
+    when_by_cell: bool = False
+    foreach: Tree = None
+    matrix: Mapping[str, Tree] | None = None
+    key: Template | None = None
+    limit: int = LIMIT
+    on_failure: str = "continue"
+    depth: int = 0
+    """How many steps stand before it in its longest chain: deeper cells go first."""
+    groups: tuple[str, ...] = ()
+    """The limits of `Plan.limits` that its calls count against."""
+    count: int | None = 1
+    """How many cells it has; None if only the run will know."""
+
+    @property
+    def fanned_out(self) -> bool:
+        return self.foreach is not None or self.matrix is not None
+
+    @property
+    def follows(self) -> str | None:
+        """The step whose cells its own follow, one by one."""
+        return next((edge.needs for edge in self.edges if edge.cells), None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,12 +80,22 @@ class Plan:
     files: Mapping[str, str]
     """Paths and URLs of pictures that the pipeline or its inputs name, and the media each must be."""
     file_inputs: tuple[str, ...] = ()
+    calls: int | None = None
+    """Calls in flight at once, where the pipeline says so."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Calls in flight at once by group: a model of ``limits: per_model``, a step that says ``at_once``."""
+    deadline: float | None = None
 
     @property
     def usd(self) -> float | None:
-        """The most that the run can cost, if nothing is tried twice; None if a price is not known."""
-        prices = [step.usd for step in self.steps if step.kind.CALLS]
-        return None if None in prices else sum(price for price in prices if price is not None)
+        """The most that the run can cost, if nothing is tried twice; None if a price or a count is not known."""
+        total = 0.0
+        for step in self.steps:
+            if step.kind.CALLS:
+                if step.usd is None or step.count is None:
+                    return None
+                total += step.usd * step.count
+        return total
 
     def with_files(self, artifacts: Mapping[str, Artifact]) -> Plan:
         """The same plan with its pictures in place."""
@@ -91,13 +124,19 @@ def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str]) -
         pipeline=pipeline.name,
         version=pipeline.version,
         file=pipeline.document.file,
-        steps=tuple(_planned(pipeline.name, step, names) for step in checked.steps.values()),
+        steps=_planned_steps(checked, names),
         inputs=inputs,
         outputs=pipeline.outputs,
         env=known_env,
         budget=pipeline.budget,
         files=files,
         file_inputs=file_inputs,
+        calls=pipeline.calls,
+        limits={
+            **{f"model {name}": most for name, most in pipeline.per_model.items()},
+            **{f"step {step.id}": step.at_once for step in pipeline.steps.values() if step.at_once is not None},
+        },
+        deadline=pipeline.deadline,
     )
 
 
@@ -158,9 +197,48 @@ def with_seed(pipeline: str, step: PlannedStep, cell: Cell, params: dict[str, JS
     return params
 
 
-def _planned(pipeline: str, checked: CheckedStep, names: Mapping[str, JSON]) -> PlannedStep:
+def _planned_steps(checked: Checked, names: Mapping[str, JSON]) -> tuple[PlannedStep, ...]:
+    """The steps in order, each with how deep it stands and how many cells it has as far as that is known."""
+    done: dict[str, PlannedStep] = {}
+    known: dict[str, list[Cell]] = {}
+    for step in checked.steps.values():
+        planned = _controlled(step, checked.pipeline, done)
+        cells = _known_cells(planned, names, known)
+        first: Mapping[str, JSON] = names
+        if cells is not None:
+            known[planned.id] = cells
+        if planned.fanned_out and cells and planned.follows is None:
+            one = cells[0]
+            first = {**names, "item": one.item, "index": one.index, "key": one.key, "matrix": one.matrix}
+        done[planned.id] = replace(_previewed(checked.pipeline.name, step, planned, first),
+                                   count=None if cells is None else len(cells))  # fmt: skip
+    return tuple(done.values())
+
+
+def _known_cells(step: PlannedStep, names: Mapping[str, JSON], known: Mapping[str, list[Cell]]) -> list[Cell] | None:
+    """The cells of a step, if what it is multiplied by does not come from a step. `UsageError` if they cannot be."""
+    if step.follows is not None and step.follows not in known:
+        return None
+    try:
+        source = known[step.follows] if step.follows is not None else None
+        foreach = [None] * len(source) if source is not None else render_tree(step.foreach, names)
+        matrix = render_tree(step.matrix, names)
+        keys = [str(cell.key) for cell in source] if source is not None else None
+        return expand(
+            step.id, foreach, matrix, key=None if source else step.key, keys=keys, limit=step.limit, names=names
+        )
+    except TemplateFailed:
+        return None
+    except BadCells as err:
+        msg = f"The step {step.id} cannot run with these inputs: {err}"
+        raise UsageError(msg) from err
+
+
+def _controlled(checked: CheckedStep, pipeline: Pipeline, before: Mapping[str, PlannedStep]) -> PlannedStep:
     step = checked.step
-    planned = PlannedStep(
+    names = (step.model, checked.model.id if checked.model else None)
+    groups = [f"model {name}" for name in pipeline.per_model if name in names]
+    return PlannedStep(
         id=step.id,
         kind=checked.kind,
         model=checked.model,
@@ -169,7 +247,21 @@ def _planned(pipeline: str, checked: CheckedStep, names: Mapping[str, JSON]) -> 
         timeout=step.timeout or checked.kind.TIMEOUT,
         retry=step.retry,
         cache=step.cache,
+        when=step.when,
+        when_by_cell=checked.when_by_cell,
+        foreach=step.foreach,
+        matrix=step.matrix,
+        key=step.key,
+        limit=step.limit,
+        on_failure=step.on_failure,
+        depth=1 + max((before[edge.needs].depth for edge in checked.edges), default=-1),
+        groups=(*groups, *([f"step {step.id}"] if step.at_once is not None else [])),
     )
+
+
+def _previewed(pipeline: str, checked: CheckedStep, planned: PlannedStep, names: Mapping[str, JSON]) -> PlannedStep:
+    """The step with the call that it, or its first cell, would make."""
+    step = checked.step
     if not checked.kind.CALLS or checked.model is None:
         return planned
     params: dict[str, JSON] = {"model": checked.model}

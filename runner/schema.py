@@ -35,6 +35,39 @@ _STEPS: JSON = {"type": "array", "items": {"type": "string"}, "examples": [["dra
 CONTROL: dict[str, JSON] = {
     "needs": {**_STEPS, "description": "Steps that must succeed first, beyond those that templates read."},
     "after": {**_STEPS, "description": "Steps that must be finished first, however they ended."},
+    "when": {
+        "anyOf": [{"type": "boolean"}, TEMPLATE],
+        "description": "Run the step only if this is true; else it is skipped, and so is what needs it.",
+        "examples": ["{{ inputs.season == 'winter' }}"],
+    },
+    "foreach": {
+        "anyOf": [{"type": "array"}, TEMPLATE],
+        "description": "Run the step once for each item of a list: item, index and key in its templates.",
+        "examples": [["red", "blue"], "{{ steps.ideas.data.names }}"],
+    },
+    "matrix": {
+        "type": "object",
+        "description": "Run the step once for each combination: matrix.NAME in its templates.",
+        "properties": {
+            "include": {"type": "array", "items": {"type": "object"}, "description": "Combinations to add to."},
+            "exclude": {"type": "array", "items": {"type": "object"}, "description": "Combinations to leave out."},
+        },
+        "additionalProperties": {"anyOf": [{"type": "array", "minItems": 1}, TEMPLATE]},
+        "minProperties": 1,
+        "examples": [{"season": ["summer", "winter"], "light": ["day", "night"]}],
+    },
+    "key": {
+        "type": "string",
+        "description": "What each cell is called: a template that tells them apart.",
+        "examples": ["{{ item.sku }}"],
+    },
+    "limit": {"type": "integer", "minimum": 1, "description": "How many cells the step may have. 1000 if not said."},
+    "at_once": {"type": "integer", "minimum": 1, "description": "How many cells of the step may call at once."},
+    "on_failure": {
+        "type": "string",
+        "enum": ["continue", "stop"],
+        "description": "What a failed cell means for the step's other cells: nothing, or that no new one starts.",
+    },
     "timeout": {
         **_DURATION,
         "description": "The longest that one attempt may take, time in the queue included.",
@@ -163,6 +196,15 @@ def top_schema() -> JSON:
                        "examples": [{"usd": 0.1}],
                        "properties": {"usd": {"type": "number", "exclusiveMinimum": 0, "description": "US dollars."}},
                        "required": ["usd"], "additionalProperties": False},
+            "deadline": {**_DURATION, "description": "No step starts later than this after the run began.",
+                         "examples": ["30m"]},
+            "limits": {"type": "object", "description": "How many calls may be in flight at once.",
+                       "properties": {
+                           "calls": {"type": "integer", "minimum": 1, "description": "In all. 64 if not said."},
+                           "per_model": {"type": "object", "description": "By alias or model id.",
+                                         "additionalProperties": {"type": "integer", "minimum": 1},
+                                         "examples": [{"painter": 4}]}},
+                       "additionalProperties": False},
             "steps": {"type": "object", "minProperties": 1,
                       "description": "What is done, by id. Order does not matter.",
                       "examples": [{"facts": {"kind": "parse_json", "text": "{{ inputs.answer }}"}}],

@@ -1,6 +1,7 @@
 """What a value can be, told by a JSON Schema: ``{}`` is anything, ``{"artifact": "image"}`` a file.
 
-``{"$root": true, ...}`` marks a schema of its own, whose ``$ref`` point into itself.
+``{"$cells": true, ...}`` is a fanned-out step; ``{"$root": true, ...}`` marks a schema of its own, whose ``$ref``
+point into itself.
 """
 
 from __future__ import annotations
@@ -52,6 +53,18 @@ class Shape:
             beside = {k: v for k, v in schema.items() if k in _ASSERTIONS}
             schema = {**beside, "allOf": [{"$ref": ref}, *beside.get("allOf", ())]} if beside else _pointer(root, ref)
         return ANY
+
+    @property
+    def cells(self) -> bool:
+        """Whether it is a fanned-out step: a list of cells that have names, too."""
+        return "$cells" in self.schema
+
+    @property
+    def alone(self) -> Mapping[str, JSON]:
+        """The schema with all that its references need, fit to stand inside another one."""
+        if not self.root.get("$defs"):
+            return self.schema
+        return {**self.schema, "$defs": self.root["$defs"], "$root": True}
 
     @property
     def artifact(self) -> str | None:

@@ -56,6 +56,7 @@ class Ran:
     events: list[Event]
     state: RunState
     plan: Plan
+    names: dict[str, Any]
     kept: dict[str, str] = field(default_factory=dict)
 
     def ends(self) -> dict[str, str]:
@@ -65,11 +66,7 @@ class Ran:
         return [event for event in self.events if isinstance(event, kind)]
 
     def output(self, name: str) -> Any:
-        names = {
-            **self.plan.names("r"),
-            "steps": {c.cell: c.output.scope() for c in self.state.cells.values() if c.output},
-        }
-        return render_tree(self.plan.outputs[name], names)
+        return render_tree(self.plan.outputs[name], self.names)
 
 
 class Bench:
@@ -84,7 +81,8 @@ class Bench:
         self,
         text: str,
         *,
-        calls: int = 64,
+        calls: int | None = None,
+        fail_fast: bool = False,
         key: str = "k",
         watch: Callable[[Event], None] = lambda _: None,
         inputs: Mapping[str, Any] | None = None,
@@ -103,8 +101,8 @@ class Bench:
                 self.kept[cell] = paid
                 return f"{cell}.paid.txt"
 
-            async with Runpod(self.url, key, store, origin="test") as provider:
-                await execute(
+            async with Runpod(self.url, key, store, connections=calls or 64, origin="test") as provider:
+                names = await execute(
                     chosen,
                     run_id="r",
                     provider=provider,
@@ -114,9 +112,10 @@ class Bench:
                     clock=time.time,
                     keep_text=keep,
                     calls=calls,
+                    fail_fast=fail_fast,
                     jitter=random.Random(1),
                 )
-        return Ran(self.events, fold(self.events), chosen, self.kept)
+        return Ran(self.events, fold(self.events), chosen, names, self.kept)
 
 
 @pytest.fixture

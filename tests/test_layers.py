@@ -15,9 +15,9 @@ from .conftest import REPO
 PACKAGE = REPO / "runner"
 
 WORDS = {"errors", "model", "events"}
-READING = {"source", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate", "pipeline",
-           "check", "plan"}  # fmt: skip
-DOING = {"budget", "attempts", "execute"}
+READING = {"source", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate", "cells",
+           "pipeline", "check", "plan", "outputs"}  # fmt: skip
+DOING = {"budget", "admission", "attempts", "calls", "execute"}
 WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder"}
 SHOWING = {"reports"}
 EDGES = {"app", "cli", "__main__", "__init__"}

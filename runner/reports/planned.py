@@ -18,7 +18,7 @@ def text(plan: Plan) -> str:
     for number, step in enumerate(plan.steps, 1):
         lines += [*_step(number, step), ""]
     total = plan.usd
-    price = money(total) if total is not None else "unknown: not every model has a price in the catalogue"
+    price = money(total) if total is not None else _unknown(plan)
     lines.append(f"At most, if nothing is tried twice: {price}")
     if plan.budget is not None:
         lines.append(f"Budget: {money(plan.budget)}" + _over(total, plan.budget))
@@ -30,6 +30,12 @@ def money(usd: float) -> str:
     return f"{usd:.4f} USD"
 
 
+def _unknown(plan: Plan) -> str:
+    if any(step.count is None and step.kind.CALLS for step in plan.steps):
+        return "unknown: how many cells there are is only known in the run"
+    return "unknown: not every model has a price in the catalogue"
+
+
 def _over(total: float | None, budget: float) -> str:
     return "; the run may stop before its end" if total is not None and total > budget else ""
 
@@ -38,13 +44,22 @@ def _step(number: int, step: PlannedStep) -> list[str]:
     model = f"  {step.model.id}" if step.model else ""
     if step.kind.CALLS:
         price = f"  at most {money(step.usd)}" if step.usd is not None else "  price unknown"
+        price += " a cell" if step.fanned_out else ""
     else:
         price = "  local, free"
-    lines = [f"{number:3}. {step.id}  {step.kind.NAME}{model}{price}"]
+    lines = [f"{number:3}. {step.id}  {step.kind.NAME}{model}{price}{_cells(step)}"]
     lines += [f"     {'after' if edge.after else 'needs'} {edge.needs}: {edge.why}" for edge in step.edges]
     if step.preview is not None:
         lines += _call(step.preview)
     return lines
+
+
+def _cells(step: PlannedStep) -> str:
+    if not step.fanned_out:
+        return ""
+    if step.count is None:
+        return f"  × cells that the run will know, {step.limit:,} at most"
+    return f"  × {step.count} cell{'s' * (step.count != 1)}"
 
 
 def _call(call: Call) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..events import CellState, RunState
 
-_ENDED_BADLY = ("failed", "blocked", "skipped", "cancelled", "waiting", "running")
+_ENDED_BADLY = ("failed", "running", "blocked", "cancelled", "waiting", "skipped")
+_MOST_ALIKE = 5
+_MOST_LINES = 40
 
 
 def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
@@ -20,8 +23,11 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
     """
     lines = [headline(state)]
     bad = [cell for cell in state.cells.values() if cell.state in _ENDED_BADLY]
-    if bad:
-        lines += ["", *(line for cell in bad for line in _bad(cell, folder))]
+    empty = [f"  {step}: an empty list, so there was nothing to do" for step, n in state.opened.items() if n == 0]
+    if bad or empty:
+        lines += ["", *empty, *_table(bad, folder)]
+    if never := state.expected - len(state.cells):
+        lines.append(f"  {never} cells were never started")
     names = [*outputs, "run folder"]
     width = max(map(len, names))
     lines.append("")
@@ -36,9 +42,26 @@ def headline(state: RunState) -> str:
     name = f"{state.pipeline} {state.version}" if state.version else state.pipeline
     cells = state.cells.values()
     cached = sum(cell.state == "cached" for cell in cells)
-    counts = [f"{len(cells)} step{'s' * (len(cells) != 1)}"] + ([f"{cached} cached"] if cached else [])
+    many = "cell" if state.opened else "step"
+    counts = [f"{state.expected} {many}{'s' * (state.expected != 1)}"] + ([f"{cached} cached"] if cached else [])
     seconds = (state.ended or state.started) - state.started
     return f"{name}: {state.outcome} in {seconds:.1f} s, {state.cost:.4f} USD ({', '.join(counts)})"
+
+
+def _table(bad: Sequence[CellState], folder: Path) -> list[str]:
+    """What is not done and why: failures first, long lists cut, those with the same reason together."""
+    order = sorted(bad, key=lambda cell: _ENDED_BADLY.index(cell.state))
+    lines: list[str] = []
+    for (state, message), cells in itertools.groupby(order, key=lambda cell: (cell.state, cell.message)):
+        same = list(cells)
+        if len(same) > _MOST_ALIKE:
+            names = ", ".join(cell.cell for cell in same[:3])
+            lines.append(f"  {len(same)} cells {state}" + (f": {message}" if message else "") + f" ({names}, …)")
+        else:
+            lines += [line for cell in same for line in _bad(cell, folder)]
+    return lines[:_MOST_LINES] + (
+        [f"  … and {len(lines) - _MOST_LINES} lines more"] if len(lines) > _MOST_LINES else []
+    )
 
 
 def _bad(cell: CellState, folder: Path) -> list[str]:

@@ -28,6 +28,7 @@ from ..events import (
     JobSubmitted,
     RunState,
     State,
+    StepOpened,
 )
 
 _LOOKS: dict[State, tuple[str, str]] = {
@@ -129,6 +130,10 @@ class LiveTable(Silent):
 def line_of(event: Event) -> str:
     """An event as a line; empty for those that only matter to the journal."""
     match event:
+        case StepOpened(cells=0):
+            return f"{event.step}: an empty list, so there is nothing to do"
+        case StepOpened():
+            return f"{event.step}: {event.cells} cells"
         case CallStarted():
             tries = f", try {event.attempt}" if event.attempt > 1 else ""
             return f"{event.cell}: asks {event.label}{tries}"
@@ -152,7 +157,7 @@ def line_of(event: Event) -> str:
         case CellSkipped():
             return f"{event.cell}: skipped, {event.why}"
         case CellCancelled():
-            return f"{event.cell}: cancelled"
+            return f"{event.cell}: cancelled" + (f", {event.why}" if event.why else "")
     return ""
 
 
@@ -182,4 +187,4 @@ def _row(cell: CellState, now: float) -> tuple[Text, Text, Text, Text, Text]:
 
 def _counts(cells: list[CellState], state: RunState) -> str:
     ended = sum(cell.ended is not None for cell in cells)
-    return f"{ended} of {len(cells)} ended, {state.cost:.4f} USD" if cells else "starting"
+    return f"{ended} of {state.expected} ended, {state.cost:.4f} USD" if cells else "starting"

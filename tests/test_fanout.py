@@ -1,0 +1,371 @@
+"""Conditions, fan-out, cell-to-cell edges, limits: against the emulator, on asyncio and trio."""
+
+from __future__ import annotations
+
+import pytest
+
+from runner.emulator import Emulator, Latency
+from runner.events import CallStarted, CellBlocked, CellDone, Event, StepOpened
+
+from .conftest import Bench
+
+pytestmark = pytest.mark.anyio
+
+TEXT = "kind: generate_text, model: qwen/qwen3-32b-awq"
+PICTURE = "kind: generate_image, model: qwen/qwen-image, size: 512x512"
+LOCAL = "kind: parse_json"
+
+
+def pipeline(steps: str, head: str = "") -> str:
+    return f"name: f\n{head}\nsteps:\n{steps}"
+
+
+async def test_a_literal_list_makes_a_cell_for_each_item(bench: Bench, emulator: Emulator) -> None:
+    ran = await bench.run(
+        pipeline(f"  pot: {{{TEXT}, foreach: [red pot, blue pot], prompt: 'A {{{{ item }}}}, number {{{{ index }}}}'}}")
+    )
+
+    assert ran.ends() == {"pot[red-pot]": "done", "pot[blue-pot]": "done"}
+    prompts = [r.body["messages"][0]["content"] for r in emulator.requests if isinstance(r.body, dict)]
+    assert sorted(prompts) == ["A blue pot, number 1", "A red pot, number 0"]
+
+
+async def test_a_list_of_the_run_is_multiplied_by_and_read_as_a_whole(bench: Bench) -> None:
+    ran = await bench.run(
+        """
+        name: f
+        steps:
+          list: {kind: parse_json, text: '["a", "b", "c"]', schema: {type: array, items: {type: string}}}
+          cell: {kind: parse_json, foreach: "{{ steps.list.data }}", text: '{"v": "{{ item }}!"}'}
+          all: {kind: parse_json, text: "{{ steps.cell | map(attribute='data.v') | list | tojson }}"}
+        outputs:
+          all: "{{ steps.all.data }}"
+          first: "{{ steps.cell[0].data.v }}"
+          named: "{{ steps.cell['c'].key }}"
+          count: "{{ steps.cell | length }}"
+        """
+    )
+
+    assert ran.output("all") == ["a!", "b!", "c!"]
+    assert (ran.output("first"), ran.output("named"), ran.output("count")) == ("a!", "c", 3)
+
+
+async def test_a_matrix_makes_a_cell_for_each_combination(bench: Bench) -> None:
+    ran = await bench.run(
+        """
+        name: f
+        steps:
+          cell:
+            kind: parse_json
+            matrix:
+              season: [summer, winter]
+              light: [day, night]
+              exclude: [{season: winter, light: night}]
+              include: [{season: autumn, light: dusk}]
+            text: '["{{ matrix.season }} {{ matrix.light }}"]'
+        outputs: {all: "{{ steps.cell | map(attribute='data') | list }}"}
+        """
+    )
+
+    assert ran.output("all") == [["summer day"], ["summer night"], ["winter day"], ["autumn dusk"]]
+    assert list(ran.ends()) == [
+        "cell[summer-day]", "cell[summer-night]", "cell[winter-day]", "cell[autumn-dusk]",
+    ]  # fmt: skip
+
+
+async def test_foreach_times_matrix_keeps_the_items_slowest(bench: Bench) -> None:
+    ran = await bench.run(
+        pipeline(f"  c: {{{LOCAL}, foreach: [a, b], matrix: {{n: [1, 2]}}, text: '[{{{{ matrix.n }}}}]'}}")
+    )
+
+    assert list(ran.ends()) == ["c[a-1]", "c[a-2]", "c[b-1]", "c[b-2]"]
+
+
+async def test_a_cell_starts_when_the_cell_that_it_follows_is_done(bench: Bench, emulator: Emulator) -> None:
+    """Seven waits long for its text; every other edit is done by then."""
+    emulator.latency = {"qwen-image-t2i": Latency(execution=0.0), "qwen3-32b-awq": Latency(execution=0.0)}
+    emulator.fail("qwen3-32b-awq/chat=slow:0.6@3")
+    order: list[str] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, CellDone):
+            order.append(event.cell)
+
+    await bench.run(
+        pipeline(
+            f"  a: {{{TEXT}, foreach: [p, q, r, s, t], prompt: 'about {{{{ item }}}}'}}\n"
+            f"  b: {{{PICTURE}, foreach: '{{{{ steps.a }}}}', prompt: 'of {{{{ item.item }}}}'}}"
+        ),
+        watch=watch,
+    )
+
+    late = next(cell for cell in reversed(order) if cell.startswith("a["))
+    assert sorted(order[: order.index(late)]) == sorted(
+        {f"{s}[{k}]" for s in "ab" for k in "pqrst"} - {late, f"b{late[1:]}"}
+    )
+
+
+async def test_a_chain_of_followers_carries_its_items_along(bench: Bench) -> None:
+    ran = await bench.run(
+        """
+        name: f
+        steps:
+          a: {kind: parse_json, foreach: [x, y], text: '{"n": "{{ item }}"}'}
+          b: {kind: parse_json, foreach: "{{ steps.a }}", text: '{"n": "{{ item.data.n }}b"}'}
+          c:
+            kind: parse_json
+            foreach: "{{ steps.b }}"
+            matrix: {m: [1, 2]}
+            text: '["{{ item.data.n }}{{ matrix.m }}"]'
+        outputs:
+          all: "{{ steps.c | map(attribute='data') | list }}"
+          keys: "{{ steps.c | map(attribute='key') | list }}"
+        """
+    )
+
+    assert ran.output("all") == [["xb1"], ["xb2"], ["yb1"], ["yb2"]]
+    assert ran.output("keys") == ["x-1", "x-2", "y-1", "y-2"]
+
+
+async def test_a_failed_cell_blocks_the_cell_that_follows_it_and_readers_of_the_whole(bench: Bench) -> None:
+    ran = await bench.run(
+        """
+        name: f
+        steps:
+          a: {kind: parse_json, foreach: ["1", "no json", "3"], key: "c{{ index }}", text: "[{{ item }}]"}
+          b: {kind: parse_json, foreach: "{{ steps.a }}", text: "{{ item.data }}"}
+          whole: {kind: parse_json, text: "{{ steps.a | length }}"}
+          anyway: {kind: parse_json, text: "{{ steps.a | length }}", after: [a]}
+        outputs: {done: "{{ steps.anyway.data }}"}
+        """
+    )
+
+    assert ran.ends() == {
+        "a[c0]": "done", "a[c1]": "failed", "a[c2]": "done",
+        "b[c0]": "done", "b[c1]": "blocked", "b[c2]": "done",
+        "whole": "blocked", "anyway": "done",
+    }  # fmt: skip
+    assert 'item: the text "no json"' in ran.state.cells["a[c1]"].message
+    assert [event.by for event in ran.said(CellBlocked)] == ["a[c1]", "a"]
+    assert ran.output("done") == 2
+
+
+async def test_an_empty_list_is_said_and_its_readers_run(bench: Bench) -> None:
+    ran = await bench.run(
+        """
+        name: f
+        inputs: {names: {type: list, default: []}}
+        steps:
+          a: {kind: parse_json, foreach: "{{ inputs.names }}", text: "1"}
+          b: {kind: parse_json, text: "{{ steps.a | length }}"}
+        outputs: {n: "{{ steps.b.data }}"}
+        """
+    )
+
+    assert [(event.step, event.cells) for event in ran.said(StepOpened)] == [("a", 0)]
+    assert ran.output("n") == 0
+
+
+@pytest.mark.parametrize(("season", "ends"), [("winter", "done"), ("summer", "skipped")])
+async def test_a_step_runs_only_when_its_condition_is_true(bench: Bench, season: str, ends: str) -> None:
+    ran = await bench.run(
+        """
+        name: f
+        inputs: {season: {type: string}}
+        steps:
+          snow: {kind: parse_json, when: "{{ inputs.season == 'winter' }}", text: "1"}
+          reader: {kind: parse_json, text: "{{ steps.snow.data }}"}
+          after: {kind: parse_json, text: "2", after: [snow]}
+        """,
+        inputs={"season": season},
+    )
+
+    assert ran.ends() == {"snow": ends, "reader": ends, "after": "done"}
+
+
+async def test_a_condition_on_the_item_skips_that_cell_and_what_follows_it(bench: Bench) -> None:
+    ran = await bench.run(
+        """
+        name: f
+        steps:
+          a: {kind: parse_json, foreach: [1, 2], key: "k{{ item }}", when: "{{ item > 1 }}", text: "[{{ item }}]"}
+          b: {kind: parse_json, foreach: "{{ steps.a }}", text: "{{ item.data }}"}
+          n: {kind: parse_json, text: "{{ steps.a | length }}"}
+        outputs: {n: "{{ steps.n.data }}"}
+        """
+    )
+
+    assert ran.ends() == {"a[k1]": "skipped", "a[k2]": "done", "b[k1]": "skipped", "b[k2]": "done", "n": "done"}
+    assert ran.output("n") == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ("foreach: '{{ steps.data.data.number }}', text: '1'", "foreach needs a list; it is the integer 7"),
+        ("foreach: '{{ steps.data.data.text }}', text: '1'", 'foreach needs a list; it is the text "hello"'),
+        ("foreach: '{{ steps.data.data.same }}', text: '1'", "items 1 and 3 have the same key x"),
+        ("foreach: '{{ steps.data.data.same }}', key: 'a/{{ index }}', text: '1'", "'a/0' (item 1: the text \"x\")"),
+        ("foreach: '{{ range(1001) | list if steps.data.data else [] }}', text: '1'", "limit: 1001"),
+        ("matrix: {a: '{{ steps.data.data.empty }}'}, text: '1'", "matrix: a is empty"),
+        ("matrix: {a: '{{ steps.data.data.text }}'}, text: '1'", "matrix: a must be a list"),
+        ("when: '{{ steps.data.data.text }}', text: '1'", "must yield true or false; it yields 'hello'"),
+    ],
+)
+async def test_a_step_that_cannot_be_multiplied_fails_with_a_sentence(bench: Bench, step: str, words: str) -> None:
+    data = '{"number": 7, "text": "hello", "same": ["x", "y", "x"], "empty": []}'
+
+    ran = await bench.run(
+        pipeline(
+            f"  data: {{{LOCAL}, text: '{data}'}}\n  c: {{{LOCAL}, {step}}}\n  d: {{{LOCAL}, text: '1', needs: [c]}}"
+        )
+    )
+
+    assert ran.ends() == {"data": "done", "c": "failed", "d": "blocked"}
+    assert words in ran.state.cells["c"].message
+
+
+async def test_more_than_a_thousand_cells_need_a_limit_that_says_so(bench: Bench) -> None:
+    ran = await bench.run(
+        pipeline(f"  c: {{{LOCAL}, foreach: '{{{{ range(1500) | list }}}}', limit: 2000, text: '{{{{ item }}}}'}}")
+    )
+
+    assert set(ran.ends().values()) == {"done"}
+    assert len(ran.ends()) == 1500
+
+
+async def test_a_model_and_a_step_have_limits_of_their_own(bench: Bench, emulator: Emulator) -> None:
+    emulator.latency = Latency(execution=0.03)
+    high = {"a": 0, "b": 0, "c": 0}
+    now = {"a": 0, "b": 0, "c": 0}
+
+    def watch(event: Event) -> None:
+        step = getattr(event, "cell", "")[:1]
+        if isinstance(event, CallStarted):
+            now[step] += 1
+            high[step] = max(high[step], now[step])
+            high["a"] = max(high["a"], now["a"] + now["b"])
+        elif isinstance(event, CellDone):
+            now[step] -= 1
+
+    await bench.run(
+        f"""
+name: f
+models: {{slow: {{model: qwen/qwen3-32b-awq}}}}
+limits: {{calls: 9, per_model: {{slow: 2}}}}
+steps:
+  a: {{kind: generate_text, model: slow, foreach: [1, 2, 3, 4], prompt: "a {{{{ item }}}}"}}
+  b: {{kind: generate_text, model: slow, foreach: [1, 2, 3, 4], prompt: "b {{{{ item }}}}"}}
+  c: {{{PICTURE}, at_once: 3, foreach: [1, 2, 3, 4, 5, 6], prompt: "c {{{{ item }}}}"}}
+""",
+        watch=watch,
+    )
+
+    assert (high["a"], high["c"]) == (2, 3)
+    assert emulator.peak == 5
+
+
+async def test_cells_that_continue_a_chain_go_before_cells_that_start_one(bench: Bench, emulator: Emulator) -> None:
+    emulator.latency = Latency(execution=0.01)
+    order: list[str] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, CallStarted):
+            order.append(event.cell[0])
+
+    await bench.run(
+        pipeline(
+            f"  a: {{{TEXT}, foreach: [1, 2, 3, 4, 5, 6], prompt: 'a {{{{ item }}}}'}}\n"
+            f"  b: {{{TEXT}, foreach: '{{{{ steps.a }}}}', prompt: 'b {{{{ item.item }}}}'}}"
+        ),
+        calls=1,
+        watch=watch,
+    )
+
+    assert "".join(order) == "ab" * 6
+
+
+async def test_fail_fast_starts_nothing_new_and_keeps_what_is_in_flight(bench: Bench, emulator: Emulator) -> None:
+    emulator.latency = {"qwen-image-t2i": Latency(execution=0.2)}
+    emulator.fail("qwen3-32b-awq/chat=400")
+
+    ran = await bench.run(
+        pipeline(
+            f"  bad: {{{TEXT}, prompt: x}}\n  slow: {{{PICTURE}, prompt: y}}\n"
+            f"  next: {{{PICTURE}, prompt: '{{{{ steps.slow.seed }}}}'}}"
+        ),
+        fail_fast=True,
+    )
+
+    assert ran.ends() == {"bad": "failed", "slow": "done", "next": "cancelled"}
+    assert "fail fast" in ran.state.cells["next"].message
+
+
+async def test_on_failure_stop_starts_no_more_cells_of_that_step(bench: Bench, emulator: Emulator) -> None:
+    emulator.fail("chat=400")
+
+    ran = await bench.run(
+        pipeline(f"  c: {{{TEXT}, at_once: 1, on_failure: stop, foreach: [1, 2, 3], prompt: '{{{{ item }}}}'}}")
+    )
+
+    assert list(ran.ends().values()) == ["failed", "cancelled", "cancelled"]
+    assert emulator.count("chat") == 1
+
+
+async def test_a_deadline_lets_nothing_new_in_and_lets_go_on_what_has_started(bench: Bench, emulator: Emulator) -> None:
+    emulator.latency = Latency(execution=0.3)
+
+    ran = await bench.run(
+        pipeline(
+            f"  a: {{{PICTURE}, prompt: x}}\n  b: {{{PICTURE}, prompt: '{{{{ steps.a.seed }}}}'}}",
+            head="deadline: 100ms",
+        )
+    )
+
+    assert ran.ends() == {"a": "done", "b": "cancelled"}
+    assert "deadline" in ran.state.cells["b"].message
+
+
+async def test_cells_wait_for_money_without_holding_a_place(bench: Bench, emulator: Emulator) -> None:
+    """The first job needs a second try while everybody else waits for the money that it holds."""
+    emulator.fail("status-sync=500*3")
+
+    ran = await bench.run(
+        pipeline(
+            f"  c: {{{PICTURE}, foreach: [1, 2, 3], prompt: '{{{{ item }}}}', retry: {{wait: 0.05}}}}",
+            head="budget: {usd: 0.045}",
+        ),
+        calls=1,
+    )
+
+    assert sorted(ran.ends().values()) == ["done", "done", "failed"]
+    assert emulator.paid == 2
+
+
+async def test_each_cell_is_kept_by_itself(bench: Bench, emulator: Emulator) -> None:
+    text = pipeline(f"  c: {{{TEXT}, foreach: [a, b, c], prompt: 'on {{{{ item }}}}'}}")
+    await bench.run(text)
+
+    ran = await bench.run(text.replace("[a, b, c]", "[a, x, c]"))
+
+    assert ran.ends() == {"c[a]": "cached", "c[x]": "done", "c[c]": "cached"}
+    assert emulator.count("chat") == 4
+
+
+async def test_an_output_named_by_cell_is_one_file_a_cell(bench: Bench) -> None:
+    from runner.outputs import outputs_of
+
+    ran = await bench.run(
+        """
+        name: f
+        steps:
+          a: {kind: parse_json, foreach: [x, y], text: '["{{ item }}"]'}
+        outputs:
+          "{key}.json": "{{ steps.a.data }}"
+          "all.json": "{{ steps.a | map(attribute='data') | list }}"
+        """
+    )
+
+    values, missing = outputs_of(ran.plan.outputs, ran.names)
+    assert values == {"x.json": ["x"], "y.json": ["y"], "all.json": [["x"], ["y"]]}
+    assert missing == {}
