@@ -11,7 +11,6 @@ from pathlib import Path
 import anyio
 
 from runner import app
-from runner.events import Event
 
 from .figures import Figure, emulator, in_turns
 
@@ -54,11 +53,11 @@ def once(pipeline: str, url: str) -> float:
         path.write_text(pipeline.format(n=next(_numbers)))
         options = app.Options(out=Path(folder, "out"), env={"RUNPOD_API_KEY": "k", "RUNPOD_BASE_URL": url})
         start = time.perf_counter()
-        done = anyio.run(app.run, app.read(path), app.Given(), options, _nothing)
+        done = anyio.run(app.run, app.read(path), app.Given(), options, _nothing, _nothing)
         seconds = time.perf_counter() - start
     assert done.exit_code == 0, done.state
     return seconds
 
 
-def _nothing(event: Event) -> None:
+def _nothing(_: object) -> None:
     pass

@@ -6,35 +6,30 @@ There is no decision about a step here; each function is one command's work, wit
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import signal
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from . import catalogue, source
 from . import check as checking
 from . import pipeline as pipelines
 from . import plan as planning
 from .check import Checked
-from .errors import CannotStart, PipelineProblems, Problem, StepError, StoreFailed, UsageError
-from .events import Event, Outcome, RunFinished, RunStarted, RunState, Sink
-from .model import JSON, Artifact
-from .outputs import outputs_of
+from .errors import CannotStart, PipelineProblems, Problem, UsageError
+from .events import Sink
+from .files import is_url, place
+from .model import JSON
 from .pipeline import Pipeline
 from .plan import Plan
 
 if TYPE_CHECKING:
     from .emulator import Endpoint
-    from .runpod import Runpod
-    from .store import Store
+    from .session import Done, Leave
 
-Names: TypeAlias = Mapping[str, JSON] | None
-"""What templates may name when the run has ended; None if it was stopped."""
+CALLS = 64
+"""Calls in flight at once, where nobody says."""
 
 BASE_URL = "https://api.runpod.ai/v2"
 NO_KEY = (
@@ -80,17 +75,6 @@ class Options:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A run that has ended: its state, where its outputs and its folder are, what could not be written."""
-
-    state: RunState
-    folder: Path
-    outputs: Mapping[str, Path]
-    missing: Mapping[str, str]
-    exit_code: int
-
-
 def read(path: Path) -> Read:
     """Read and check a pipeline file. `UsageError` if there is no such file."""
     try:
@@ -130,139 +114,45 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
     inputs = planning.read_inputs(declared, values, given.typed, preview=preview)
     for name in files:
         if inputs[name] is not None:
-            inputs[name] = _place(inputs[name], folders.get(name, read.path.parent))
-            if not _is_url(inputs[name]) and not Path(inputs[name]).is_file():
+            inputs[name] = place(inputs[name], folders.get(name, read.path.parent))
+            if not is_url(inputs[name]) and not Path(inputs[name]).is_file():
                 msg = f"The input {name} names the file {inputs[name]}, which is not there."
                 raise UsageError(msg)
     return planning.plan(checked, inputs, env)
 
 
-async def run(read: Read, given: Given, options: Options, reporter: Sink) -> Done:
+async def run(read: Read, given: Given, options: Options, reporter: Sink, leave: Leave) -> Done:
     """Run a pipeline file to its end, or to the signal that stops it. Nothing is sent if it has problems."""
-    from .journal import Journal  # noqa: PLC0415 - checks and plans load nothing of the world
-    from .runfolder import RunFolder  # noqa: PLC0415
-    from .store import Store  # noqa: PLC0415
+    from .session import Session  # noqa: PLC0415 - checks and plans load nothing of the world
 
     planned = plan(read, given, options.env)
     base_url, key = _address(options)
-    home = project(read.path) / ".runner"
-    store = Store(home / "store")
-    run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-    folder = RunFolder(home / "runs", run_id, read.text)
-    state = RunState()
-    with Journal(folder.path) as journal, _provider_address(options, planned, base_url) as (url, origin):
-
-        def sink(event: Event) -> None:
-            state.add(event)
-            journal(event)
-            reporter(event)
-
-        session = _Session(planned, run_id, store, sink, journal.synced, folder.keep_text, options.calls,
-                           options.fail_fast)  # fmt: skip
-        stopped, names = await session.run(url, key, origin, read.path.parent)
-        outputs, missing = _publish(planned, names, options.out or Path("out") / planned.pipeline)
-        outcome: Outcome = "cancelled" if stopped else _outcome(state, missing)
-        sink(RunFinished(time.time(), outcome, {name: str(where) for name, where in outputs.items()}))
-        await journal.synced()
-    folder.leave(state)
-    return Done(state, folder.path, outputs, missing, _exit_code(state, stopped))
-
-
-@dataclass(frozen=True, slots=True)
-class _Session:
-    """One run with its world in hand."""
-
-    plan: Plan
-    run_id: str
-    store: Store
-    sink: Sink
-    synced: Callable[[], Awaitable[None]]
-    keep_text: Callable[[str, str], str | None]
-    calls: int | None
-    fail_fast: bool
-
-    async def run(self, url: str, key: str, origin: str | None, base: Path) -> tuple[int, Names]:
-        """Open the provider and execute. Gives back the signal that stopped the run, or 0, and what steps yielded."""
-        import anyio  # noqa: PLC0415 - as above
-
-        from .runpod import Runpod  # noqa: PLC0415
-
-        stopped = 0
-        names: Names = None
-        async with Runpod(url, key, self.store, connections=self.connections, origin=origin) as provider:
-            planned = self.plan.with_files(await self.files(provider, base))
-            self.sink(self.started(planned))
-            async with anyio.create_task_group() as tasks:
-
-                async def watch() -> None:
-                    nonlocal stopped
-                    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                        async for number in signals:
-                            if stopped:
-                                os._exit(128 + number)
-                            stopped = number
-                            scope.cancel()
-
-                with anyio.CancelScope() as scope:
-                    tasks.start_soon(watch)
-                    names = await self.execute(planned, provider)
-                tasks.cancel_scope.cancel()
-        return stopped, names
-
-    @property
-    def connections(self) -> int:
-        """A pool as large as its limit: a larger one only costs."""
-        return self.calls or self.plan.calls or 64
-
-    async def execute(self, planned: Plan, provider: Runpod) -> Names:
-        from .execute import execute  # noqa: PLC0415
-
-        try:
-            return await execute(
-                planned,
-                run_id=self.run_id,
-                provider=provider,
-                store=self.store,
-                sink=self.sink,
-                synced=self.synced,
-                clock=time.time,
-                keep_text=self.keep_text,
-                calls=self.calls,
-                fail_fast=self.fail_fast,
-            )
-        except BaseExceptionGroup as group:
-            if failed := group.subgroup(StoreFailed):
-                raise _first(failed) from None
-            raise
-
-    async def files(self, provider: Runpod, base: Path) -> dict[str, Artifact]:
-        """The pictures that the pipeline and its inputs name, in the store."""
-        artifacts: dict[str, Artifact] = {}
-        for name, media in self.plan.files.items():
-            try:
-                artifact = await (
-                    provider.artifact(name) if _is_url(name) else self.store.add(_chunks(Path(_place(name, base))))
-                )
-            except StepError as err:
-                msg = f"{name} cannot be used: {err}"
-                raise UsageError(msg) from err
-            if media not in (artifact.media, "file"):
-                msg = f"{name} is {artifact.media_type}; {media} is needed here."
-                raise UsageError(msg)
-            artifacts[name] = artifact
-        return artifacts
-
-    def started(self, planned: Plan) -> RunStarted:
-        return RunStarted(
-            at=time.time(),
-            run=self.run_id,
-            pipeline=planned.pipeline,
-            version=planned.version,
-            file=planned.file,
-            inputs=planned.inputs,
-            steps={step.id: [edge.needs for edge in step.edges] for step in planned.steps},
-            kinds={step.id: step.kind.NAME for step in planned.steps},
+    if options.local:
+        planned = _localised(planned)
+    with _provider_address(options, planned, base_url) as (url, origin):
+        session = Session(
+            planned,
+            home=project(read.path) / ".runner",
+            base=read.path.resolve().parent,
+            text=read.text,
+            out=options.out or Path("out") / planned.pipeline,
+            address=(url, key, origin),
+            env=options.env,
+            calls=options.calls or planned.calls or CALLS,
+            fail_fast=options.fail_fast,
+            reporter=reporter,
+            leave=leave,
         )
+        return await session.run()
+
+
+def _localised(planned: Plan) -> Plan:
+    """The same plan with other servers' models played by the emulator: a local run costs nobody anything."""
+    steps = tuple(
+        replace(s, model=replace(s.model, base_url=None, api_key_env=None)) if s.model and s.model.base_url else s
+        for s in planned.steps
+    )
+    return replace(planned, steps=steps)
 
 
 def project(path: Path) -> Path:
@@ -322,8 +212,13 @@ def _address(options: Options) -> tuple[str, str]:
     key = options.env.get("RUNPOD_API_KEY", "").strip()
     if not key:
         raise CannotStart(NO_KEY)
+    if not key.isascii() or not key.isprintable() or " " in key:
+        msg = (
+            "RUNPOD_API_KEY is no key: it holds characters that a key cannot have. Copy it again from Runpod's console."
+        )
+        raise CannotStart(msg)
     base_url = options.env.get("RUNPOD_BASE_URL", "").strip() or BASE_URL
-    if not _is_url(base_url):
+    if not is_url(base_url):
         msg = f"RUNPOD_BASE_URL is {base_url!r}, which is no http address."
         raise CannotStart(msg)
     return base_url, key
@@ -346,37 +241,6 @@ def _provider_address(options: Options, planned: Plan, base_url: str) -> Iterato
         raise CannotStart(msg) from err
 
 
-def _publish(planned: Plan, names: Names, out: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """Write the outputs that can be had; for each of the others, why not. Of a run that was stopped: nothing."""
-    from .publish import publish  # noqa: PLC0415
-
-    if names is None:
-        return {}, {}
-    values, missing = outputs_of(planned.outputs, names)
-    try:
-        return publish(values, out), missing
-    except StoreFailed as err:
-        return {}, {**missing, str(out): str(err)}
-
-
-def _first(group: BaseExceptionGroup[StoreFailed]) -> StoreFailed:
-    found = group.exceptions[0]
-    return _first(found) if isinstance(found, BaseExceptionGroup) else found
-
-
-def _outcome(state: RunState, missing: Mapping[str, str]) -> Outcome:
-    ends = {cell.state for cell in state.cells.values()}
-    return "failed" if missing or ends & {"failed", "blocked", "cancelled", "waiting"} else "done"
-
-
-def _exit_code(state: RunState, stopped: int) -> int:
-    if stopped:
-        return 128 + stopped
-    if state.outcome == "done":
-        return 0
-    return 4 if any(cell.fault == "budget" for cell in state.cells.values()) else 1
-
-
 def _inputs_file(path: Path) -> Mapping[str, JSON]:
     try:
         text = path.read_text(encoding="utf-8")
@@ -391,24 +255,3 @@ def _inputs_file(path: Path) -> Mapping[str, JSON]:
         msg = f"The inputs file {path} must be a mapping of input names to values."
         raise UsageError(msg)
     return data
-
-
-def _place(name: str, folder: Path) -> str:
-    return name if _is_url(name) else str((folder / name).resolve())
-
-
-def _is_url(name: str) -> bool:
-    return name.startswith(("http://", "https://"))
-
-
-async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                yield chunk
-    except OSError as err:
-        msg = f"{path} cannot be read: {err.strerror}"
-        raise UsageError(msg) from err
-
-
-__all__ = ["Done", "Given", "Options", "Read", "endpoints", "plan", "project", "read", "run"]

@@ -123,6 +123,7 @@ def misfit(declared: Input, value: JSON) -> Misfit | None:
     return None
 
 
+KEY = "RUNPOD_API_KEY"
 _CLOSED: JSON = {"type": "object", "additionalProperties": False}
 
 
@@ -189,6 +190,7 @@ class _Checker:
         for name, alias in self.pipeline.models.items():
             if not alias.base_url and self.find(alias.model, "") is None:
                 self.unknown_model(alias.model, None, ("models", name, "model"))
+        self.secrets()
         steps = {}
         for step in self.pipeline.steps.values():
             if step.kind in KINDS:
@@ -420,6 +422,8 @@ class _Checker:
                 self.add("model", f"{name} is an OpenAI-compatible server; {kind.NAME} needs a Runpod model.", path,
                          f"For this: {self.models_for(kind)}.")  # fmt: skip
                 return None
+            if self.pipeline.budget is not None:
+                self.unpriced(alias.model, ("models", name, "model"))
             return Model(id=alias.model, kind=kind.NAME, endpoint=name, base_url=alias.base_url.rstrip("/"),
                          api_key_env=alias.api_key_env, known=False)  # fmt: skip
         place: Path = path
@@ -438,9 +442,24 @@ class _Checker:
             message = f"Runpod has removed {found.id} from its list; it may stop working."
             self.warn("removed-model", message, place, instead)
         if found is not None and self.pipeline.budget is not None and found.price is None:
-            self.add("unpriced", f"{found.id} has no known price, so the budget cannot be kept.", place,
-                     "Choose a model with a price, or remove budget:.")  # fmt: skip
+            self.unpriced(found.id, place)
         return found
+
+    def unpriced(self, model: str, place: Path) -> None:
+        self.add("unpriced", f"{model} has no known price, so the budget cannot be kept.", place,
+                 "Choose a model with a price, or remove budget:.")  # fmt: skip
+
+    def secrets(self) -> None:
+        """Runpod's key goes to Runpod: not into a prompt, and not to another server."""
+        for index, name in enumerate(self.pipeline.env):
+            if name == KEY:
+                self.add("secret", f"{KEY} cannot be read by templates: it would stand in prompts and files.",
+                         ("env", index), "Remove it; runner sends it to Runpod by itself.")  # fmt: skip
+        for name, alias in self.pipeline.models.items():
+            if alias.api_key_env == KEY:
+                path = ("models", name, "api_key_env")
+                instead = "Name the variable that holds that server's own key."
+                self.add("secret", f"{KEY} is sent to Runpod only, and {name} is another server.", path, instead)
 
     def models_for(self, kind: Kind) -> str:
         return ", ".join(model.id for model in self.known.of_kind(kind.NAME) if model.status != "removed")

@@ -20,6 +20,7 @@ from .errors import PipelineProblems, RunnerError, UsageError
 if TYPE_CHECKING:
     from .app import Given
     from .errors import Problem
+    from .events import RunState
 
 BUG = 70
 _PATH = click.Path(path_type=Path)
@@ -83,7 +84,12 @@ def run(
     _show([problem for problem in read.problems if problem.warning])
     options = app.Options(out=out, local=local, calls=concurrency, fail_fast=fail_fast, env=os.environ)
     with terminal.reporter(sys.stderr, time.time, quiet=quiet or as_json) as reporter:
-        done = anyio.run(app.run, read, _given(typed, inputs_file), options, reporter)
+
+        def leave(state: RunState) -> None:
+            reporter.__exit__(None, None, None)
+            click.echo(summary.open_tickets(state), err=True)
+
+        done = anyio.run(app.run, read, _given(typed, inputs_file), options, reporter, leave)
     if as_json:
         click.echo(dumps(state_json(done.state)))
     elif not quiet or done.exit_code:

@@ -73,6 +73,12 @@ def nearest(word: str, known: Sequence[str]) -> str:
     return f"Known here: {shown}."
 
 
+def one_line(text: str, most: int = 1500) -> str:
+    """Text of a server, or of a file, on one line without control characters, cut."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
 class RunnerError(Exception):
     """A sentence for the user. Everything the user can see go wrong is one of these."""
 
@@ -109,7 +115,7 @@ class StepError(RunnerError):
 
     def __init__(self, message: str, *, keep: str | None = None) -> None:
         """``keep`` is text that was paid for and must be kept in the run folder."""
-        super().__init__(message)
+        super().__init__(one_line(message))
         self.keep = keep
 
 
@@ -136,6 +142,13 @@ class BudgetExceeded(StepError):
 
     fault = "budget"
     exit_code = 4
+
+
+class Bug(StepError):
+    """An exception that nobody expected: ours. The cell fails, the run goes on, the exit code says so."""
+
+    fault = "bug"
+    exit_code = 70
 
 
 class CallFailed(StepError):
@@ -190,6 +203,8 @@ class DownloadFailed(CallFailed):
     """The call is paid for and its file did not arrive; asking for the file again costs nothing."""
 
     fault = "download"
+    gone = False
+    """Nobody has the file any more: asking again is of no use."""
 
 
 class AttemptTimedOut(CallFailed):

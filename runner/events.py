@@ -168,6 +168,14 @@ class CellCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class RunStopping:
+    """A signal has come: nothing new starts, what is in flight is told to stop."""
+
+    at: float
+    signal: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     at: float
     outcome: Outcome
@@ -190,6 +198,7 @@ Event: TypeAlias = (
     | CellBlocked
     | CellSkipped
     | CellCancelled
+    | RunStopping
     | RunFinished
 )
 Sink: TypeAlias = Callable[[Event], None]
@@ -260,6 +269,7 @@ class RunState:
     cells: dict[str, CellState] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
+    stopping: bool = False
     opened: dict[str, int] = field(default_factory=dict)
     """How many cells each fanned-out step has, once that is known."""
 
@@ -291,6 +301,8 @@ class RunState:
             case StepOpened():
                 self.opened[event.step] = event.cells
                 self.cells.pop(event.step, None)
+            case RunStopping():
+                self.stopping = True
             case RunFinished():
                 self.ended, self.outcome, self.outputs = event.at, event.outcome, event.outputs
             case _:
@@ -301,12 +313,12 @@ class RunState:
             case CellStarted():
                 cell.state, cell.started = "running", event.at
             case CallStarted():
-                cell.attempts, cell.label, cell.status = event.attempt, event.label, "sent"
+                cell.attempts, cell.label, cell.status, cell.message = event.attempt, event.label, "sent", ""
             case JobSubmitted():
                 cell.tickets[event.key] = (event.endpoint, event.job)
                 cell.status = "IN_QUEUE"
             case JobMoved():
-                cell.status = event.status
+                cell.status, cell.message = event.status, ""
             case AttemptFailed():
                 cell.status, cell.message = f"waits {event.wait:.1f} s to try again", event.message
             case JobEnded():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import time
+import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,10 +23,10 @@ from anyio.abc import TaskGroup
 from .admission import Admission, Pass, Place
 from .attempts import Provider, Tools
 from .budget import Budget
-from .calls import Store, output_of
+from .calls import Calls, Store
 from .cells import expand, shown
 from .check import Edge
-from .errors import StepError
+from .errors import Bug, StepError
 from .events import (
     CellBlocked,
     CellCancelled,
@@ -344,6 +345,9 @@ class _Run:
         except StepError as err:
             self.failed(step, index, err)
             return
+        except Exception as err:  # noqa: BLE001 - a bug in one cell must not lose what others have paid for
+            self.failed(step, index, bug(err))
+            return
         assert isinstance(output, Output)
         emit(CellDone(clock(), cell.id, cached=False, output=output.values, model=None, cost=0.0))
         self.cell_ended(step, index, "done", output)
@@ -357,11 +361,13 @@ class _Run:
             if params is not None:
                 emit(CellStarted(clock(), cell.id))
                 params = with_seed(self.plan.pipeline, step.planned, cell, params)
-                output, cached = await output_of(self.tools, self.store, step.planned, cell, params, place)
+                output, cached = await Calls(self.tools, self.store, step.planned, cell, params, place).output()
                 emit(CellDone(clock(), cell.id, cached, output.values, output.model, output.cost))
                 self.cell_ended(step, index, "cached" if cached else "done", output)
         except StepError as err:
             self.failed(step, index, err)
+        except Exception as err:  # noqa: BLE001 - as above
+            self.failed(step, index, bug(err))
         except anyio.get_cancelled_exc_class():
             emit(CellCancelled(clock(), cell.id))
             place.give_back()
@@ -392,6 +398,12 @@ class BadWhen(StepError):
     """``when`` yielded something that is neither true nor false."""
 
     fault = "when"
+
+
+def bug(err: Exception) -> Bug:
+    """An exception of ours, for the cell that it happened in: the traceback goes to the run folder."""
+    told = f"{type(err).__name__}: {err}; this is a bug in runner, not in the pipeline; please report it"
+    return Bug(told, keep="".join(traceback.format_exception(err)))
 
 
 def _together(ends: Sequence[State | None]) -> State:

@@ -120,6 +120,14 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class Finished:
+    """A job that has ended well: its output as it came, and what it cost in USD where it says so."""
+
+    output: JSON
+    cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What the endpoint said, once its files are stored: ``data`` is JSON, ``files`` are in order of appearance."""
 

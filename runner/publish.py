@@ -21,29 +21,37 @@ from .model import JSON, Artifact
 REST = "outputs.json"
 
 
-def publish(values: Mapping[str, JSON], out: Path) -> dict[str, Path]:
-    """Write outputs by name; names without a suffix go to ``outputs.json`` together. Gives back where each is."""
+def publish(values: Mapping[str, JSON], out: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """Write outputs by name; names without a suffix go to ``outputs.json`` together.
+
+    Gives back where each is, and why each that could not be written was not.
+    """
     written: dict[str, Path] = {}
-    rest: dict[str, JSON] = {}
-    for name, value in values.items():
-        if Path(name).suffix:
+    failed: dict[str, str] = {}
+    rest = {name: value for name, value in values.items() if not Path(name).suffix}
+    files = {name: value for name, value in values.items() if name not in rest}
+    for name, value in {**files, **({REST: rest} if rest else {})}.items():
+        try:
             written[name] = write(out / name, value)
-        else:
-            rest[name] = value
-    if rest:
-        written[REST] = write(out / REST, rest)
-    return written
+        except StoreFailed as err:
+            failed[name] = str(err)
+    return written, failed
 
 
-def write(path: Path, value: JSON) -> Path:
-    """One output: a file is copied, or converted where the suffix asks for another kind of picture."""
+def write(path: Path, value: JSON, *, verbatim: bool = False) -> Path:
+    """One output: a file is copied, or converted where the suffix asks for another kind of picture.
+
+    ``verbatim`` text is written as it is, whatever the suffix.
+    """
     suffix = path.suffix.lower()
     if isinstance(value, Artifact):
         source = Path(value.path)
         if value.media == "image" and suffix in (".png", ".jpg", ".jpeg", ".webp") and not _same(suffix, value):
             return _whole(path, lambda target: convert(source, target, suffix))
         return _whole(path, lambda target: _copy(source, target))
-    if suffix in (".yaml", ".yml"):
+    if verbatim:
+        text = str(value)
+    elif suffix in (".yaml", ".yml"):
         text = yaml.safe_dump(plain(value), allow_unicode=True, sort_keys=False)
     elif suffix == ".json" or not isinstance(value, str):
         text = json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n"

@@ -13,12 +13,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 
-from .errors import CannotStart
+from .errors import CannotStart, StoreFailed
 from .events import RunState
 from .model import JSON, Artifact, Output
 from .publish import plain, write
@@ -31,17 +29,17 @@ class RunFolder:
         self.path = runs / run_id
         try:
             self.path.mkdir(parents=True)
-            (self.path / "pipeline.yaml").write_text(pipeline, encoding="utf-8")
-        except OSError as err:
-            msg = f"The run folder {self.path} cannot be written: {err.strerror}."
+            write(self.path / "pipeline.yaml", pipeline, verbatim=True)
+        except (OSError, StoreFailed) as err:
+            msg = f"The run folder {self.path} cannot be written: {getattr(err, 'strerror', None) or err}."
             raise CannotStart(msg) from err
 
     def keep_text(self, cell: str, text: str) -> str | None:
         """Keep text that was paid for; gives back the file's name, None if the disk said no."""
         path = self.path / f"{_name(cell)}.paid.txt"
         try:
-            path.write_text(text, encoding="utf-8")
-        except OSError:
+            write(path, text)
+        except StoreFailed:
             return None
         return path.name
 
@@ -55,7 +53,7 @@ class RunFolder:
     def _output(self, name: str, output: Output) -> None:
         for value in output.values.values():
             if isinstance(value, Artifact):
-                _link(Path(value.path), self.path / f"{name}{value.suffix}")
+                write(self.path / f"{name}{value.suffix}", value)
                 return
         if "data" in output.values:
             write(self.path / f"{name}.json", output.values["data"])
@@ -89,14 +87,6 @@ def state_json(state: RunState) -> JSON:
         "outputs": dict(state.outputs),
         "cells": cells,
     }
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same bytes under a name for people; a copy where the disk cannot link."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _name(cell: str) -> str:

@@ -11,14 +11,14 @@ there. What is read back is checked against its digest: a torn file is never ser
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +26,7 @@ import anyio
 
 from .errors import BadReply, CannotStart, StoreFailed
 from .media import NotWhole, look
-from .model import JSON, Artifact, Call, Reply, canonical, from_json, to_json
+from .model import JSON, Artifact, Call, Finished, Reply, canonical, from_json, to_json
 
 FORMAT = 1
 
@@ -46,41 +46,54 @@ class Store:
             msg = f"The store {folder} cannot be written: {err.strerror}. Free the disk, or allow writing there."
             raise CannotStart(msg) from err
 
-    def get(self, key: str) -> Reply | None:
+    async def get(self, key: str) -> Reply | None:
         """The reply to an earlier call; None if there is none, or if a part of it is damaged."""
-        try:
-            manifest = json.loads(self._manifest(key).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest.get("key") != key:
+        manifest = self._read(self._manifest(key))
+        if manifest.get("key") != key or not isinstance(manifest.get("reply"), dict):
             return None
         reply = manifest["reply"]
-        files = [self._there(from_json(file)) for file in reply["files"]]
-        if None in files:
-            return None
-        whole = tuple(file for file in files if file is not None)
-        return Reply(data=from_json(reply["data"]), files=whole, cost=reply["cost"])
+        files: list[Artifact] = [from_json(file) for file in reply.get("files", [])]
+        if files:
+            there = await anyio.to_thread.run_sync(lambda: [self._there(file) for file in files])
+            if None in there:
+                return None
+            files = [file for file in there if file is not None]
+        return Reply(data=from_json(reply.get("data")), files=tuple(files), cost=reply.get("cost"))
+
+    def finished(self, key: str) -> Finished | None:
+        """The job that an earlier run paid for under this key, and whose files it could not fetch."""
+        manifest = self._read(self._unfetched(key))
+        return Finished(manifest.get("output"), manifest.get("cost")) if manifest.get("key") == key else None
+
+    def keep_finished(self, key: str, finished: Finished) -> None:
+        """Remember a job that is paid for: its files can be fetched as long as Runpod has them."""
+        manifest = {"format": FORMAT, "key": key, "output": finished.output, "cost": finished.cost}
+        with contextlib.suppress(StoreFailed):  # on the way out with an error already
+            self._write(self._unfetched(key), manifest)
 
     async def keep(self, key: str, call: Call, reply: Reply) -> None:
         """Make a reply durable under its key. `StoreFailed` if the disk says no."""
-        files = [to_json(replace(file, path="", url=None)) for file in reply.files]
+        files = [to_json(replace(file, path="")) for file in reply.files]
         manifest = {
             "format": FORMAT,
             "key": key,
             "request": json.loads(canonical(call.request)),
             "reply": {"data": to_json(reply.data), "files": files, "cost": reply.cost},
         }
-        await anyio.to_thread.run_sync(partial(self._write, self._manifest(key), manifest))
+        await anyio.to_thread.run_sync(self._write, self._manifest(key), manifest)
+        if reply.files:
+            self._unfetched(key).unlink(missing_ok=True)
 
-    async def add(self, chunks: AsyncIterator[bytes], *, url: str | None = None) -> Artifact:
+    async def add(self, chunks: AsyncGenerator[bytes, None], *, url: str | None = None) -> Artifact:
         """Keep a file. The artifact says what its bytes are. `BadReply` for a picture that is damaged."""
         digest, size = hashlib.sha256(), 0
         with self._temporary() as file:
-            async for chunk in chunks:
-                digest.update(chunk)
-                size += len(chunk)
-                with _disk(self.folder):
-                    file.write(chunk)
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    digest.update(chunk)
+                    size += len(chunk)
+                    with _disk(self.folder):
+                        file.write(chunk)
             return await anyio.to_thread.run_sync(self._finish, file, digest.hexdigest(), size, url)
 
     def _finish(self, file: IO[bytes], sha256: str, size: int, url: str | None) -> Artifact:
@@ -127,6 +140,17 @@ class Store:
 
     def _blob(self, file: Artifact) -> Path:
         return self._blobs / file.sha256[:2] / f"{file.sha256[2:]}{file.suffix}"
+
+    def _read(self, path: Path) -> Mapping[str, JSON]:
+        """A manifest; empty if there is none that can be read."""
+        try:
+            manifest = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else {}
+
+    def _unfetched(self, key: str) -> Path:
+        return self._manifest(key).with_suffix(".unfetched.json")
 
     def _manifest(self, key: str) -> Path:
         return self._replies / key[:2] / f"{key[2:]}.json"

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from runner.errors import Rejected
 from runner.events import Event, fold
 from runner.execute import execute
-from runner.model import JSON, Call, Chat, Job, Reply, Ticket
+from runner.model import Call, Chat, Finished, Job, Reply, Ticket
 
 from .conftest import planned
 
@@ -152,24 +152,31 @@ class World:
         finally:
             self.inside -= 1
 
-    def get(self, key: str) -> Reply | None:
+    async def get(self, key: str) -> Reply | None:
         return self.kept.get(key)
+
+    def finished(self, key: str) -> Finished | None:
+        assert key not in self.kept
+        return None
+
+    def keep_finished(self, key: str, finished: Finished) -> None:
+        raise NotImplementedError
 
     async def keep(self, key: str, call: Call, reply: Reply) -> None:
         del call
         await anyio.lowlevel.checkpoint()
         self.kept[key] = reply
 
-    async def submit(self, job: Job) -> Ticket:
+    async def submit(self, job: Job, within: float) -> Ticket:
         raise NotImplementedError
 
-    async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> JSON:
+    async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:
         raise NotImplementedError
 
-    async def collect(self, job: Job, said: JSON) -> Reply:
+    async def collect(self, job: Job, finished: Finished) -> Reply:
         raise NotImplementedError
 
-    async def cancel(self, ticket: Ticket) -> None:
+    async def cancel(self, ticket: Ticket) -> Finished | None:
         raise NotImplementedError
 
 

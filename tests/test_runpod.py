@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from runner.emulator import Emulator
-from runner.errors import BadReply, DownloadFailed, JobFailed, NotSent, Rejected
-from runner.model import Artifact, Chat, Job
+from runner.errors import BadReply, DownloadFailed, FateUnknown, JobFailed, NotSent, Rejected
+from runner.model import Artifact, Chat, Finished, Job, Ticket
 from runner.runpod import Runpod, wire
 from runner.runpod.client import Client
 from runner.runpod.download import Downloader
+from runner.runpod.times import Times
 from runner.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -191,12 +192,12 @@ async def test_a_redirect_is_not_followed_with_the_key() -> None:
 
 
 async def test_another_chat_server_gets_its_own_key_and_never_runpods(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     reply = b'{"choices": [{"message": {"content": "hi"}}], "usage": {"total_tokens": 3}}'
-    monkeypatch.setenv("OTHER_KEY", "other")
+    env = {"OTHER_KEY": "other"}
     with server({"/v1/chat/completions": (200, {"Content-Type": "application/json"}, reply)}) as (url, asked):
-        async with Runpod("http://127.0.0.1:9/v2", "rpa_secret", Store(tmp_path)) as runpod:
+        async with Runpod("http://127.0.0.1:9/v2", "rpa_secret", Store(tmp_path), env=env) as runpod:
             await runpod.chat(Chat("t@1", "x", {"messages": []}, base_url=f"{url}/v1", api_key_env="OTHER_KEY"))
             await runpod.chat(Chat("t@1", "x", {"messages": []}, base_url=f"{url}/v1"))
 
@@ -204,7 +205,7 @@ async def test_another_chat_server_gets_its_own_key_and_never_runpods(
     assert "Authorization" not in asked[1][1]
 
 
-async def collected(chunks: AsyncIterator[bytes]) -> bytes:
+async def collected(chunks: AsyncGenerator[bytes, None]) -> bytes:
     return b"".join([chunk async for chunk in chunks])
 
 
@@ -251,7 +252,7 @@ async def test_a_request_that_is_too_large_is_refused_before_it_is_sent(tmp_path
     picture = Artifact("0" * 64, "image/png", 8_000_000, str(big))
     async with Runpod(emulator.url, "k", Store(tmp_path / "store")) as runpod:
         with pytest.raises(Rejected, match=r"10\.7 MB; Runpod takes 10 MB"):
-            await runpod.submit(Job("e@1", "qwen-image-edit", {"prompt": "x", "image": picture}))
+            await runpod.submit(Job("e@1", "qwen-image-edit", {"prompt": "x", "image": picture}), 30)
 
     assert emulator.requests == ()
 
@@ -262,10 +263,10 @@ async def test_a_picture_of_this_run_is_sent_as_its_url_and_an_older_one_as_its_
     store = Store(tmp_path)
     job = Job("g@1", "flux", {"prompt": "x", "size": "64*64"}, media="image")
     async with Runpod(emulator.url, "k", store) as runpod:
-        reply = await runpod.collect(job, await runpod.wait(await runpod.submit(job), lambda _: None))
-        await runpod.submit(Job("e@1", "edit", {"prompt": "x", "image": reply.files[0]}))
+        reply = await runpod.collect(job, await runpod.wait(await runpod.submit(job, 30), lambda _: None))
+        await runpod.submit(Job("e@1", "edit", {"prompt": "x", "image": reply.files[0]}), 30)
     async with Runpod(emulator.url, "k", store) as runpod:
-        await runpod.submit(Job("e@1", "edit", {"prompt": "x", "image": reply.files[0]}))
+        await runpod.submit(Job("e@1", "edit", {"prompt": "x", "image": reply.files[0]}), 30)
 
     sent = [job.input["image"] for job in emulator.jobs[1:]]
     assert sent[0].startswith("http://127.0.0.1")
@@ -277,4 +278,81 @@ async def test_a_job_that_failed_at_once_is_told_by_the_submit(tmp_path: Path) -
     with server({"/v2/flux/run": (400, {"Content-Type": "application/json"}, body)}) as (url, _):
         async with Runpod(f"{url}/v2", "k", Store(tmp_path)) as runpod:
             with pytest.raises(JobFailed, match="Invalid parameter: seed"):
-                await runpod.submit(Job("g@1", "flux", {"prompt": "x"}))
+                await runpod.submit(Job("g@1", "flux", {"prompt": "x"}), 30)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b'{"id": "j1"}', 200), (b'{"id": "j1", "status": "IN_QUEUE"}', 200), (b'{"id": "j1", "status": "ODD"}', 200)],
+)
+async def test_a_submit_that_says_an_id_is_a_ticket(tmp_path: Path, body: bytes, status: int) -> None:
+    with server({"/v2/flux/run": (status, {}, body)}) as (url, _):
+        async with Runpod(f"{url}/v2", "k", Store(tmp_path)) as runpod:
+            ticket = await runpod.submit(Job("g@1", "flux", {"prompt": "x"}), 30)
+
+    assert ticket.job == "j1"
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"[" * 200_000, b'{"id": ""}', b'"x"'])
+async def test_a_submit_that_says_no_id_is_of_unknown_fate(tmp_path: Path, body: bytes) -> None:
+    with server({"/v2/flux/run": (200, {}, body)}) as (url, _):
+        async with Runpod(f"{url}/v2", "k", Store(tmp_path)) as runpod:
+            with pytest.raises(FateUnknown):
+                await runpod.submit(Job("g@1", "flux", {"prompt": "x"}), 30)
+
+
+async def test_a_refused_job_without_an_id_is_a_failed_job(tmp_path: Path) -> None:
+    with server({"/v2/flux/run": (400, {}, b'{"status": "FAILED", "error": "bad seed"}')}) as (url, _):
+        async with Runpod(f"{url}/v2", "k", Store(tmp_path)) as runpod:
+            with pytest.raises(JobFailed, match="bad seed"):
+                await runpod.submit(Job("g@1", "flux", {"prompt": "x"}), 30)
+
+
+@pytest.mark.parametrize("usage", ["null", "[]", '"many"', '{"total_tokens": "7"}'])
+async def test_an_odd_usage_is_no_reason_to_lose_the_answer(tmp_path: Path, usage: str) -> None:
+    body = f'{{"choices": [{{"message": {{"content": "hi"}}}}], "usage": {usage}}}'.encode()
+    with server({"/v2/q/openai/v1/chat/completions": (200, {}, body)}) as (url, _):
+        async with Runpod(f"{url}/v2", "k", Store(tmp_path)) as runpod:
+            reply = await runpod.chat(Chat("t@1", "q", {"messages": []}, usd_per_token=1.0))
+
+    assert reply.data["choices"][0]["message"]["content"] == "hi"
+
+
+async def test_a_server_that_repeats_the_key_does_not_make_us_repeat_it(tmp_path: Path) -> None:
+    body = b'{"error": "no such key: rpa_secret123"}'
+    with server({"/v2/flux/health": (401, {}, body)}) as (url, _):
+        async with Client(f"{url}/v2", "rpa_secret123") as client:
+            with pytest.raises(Rejected) as caught:
+                await client.health("flux")
+
+    assert "rpa_secret123" not in str(caught.value)
+    assert "[key]" in str(caught.value)
+
+
+async def test_a_job_that_was_faster_than_its_cancellation_is_not_lost(tmp_path: Path) -> None:
+    body = b'{"id": "j", "status": "COMPLETED", "output": {"image_url": "https://a/b", "cost": 0.5}}'
+    with server({"/v2/flux/cancel/j": (200, {}, body)}) as (url, _):
+        async with Runpod(f"{url}/v2", "k", Store(tmp_path)) as runpod:
+            finished = await runpod.cancel(Ticket("flux", "j"))
+
+    assert finished == Finished({"image_url": "https://a/b", "cost": 0.5}, 0.5)
+
+
+def test_past_jobs_tell_when_to_look(tmp_path: Path) -> None:
+    times = Times(tmp_path / "times.json")
+    for seconds in (11.9, 12.0, 12.1):
+        times.took("flux", seconds)
+    times.save()
+
+    learned = Times(tmp_path / "times.json")
+
+    assert learned.first("flux") == pytest.approx(11.64)
+    assert learned.looks("flux")(11.64) < 0.36
+    assert learned.first("other") == 0
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"a": 3}', '{"a": ["x"]}'])
+def test_damaged_times_are_forgotten(tmp_path: Path, content: str) -> None:
+    (tmp_path / "times.json").write_text(content)
+
+    assert Times(tmp_path / "times.json").first("a") == 0

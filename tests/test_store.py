@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from io import BytesIO
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from runner.errors import BadReply, CannotStart
-from runner.model import Job, Reply
+from runner.model import Finished, Job, Reply
 from runner.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ def picture(colour: str = "red") -> bytes:
     return content.getvalue()
 
 
-async def pieces(content: bytes, size: int = 50) -> AsyncIterator[bytes]:
+async def pieces(content: bytes, size: int = 50) -> AsyncGenerator[bytes, None]:
     for start in range(0, len(content), size):
         yield content[start : start + size]
 
@@ -55,12 +55,12 @@ async def test_a_kept_reply_is_given_back(tmp_path: Path) -> None:
     reply = Reply({"cost": 0.1}, (await store.add(pieces(picture()), url="https://example.test/a"),), 0.1)
     await store.keep(KEY, CALL, reply)
 
-    found = Store(tmp_path).get(KEY)
+    found = await Store(tmp_path).get(KEY)
 
     assert found is not None
     assert found.data == {"cost": 0.1}
     assert found.files[0].sha256 == reply.files[0].sha256
-    assert found.files[0].url is None  # it expires; the bytes do not
+    assert found.files[0].url == "https://example.test/a"  # a prompt that holds it stays the same call
 
 
 async def test_a_store_that_was_moved_still_serves(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ async def test_a_store_that_was_moved_still_serves(tmp_path: Path) -> None:
     await store.keep(KEY, CALL, Reply({}, (await store.add(pieces(picture())),)))
     (tmp_path / "here").rename(tmp_path / "there")
 
-    found = Store(tmp_path / "there").get(KEY)
+    found = await Store(tmp_path / "there").get(KEY)
 
     assert found is not None
     assert Path(found.files[0].path).is_file()
@@ -93,17 +93,19 @@ async def test_a_damaged_file_is_never_served(tmp_path: Path, damage: object) ->
 
     damage(Path(artifact.path))
 
-    assert store.get(KEY) is None
+    assert await store.get(KEY) is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"format": 1, "key": "other"}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"format": 99}', '{"format": 1, "key": "other"}', f'{{"format": 1, "key": "{KEY}"}}']
+)
 async def test_a_damaged_manifest_is_never_served(tmp_path: Path, text: str) -> None:
     store = Store(tmp_path)
     await store.keep(KEY, CALL, Reply({}))
 
     next((tmp_path / "replies").rglob("*.json")).write_text(text)
 
-    assert store.get(KEY) is None
+    assert await store.get(KEY) is None
 
 
 @pytest.mark.parametrize("cut", [20, 40, 50])
@@ -119,7 +121,7 @@ async def test_a_picture_that_cannot_be_decoded_is_refused_and_leaves_nothing(tm
 async def test_an_interrupted_file_leaves_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
 
-    async def breaks() -> AsyncIterator[bytes]:
+    async def breaks() -> AsyncGenerator[bytes, None]:
         yield picture()[:30]
         raise ConnectionError
 
@@ -185,3 +187,14 @@ def test_nothing_is_written_outside_the_project_and_the_output_folder(tmp_path: 
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [".runner", "made", "p.yaml"]
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["a.txt"]
+
+
+async def test_a_paid_job_whose_files_did_not_come_is_remembered_until_they_do(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.keep_finished(KEY, Finished({"image_url": "https://example.test/a"}, 0.1))
+
+    remembered = Store(tmp_path).finished(KEY)
+    await store.keep(KEY, CALL, Reply({}, (await store.add(pieces(picture())),)))
+
+    assert remembered == Finished({"image_url": "https://example.test/a"}, 0.1)
+    assert Store(tmp_path).finished(KEY) is None

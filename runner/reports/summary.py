@@ -28,11 +28,11 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
         lines += ["", *empty, *_table(bad, folder)]
     if never := state.expected - len(state.cells):
         lines.append(f"  {never} cells were never started")
-    names = [*outputs, "run folder"]
+    names = [*outputs, *missing, "run folder"]
     width = max(map(len, names))
     lines.append("")
     lines += [f"  {name:{width}}  {_relative(path)}" for name, path in outputs.items()]
-    lines += [f"  {name:{width}}  not made: {why}" for name, why in missing.items() if not bad]
+    lines += [f"  {name:{width}}  not made: {why}" for name, why in missing.items()]
     lines.append(f"  {'run folder':{width}}  {_relative(folder)}")
     return "\n".join(lines)
 
@@ -46,6 +46,17 @@ def headline(state: RunState) -> str:
     counts = [f"{state.expected} {many}{'s' * (state.expected != 1)}"] + ([f"{cached} cached"] if cached else [])
     seconds = (state.ended or state.started) - state.started
     return f"{name}: {state.outcome} in {seconds:.1f} s, {state.cost:.4f} USD ({', '.join(counts)})"
+
+
+def open_tickets(state: RunState) -> str:
+    """What may still be running on Runpod, for somebody who will not wait."""
+    lines = [line for cell in state.cells.values() for line in _tickets(cell)]
+    return "\n".join(["Left at once.", *lines])
+
+
+def _tickets(cell: CellState) -> list[str]:
+    state = "is done" if cell.status == "COMPLETED" else "may still be running"
+    return [f"    the job {job} on {endpoint} {state}" for endpoint, job in cell.tickets.values()]
 
 
 def _table(bad: Sequence[CellState], folder: Path) -> list[str]:
@@ -68,8 +79,7 @@ def _bad(cell: CellState, folder: Path) -> list[str]:
     lines = [f"  {cell.cell}: {cell.state}" + (f": {cell.message}" if cell.message else "")]
     if cell.keep:
         lines.append(f"    what was paid for is kept in {_relative(folder / cell.keep)}")
-    for endpoint, job in cell.tickets.values():
-        lines.append(f"    the job {job} on {endpoint} may still be running")
+    lines += _tickets(cell)
     return lines
 
 

@@ -12,7 +12,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import RunnerError
 from ..events import (
     AttemptFailed,
     CallStarted,
@@ -27,6 +26,7 @@ from ..events import (
     JobMoved,
     JobSubmitted,
     RunState,
+    RunStopping,
     State,
     StepOpened,
 )
@@ -103,8 +103,8 @@ class LiveTable(Silent):
     def __call__(self, event: Event) -> None:
         with self._lock:
             self.state.add(event)
-        if isinstance(event, AttemptFailed):
-            self._live.console.print(f"[yellow]{line_of(event)}[/]", highlight=False)
+        if isinstance(event, AttemptFailed | RunStopping):
+            self._live.console.print(Text(line_of(event), style="yellow"))
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -156,13 +156,11 @@ def line_of(event: Event) -> str:
             return f"{event.cell}: blocked, it needs {event.by}"
         case CellSkipped():
             return f"{event.cell}: skipped, {event.why}"
+        case RunStopping():
+            return "Stopping: what is in flight is told to stop. Once more to leave at once."
         case CellCancelled():
             return f"{event.cell}: cancelled" + (f", {event.why}" if event.why else "")
     return ""
-
-
-def error_line(error: RunnerError) -> str:
-    return f"Error: {error}"
 
 
 def _shown(cells: list[CellState]) -> list[CellState]:

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 
 from ..errors import (
-    BadReply,
     Busy,
     CallFailed,
     ConnectionLost,
@@ -28,12 +27,20 @@ from ..errors import (
 from ..model import JSON
 from . import wire
 
+Sends = Literal["", "job", "chat"]
+"""What a request asks for that may cost money, if it does."""
+
 RUN_LIMIT = 10_000_000
 """Bytes that Runpod takes in the body of /run."""
 
 CONNECT = 10.0
-ANSWER = 60.0
+ANSWER = 30.0
 """Seconds to wait for an answer that is not held on purpose."""
+
+_MAY_HAVE_ARRIVED = (408, 409, 504, 522, 524)
+"""Answers to a submit that do not say whether it was accepted: somebody between gave up waiting."""
+
+_SHORTEST_KEY = 8
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -59,14 +66,15 @@ class Client:
     ) -> None:
         await self._open.__aexit__(kind, error, trace)
 
-    async def run(self, endpoint: str, body: bytes) -> JSON:
+    async def run(self, endpoint: str, body: bytes, answer: float = ANSWER) -> JSON:
         """Submit a job. `FateUnknown` if it may have been accepted and we do not know its id."""
-        return await self._json("POST", self.base_url, endpoint, "/run", body=body, submits=True)
+        within = min(answer, ANSWER)
+        return await self._json("POST", self.base_url, endpoint, "/run", body=body, answer=within, sends="job")
 
     async def runsync(self, endpoint: str, body: bytes, wait: float) -> JSON:
         """Submit a job and hold for at most ``wait`` seconds."""
         path = f"/runsync?wait={int(wait * 1000)}"
-        return await self._json("POST", self.base_url, endpoint, path, body=body, answer=wait + 15, submits=True)
+        return await self._json("POST", self.base_url, endpoint, path, body=body, answer=wait + 15, sends="job")
 
     async def status(self, endpoint: str, job: str) -> JSON:
         """The job as it is. `Rejected` with ``status`` 404 if Runpod does not know it."""
@@ -88,12 +96,12 @@ class Client:
     async def chat(self, endpoint: str, body: bytes, answer: float) -> JSON:
         """A chat completion from an endpoint's OpenAI-compatible route."""
         path = "/openai/v1/chat/completions"
-        return await self._json("POST", self.base_url, endpoint, path, body=body, answer=answer, submits=True)
+        return await self._json("POST", self.base_url, endpoint, path, body=body, answer=answer, sends="chat")
 
     async def chat_at(self, base_url: str, body: bytes, answer: float, key: str | None) -> JSON:
         """A chat completion from another server, with that server's own key or none."""
         return await self._json(
-            "POST", base_url, "", "/chat/completions", body=body, answer=answer, submits=True, other_key=(key,)
+            "POST", base_url, "", "/chat/completions", body=body, answer=answer, sends="chat", other_key=(key,)
         )
 
     async def _json(
@@ -105,7 +113,7 @@ class Client:
         *,
         body: bytes | None = None,
         answer: float = ANSWER,
-        submits: bool = False,
+        sends: Sends = "",
         other_key: tuple[str | None] | None = None,
     ) -> JSON:
         name = endpoint or urlsplit(base_url).netloc
@@ -114,8 +122,8 @@ class Client:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        response = await self._send(name, method, url, headers, body, answer, submits=submits)
-        return self._read(name, response, submits=submits)
+        response = await self._send(name, method, url, headers, body, answer, sends)
+        return self._read(name, response, sends, key)
 
     async def _send(
         self,
@@ -125,45 +133,50 @@ class Client:
         headers: Mapping[str, str],
         body: bytes | None,
         answer: float,
-        *,
-        submits: bool,
+        sends: Sends,
     ) -> httpx.Response:
         timeout = httpx.Timeout(ANSWER, connect=CONNECT, read=answer, pool=None)
         try:
-            return await self._client(name).request(method, url, headers=headers, content=body, timeout=timeout)
+            return await self._client(name, url).request(method, url, headers=headers, content=body, timeout=timeout)
         except (httpx.ConnectError, httpx.ConnectTimeout) as err:
             msg = f"no connection to {urlsplit(url).netloc}: {_why(err)}; nothing was sent"
             raise NotSent(msg) from err
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as err:
-            msg = f"{url} is no address: {err}"
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as err:
+            msg = f"the request to {name} cannot be sent: {type(err).__name__}; nothing was sent"
             raise Rejected(msg) from err
         except httpx.HTTPError as err:
-            if submits:
-                raise FateUnknown(_unknown(name, f"no answer came ({_why(err)})")) from err
+            if sends:
+                raise FateUnknown(_unknown(name, f"no answer came ({_why(err)})", sends)) from err
             msg = f"the connection to {name} broke while its answer was read: {_why(err)}"
             raise ConnectionLost(msg) from err
 
-    def _read(self, name: str, response: httpx.Response, *, submits: bool) -> JSON:
+    def _read(self, name: str, response: httpx.Response, sends: Sends, key: str | None) -> JSON:
+        content = response.content
+        if key and len(key) >= _SHORTEST_KEY and not response.is_success:
+            content = content.replace(key.encode(), b"[key]")  # a server that repeats the key must not make us do so
         body: JSON = None
-        with contextlib.suppress(ValueError):
-            body = wire.parsed(response.content)
+        with contextlib.suppress(ValueError, RecursionError):
+            body = wire.parsed(content)
         if response.is_success and body is not None:
             return body
         if response.is_success:
-            if submits:
-                raise FateUnknown(_unknown(name, f"its answer is not JSON: {wire.shown(response.text)!r}"))
-            msg = f"{name} answered with something that is not JSON: {wire.shown(response.text)!r}"
-            raise BadReply(msg, keep=response.text or None)
+            said = wire.shown(content.decode("utf-8", "replace"))
+            if sends:
+                raise FateUnknown(_unknown(name, f"its answer is not JSON: {said!r}", sends))
+            msg = f"{name} answered with something that is not JSON: {said!r}"
+            raise ConnectionLost(msg)
+        if sends == "job" and response.status_code in _MAY_HAVE_ARRIVED:
+            raise FateUnknown(_unknown(name, f"the answer was {response.status_code}", sends))
         if isinstance(body, dict) and body.get("status") in wire.ENDS:
             return body  # public endpoints tell a failed job with HTTP 400
         raise _refused(name, response, wire.error_text(body) if body is not None else "")
 
-    def _client(self, name: str) -> httpx.AsyncClient:
+    def _client(self, name: str, url: str) -> httpx.AsyncClient:
         if name not in self._clients:
-            if self._tls is None and not self.local:
-                self._tls = httpx.create_ssl_context()
+            if self._tls is None and url.startswith("https:"):
+                self._tls = httpx.create_ssl_context()  # costs as much as a start, so only where it is needed
             client = httpx.AsyncClient(
-                verify=self._tls or False,
+                verify=self._tls or False,  # without a context there is no TLS to verify: the address is http:
                 limits=httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections),
                 follow_redirects=False,
                 trust_env=not self.local,
@@ -200,7 +213,9 @@ def _refused(name: str, response: httpx.Response, said: str) -> CallFailed:
     return Rejected(f"{name} refused the request ({code}){said}")
 
 
-def _unknown(name: str, why: str) -> str:
+def _unknown(name: str, why: str, sends: Sends) -> str:
+    if sends == "chat":
+        return f"the chat was sent to {name} and {why}, so it may have cost money"
     return (
         f"the request was sent to {name} and {why}, so it may have been accepted and may cost money; "
         "it is not sent again. Look in Runpod's console whether it ran; retry: {on: [unknown]} sends again"

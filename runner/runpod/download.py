@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 from urllib.parse import urljoin, urlsplit
@@ -25,7 +26,7 @@ class Downloader:
 
     def __init__(self, *, local: bool = False, most: int = MOST) -> None:
         self.local, self.most = local, most
-        self._client: httpx.AsyncClient | None = None
+        self._clients: dict[str, httpx.AsyncClient] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -33,56 +34,67 @@ class Downloader:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._client is not None:
-            await self._client.__aexit__(kind, error, trace)
+        for client in self._clients.values():
+            await client.__aexit__(kind, error, trace)
 
-    async def chunks(self, url: str) -> AsyncIterator[bytes]:
+    async def chunks(self, url: str) -> AsyncGenerator[bytes, None]:
         """The bytes of a file as they come. `DownloadFailed` says what stopped it."""
         try:
             for _ in range(_HOPS):
                 await self._allowed(url)
-                async with self._http().stream("GET", url) as response:
+                async with self._client(url).stream("GET", url) as response:
                     if response.is_redirect:
                         url = urljoin(url, response.headers.get("location", ""))
                         continue
-                    async for chunk in self._body(url, response):
-                        yield chunk
+                    async with aclosing(self._body(url, response)) as body:
+                        async for chunk in body:
+                            yield chunk
                     return
         except (httpx.HTTPError, httpx.InvalidURL) as err:
-            msg = f"the file {url} did not arrive: {str(err) or type(err).__name__}"
-            raise DownloadFailed(msg) from err
+            failed = DownloadFailed(f"the file {url} did not arrive: {str(err) or type(err).__name__}")
+            # An emulator that has ended took its files along.
+            failed.gone = self.local and isinstance(err, httpx.ConnectError)
+            raise failed from err
         msg = f"the file {url} is behind more than {_HOPS} redirections"
         raise DownloadFailed(msg)
 
-    async def _body(self, url: str, response: httpx.Response) -> AsyncIterator[bytes]:
+    async def _body(self, url: str, response: httpx.Response) -> AsyncGenerator[bytes, None]:
         if not response.is_success:
-            msg = f"the file {url} did not arrive: {response.status_code} {response.reason_phrase}".rstrip()
-            raise DownloadFailed(msg)
-        size = 0
+            said = f"{response.status_code} {response.reason_phrase}".rstrip()
+            failed = DownloadFailed(f"the file {url} did not arrive: {said}")
+            failed.gone = response.status_code in (404, 410)
+            raise failed
+        size, enough = 0, False
         try:
             async for chunk in response.aiter_bytes():
                 size += len(chunk)
-                if size > self.most:
+                if size <= self.most and not enough:
+                    try:
+                        yield chunk
+                    except GeneratorExit:  # who wanted it has failed
+                        enough = True
+                if size > self.most or enough:
                     # Closing makes the next read fail, which ends the generators below in order; leaving the loop
                     # would leave them to the garbage collector.
                     await response.aclose()
-                else:
-                    yield chunk
         except (httpx.HTTPError, httpx.StreamError, RuntimeError) as err:
+            if enough:
+                return
             if size <= self.most:
                 raise
             msg = f"the file {url} is larger than {self.most / 1e6:g} MB"
             raise DownloadFailed(msg) from err
 
-    def _http(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                verify=not self.local,
+    def _client(self, url: str) -> httpx.AsyncClient:
+        scheme = urlsplit(url).scheme
+        if scheme not in self._clients:
+            self._clients[scheme] = httpx.AsyncClient(
+                verify=scheme == "https",  # a context for TLS takes long to make, and http: has none
                 timeout=httpx.Timeout(30.0, pool=None),
                 follow_redirects=False,
                 trust_env=not self.local,
             )
-        return self._client
+        return self._clients[scheme]
 
     async def _allowed(self, url: str) -> None:
         """Refuse what is not http(s), and addresses that only this machine or its network can reach."""
@@ -90,10 +102,9 @@ class Downloader:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             msg = f"the file {url[:200]} has no http address"
             raise DownloadFailed(msg)
-        if self.local:
-            return
         for address in await _addresses(parts.hostname, parts.port or 443):
-            if not ipaddress.ip_address(address.partition("%")[0]).is_global:
+            where = ipaddress.ip_address(address.partition("%")[0])
+            if not (where.is_global or (self.local and where.is_loopback)):
                 msg = f"the file {url} is at a private address ({address}), which is not fetched"
                 raise DownloadFailed(msg)
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
 
 import anyio
 
 from ..errors import (
     BadReply,
+    ConnectionLost,
     DownloadFailed,
     FateUnknown,
     JobCancelled,
@@ -22,34 +22,43 @@ from ..errors import (
     JobTimedOut,
     Rejected,
 )
-from ..model import JSON, Artifact, Chat, Job, Reply, Ticket
+from ..model import JSON, Artifact, Chat, Finished, Job, Reply, Ticket
 from . import wire
 from .client import RUN_LIMIT, Client, NotFound
 from .download import Downloader
+from .times import Times
 
 HOLD = 60.0
 """Seconds to ask Runpod to hold a status request. More is allowed; proxies between give up at about 100."""
-
-SHORTEST_LOOK, LONGEST_LOOK = 0.1, 5.0
-"""Seconds between looks at a job where nothing holds the request: a twentieth of its age, within these."""
 
 
 class Blobs(Protocol):
     """Where files go. The artifact tells what the bytes are, whatever anybody called them."""
 
-    async def add(self, chunks: AsyncIterator[bytes], *, url: str | None = None) -> Artifact: ...
+    async def add(self, chunks: AsyncGenerator[bytes, None], *, url: str | None = None) -> Artifact: ...
 
 
 class Runpod:
     """The provider behind one base URL. ``origin`` names it in keys: the emulator's port does not matter."""
 
     def __init__(
-        self, base_url: str, key: str, blobs: Blobs, *, connections: int = 64, origin: str | None = None
+        self,
+        base_url: str,
+        key: str,
+        blobs: Blobs,
+        *,
+        connections: int = 64,
+        origin: str | None = None,
+        env: Mapping[str, str] = MappingProxyType({}),
+        times: Path | None = None,
     ) -> None:
+        """``env`` holds the keys of other servers; ``times`` is where the times of past jobs are kept."""
         self.client = Client(base_url, key, connections=connections)
         self.downloader = Downloader(local=self.client.local)
         self.origin = origin or self.client.base_url
         self._blobs = blobs
+        self._env = env
+        self._times = Times(times)
         self._holds: dict[str, bool] = {}
         """Whether an endpoint answers /status-sync, once that is known."""
         self._urls: dict[str, str] = {}
@@ -63,10 +72,12 @@ class Runpod:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._times.save()
         await self.downloader.__aexit__(kind, error, trace)
         await self.client.__aexit__(kind, error, trace)
 
-    async def submit(self, job: Job) -> Ticket:
+    async def submit(self, job: Job, within: float) -> Ticket:
+        """Hand in a job. ``within`` bounds the seconds that its being taken may take."""
         body = json.dumps({"input": await self._encoded(job.input)}, ensure_ascii=False).encode()
         if len(body) > RUN_LIMIT:
             msg = (
@@ -74,35 +85,36 @@ class Runpod:
                 "Use a smaller picture, or its URL"
             )
             raise Rejected(msg)
-        said = await self.client.run(job.endpoint, body)
-        envelope = wire.envelope(said) if isinstance(said, dict) and said.get("id") else None
-        if envelope is None:
+        said = await self.client.run(job.endpoint, body, within)
+        taken = {"status": "IN_QUEUE", **said} if isinstance(said, dict) else {}
+        if taken.get("status") == "FAILED":
+            self._ended(Ticket(job.endpoint, str(taken.get("id") or "that was refused")), wire.envelope(taken))
+        if not taken.get("id"):
             msg = f"{job.endpoint} took the job and did not say its id, so it cannot be asked for: {wire.shown(said)}"
             raise FateUnknown(msg)
-        self._ended(Ticket(job.endpoint, envelope.job), envelope)
-        return Ticket(job.endpoint, envelope.job)
+        return Ticket(job.endpoint, str(taken["id"]))
 
-    async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> JSON:
+    async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:
         """The output of a job, when it has ended. Raises what it ended with, if that is not COMPLETED."""
         status = ""
+        looks = self._times.looks(ticket.endpoint)
         started = anyio.current_time()
         while True:
-            asked = anyio.current_time()
-            envelope = wire.envelope(await self._look(ticket))
-            if envelope.status == "COMPLETED":
-                return envelope.output
+            envelope = await self._look(ticket, started)
             self._ended(ticket, envelope)
             if envelope.status != status:
                 status = envelope.status
                 moved(status)
-            now = anyio.current_time()
-            if now - asked < HOLD / 2:  # the request was not held: do not ask in a tight circle
-                await anyio.sleep(min(max((now - started) / 20, SHORTEST_LOOK), LONGEST_LOOK))
+            if envelope.status == "COMPLETED":
+                self._times.took(ticket.endpoint, anyio.current_time() - started)
+                return Finished(envelope.output, wire.cost(envelope.output))
+            await anyio.sleep(looks(anyio.current_time() - started))
 
-    async def collect(self, job: Job, said: JSON) -> Reply:
+    async def collect(self, job: Job, finished: Finished) -> Reply:
         """The reply of a finished job, its files in the store."""
+        said = finished.output
         if job.media is None:
-            return Reply(said, cost=wire.cost(said))
+            return Reply(said, cost=finished.cost)
         sources = wire.media(said)
         if not sources:
             msg = f"{job.endpoint} is done and its output holds no {job.media}: {wire.shown(said)}"
@@ -114,47 +126,54 @@ class Runpod:
                 msg = f"{job.endpoint} gave {artifact.media_type} where {job.media} was expected: {wire.shown(source)}"
                 raise BadReply(msg, keep=wire.shown(said, 1_000_000))
             files.append(artifact)
-        return Reply(_without_bytes(said), tuple(files), wire.cost(said))
+        return Reply(_without_bytes(said), tuple(files), finished.cost)
 
     async def chat(self, chat: Chat) -> Reply:
         body = json.dumps(chat.body, ensure_ascii=False).encode()
         if chat.base_url:
-            key = os.environ.get(chat.api_key_env) if chat.api_key_env else None
+            key = self._env.get(chat.api_key_env) if chat.api_key_env else None
             said = await self.client.chat_at(chat.base_url, body, 600.0, key)
         else:
             said = await self.client.chat(chat.endpoint, body, 600.0)
         if not isinstance(said, dict) or not isinstance(said.get("choices"), list):
             msg = f"{chat.label} answered with something that is no chat completion: {wire.shown(said)}"
             raise BadReply(msg, keep=wire.shown(said, 1_000_000))
-        tokens = (said.get("usage") or {}).get("total_tokens")
+        usage = said.get("usage")
+        tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
         if chat.usd_per_token is not None and isinstance(tokens, int):
             return Reply(said, cost=tokens * chat.usd_per_token)
         return Reply(said, cost=wire.cost(said))
 
-    async def cancel(self, ticket: Ticket) -> None:
-        await self.client.cancel(ticket.endpoint, ticket.job)
+    async def cancel(self, ticket: Ticket) -> Finished | None:
+        """Stop a job. Gives back its output if it had ended before."""
+        said = await self.client.cancel(ticket.endpoint, ticket.job)
+        if isinstance(said, dict) and said.get("status") == "COMPLETED" and said.get("output") is not None:
+            return Finished(said["output"], wire.cost(said["output"]))
+        return None
 
     async def artifact(self, url: str) -> Artifact:
         """A file that an author names by its URL. The key is not sent there."""
         return await self._fetch(url)
 
-    async def _look(self, ticket: Ticket) -> JSON:
+    async def _look(self, ticket: Ticket, started: float) -> wire.Envelope:
         """The job as it is: held until it ends where the endpoint can do that, at once where it cannot."""
         if self._holds.get(ticket.endpoint, True):
             try:
                 said = await self.client.status_sync(ticket.endpoint, ticket.job, HOLD)
-            except NotFound:
-                if self._holds.get(ticket.endpoint):
+            except Rejected as err:
+                if isinstance(err, NotFound) and self._holds.get(ticket.endpoint):
                     raise _expired(ticket) from None
             else:
                 self._holds[ticket.endpoint] = True
-                return said
+                return _read(ticket, said)
+        elif (first := self._times.first(ticket.endpoint)) > anyio.current_time() - started:
+            await anyio.sleep(first - (anyio.current_time() - started))
         try:
             said = await self.client.status(ticket.endpoint, ticket.job)
         except NotFound as err:
             raise _expired(ticket) from err
         self._holds[ticket.endpoint] = False  # it knows the job and does not know the route
-        return said
+        return _read(ticket, said)
 
     def _ended(self, ticket: Ticket, envelope: wire.Envelope) -> None:
         """Raise if the job has ended badly."""
@@ -192,6 +211,15 @@ class Runpod:
         return artifact
 
 
+def _read(ticket: Ticket, said: JSON) -> wire.Envelope:
+    """The job in an answer. An answer without one is a hiccup of somebody between: the job is still there."""
+    try:
+        return wire.envelope(said)
+    except BadReply as err:
+        msg = f"the state of the job {ticket.job} on {ticket.endpoint} cannot be read: {err}"
+        raise ConnectionLost(msg) from err
+
+
 def _expired(ticket: Ticket) -> JobExpired:
     return JobExpired(
         f"Runpod no longer knows the job {ticket.job} on {ticket.endpoint} (404): "
@@ -219,5 +247,5 @@ def _without_bytes(said: JSON) -> JSON:
     return said
 
 
-async def _once(content: bytes) -> AsyncIterator[bytes]:
+async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
     yield content

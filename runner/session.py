@@ -1,0 +1,207 @@
+"""One run with its world in hand: provider, store, folder, journal, reporter; files in, outputs out, signals heard."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import anyio
+
+from .errors import StepError, StoreFailed, UsageError
+from .events import Event, Outcome, RunFinished, RunStarted, RunState, RunStopping, Sink
+from .execute import execute
+from .files import is_url, place
+from .journal import Journal
+from .model import JSON, Artifact
+from .outputs import outputs_of
+from .plan import Plan
+from .publish import publish
+from .runfolder import RunFolder
+from .runpod import Runpod
+from .store import Store
+
+Leave: TypeAlias = Callable[[RunState], None]
+"""Says the last words when the user will not wait: the process ends right after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A run that has ended: its state, where its outputs and its folder are, what could not be had and why."""
+
+    state: RunState
+    folder: Path
+    outputs: Mapping[str, Path]
+    missing: Mapping[str, str]
+    exit_code: int
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """What one run needs. ``address`` is the provider's base URL, the key, and what the provider is called in keys."""
+
+    plan: Plan
+    home: Path
+    base: Path
+    text: str
+    out: Path
+    address: tuple[str, str, str | None]
+    env: Mapping[str, str]
+    calls: int
+    fail_fast: bool
+    reporter: Sink
+    leave: Leave
+    state: RunState = field(default_factory=RunState)
+    stopped: int = 0
+    """The signal that stopped the run, or 0."""
+    broken: Exception | None = None
+    """What the reporter raised: told when the run has ended, because a run must not end for it."""
+
+    async def run(self) -> Done:
+        """Run to the end. Whatever cannot start has left nothing behind."""
+        store = Store(self.home / "store")
+        url, key, origin = self.address
+        times = self.home / "store" / "times.json"
+        async with Runpod(
+            url, key, store, connections=self.calls, origin=origin, env=self.env, times=times
+        ) as provider:
+            plan = self.plan.with_files(await self._files(provider, store))
+            run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+            folder = RunFolder(self.home / "runs", run_id, self.text)
+            with Journal(folder.path) as journal:
+                done = await self._journalled(plan, run_id, provider, store, folder, journal)
+        folder.leave(self.state)
+        if self.broken is not None:
+            raise self.broken
+        return done
+
+    async def _journalled(
+        self, plan: Plan, run_id: str, provider: Runpod, store: Store, folder: RunFolder, journal: Journal
+    ) -> Done:
+        def sink(event: Event) -> None:
+            self.state.add(event)
+            journal(event)
+            self._report(event)
+
+        sink(_started(plan, run_id))
+        names: dict[str, JSON] | None = None
+        async with anyio.create_task_group() as tasks:
+            with anyio.CancelScope() as scope:
+                tasks.start_soon(self._watch, scope, sink)
+                names = await self._executed(plan, run_id, provider, store, sink, folder, journal)
+            tasks.cancel_scope.cancel()
+        outputs, missing = self._published(plan, names)
+        outcome: Outcome = "cancelled" if self.stopped else _outcome(self.state, missing)
+        sink(RunFinished(time.time(), outcome, {name: str(where) for name, where in outputs.items()}))
+        await journal.synced()
+        return Done(self.state, folder.path, outputs, missing, self._exit_code())
+
+    async def _executed(
+        self, plan: Plan, run_id: str, provider: Runpod, store: Store, sink: Sink, folder: RunFolder, journal: Journal
+    ) -> dict[str, JSON]:
+        try:
+            return await execute(
+                plan,
+                run_id=run_id,
+                provider=provider,
+                store=store,
+                sink=sink,
+                synced=journal.synced,
+                clock=time.time,
+                keep_text=folder.keep_text,
+                calls=self.calls,
+                fail_fast=self.fail_fast,
+            )
+        except BaseExceptionGroup as group:
+            if failed := group.subgroup(StoreFailed):
+                raise _first(failed) from None
+            raise
+
+    async def _watch(self, scope: anyio.CancelScope, sink: Sink) -> None:
+        """The first signal stops the run in order, the second one at once."""
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                if self.stopped:
+                    self.leave(self.state)
+                    os._exit(128 + number)
+                self.stopped = number
+                sink(RunStopping(time.time(), number))
+                scope.cancel()
+
+    def _report(self, event: Event) -> None:
+        if self.broken is None:
+            try:
+                self.reporter(event)
+            except Exception as err:  # noqa: BLE001 - a table that cannot be drawn is no reason to lose paid work
+                self.broken = err
+
+    async def _files(self, provider: Runpod, store: Store) -> dict[str, Artifact]:
+        """The pictures that the pipeline and its inputs name, in the store."""
+        artifacts: dict[str, Artifact] = {}
+        for name, media in self.plan.files.items():
+            try:
+                artifact = await (
+                    provider.artifact(name) if is_url(name) else store.add(_chunks(Path(place(name, self.base))))
+                )
+            except StepError as err:
+                msg = f"{name} cannot be used: {err}"
+                raise UsageError(msg) from err
+            if media not in (artifact.media, "file"):
+                msg = f"{name} is {artifact.media_type}; {media} is needed here."
+                raise UsageError(msg)
+            artifacts[name] = artifact
+        return artifacts
+
+    def _published(self, plan: Plan, names: Mapping[str, JSON] | None) -> tuple[dict[str, Path], dict[str, str]]:
+        """Write the outputs that can be had; for each of the others, why not. Of a run that was stopped: nothing."""
+        if names is None:
+            return {}, {}
+        values, missing = outputs_of(plan.outputs, names)
+        outputs, failed = publish(values, self.out)
+        return outputs, {**missing, **failed}
+
+    def _exit_code(self) -> int:
+        if self.stopped:
+            return 128 + self.stopped
+        if self.state.outcome == "done":
+            return 0
+        faults = {cell.fault for cell in self.state.cells.values()}
+        return 70 if "bug" in faults else 4 if "budget" in faults else 1
+
+
+def _started(plan: Plan, run_id: str) -> RunStarted:
+    return RunStarted(
+        at=time.time(),
+        run=run_id,
+        pipeline=plan.pipeline,
+        version=plan.version,
+        file=plan.file,
+        inputs=plan.inputs,
+        steps={step.id: [edge.needs for edge in step.edges] for step in plan.steps},
+        kinds={step.id: step.kind.NAME for step in plan.steps},
+    )
+
+
+def _first(group: BaseExceptionGroup[StoreFailed]) -> StoreFailed:
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found
+
+
+def _outcome(state: RunState, missing: Mapping[str, str]) -> Outcome:
+    ends = {cell.state for cell in state.cells.values()}
+    return "failed" if missing or ends & {"failed", "blocked", "cancelled", "waiting"} else "done"
+
+
+async def _chunks(path: Path) -> AsyncGenerator[bytes, None]:
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                yield chunk
+    except OSError as err:
+        msg = f"{path} cannot be read: {err.strerror}"
+        raise UsageError(msg) from err
