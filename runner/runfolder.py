@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 from .errors import CannotStart, StoreFailed
@@ -45,20 +46,25 @@ class RunFolder:
 
     def leave(self, state: RunState) -> None:
         """Write where the run ended, and each output as a file."""
-        for cell in state.cells.values():
-            if cell.output is not None:
-                self._output(_name(cell.cell), cell.output)
+        try:
+            for cell in state.cells.values():
+                if cell.output is not None:
+                    self._output(_name(cell.cell), cell.output)
+        except OSError as err:
+            msg = f"the run folder {self.path} cannot be filled: {err.strerror}; what was made is in the store"
+            raise StoreFailed(msg) from err
         write(self.path / "state.json", state_json(state))
 
     def _output(self, name: str, output: Output) -> None:
+        """One output as a file. Written plainly, because there may be thousands: ``state.json`` comes last."""
         for value in output.values.values():
             if isinstance(value, Artifact):
-                write(self.path / f"{name}{value.suffix}", value)
+                shutil.copyfile(value.path, self.path / f"{name}{value.suffix}")
                 return
         if "data" in output.values:
-            write(self.path / f"{name}.json", output.values["data"])
+            (self.path / f"{name}.json").write_text(dumps(plain(output.values["data"])) + "\n", encoding="utf-8")
         elif isinstance(output.values.get("text"), str):
-            write(self.path / f"{name}.txt", output.values["text"])
+            (self.path / f"{name}.txt").write_text(output.values["text"], encoding="utf-8")
 
 
 def state_json(state: RunState) -> JSON:

@@ -65,6 +65,12 @@ class Session:
     async def run(self) -> Done:
         """Run to the end. Whatever cannot start has left nothing behind."""
         store = Store(self.home / "store")
+        try:
+            return await self._with(store)
+        finally:
+            store.close()
+
+    async def _with(self, store: Store) -> Done:
         url, key, origin = self.address
         times = self.home / "store" / "times.json"
         async with Runpod(
@@ -95,6 +101,7 @@ class Session:
                 tasks.start_soon(self._watch, scope, sink)
                 names = await self._executed(plan, run_id, provider, store, sink, folder, journal)
             tasks.cancel_scope.cancel()
+        await store.synced()
         outputs, missing = self._published(plan, names)
         outcome: Outcome = "cancelled" if self.stopped else _outcome(self.state, missing)
         sink(RunFinished(time.time(), outcome, {name: str(where) for name, where in outputs.items()}))

@@ -2,11 +2,12 @@
 
 ::
 
-    .runner/store/blobs/ab/cdef….png     bytes, named by their digest
-    .runner/store/replies/ab/cdef….json  one manifest a key
+    .runner/store/blobs/ab/cdef….png   bytes, named by their digest: written aside, synced, renamed
+    .runner/store/replies.sqlite       one row a key: what the endpoint said, and the digests of its files
 
-Everything is written to a temporary file, synced and renamed, so that a name stands for whole bytes or is not
-there. What is read back is checked against its digest: a torn file is never served.
+A reply is in the database before its cell is done, so that the end of this process cannot lose it; `Store.synced`
+makes sure that the end of the machine cannot either. What is read back is checked, files against their digest: a torn
+one is never served.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import contextlib
 import hashlib
 import json
 import os
+import sqlite3
 import tempfile
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import anyio
 
@@ -30,28 +32,43 @@ from .model import JSON, Artifact, Call, Finished, Reply, canonical, from_json, 
 
 FORMAT = 1
 
+_TABLES = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, format INT, request TEXT, row TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unfetched (key TEXT PRIMARY KEY, format INT, request TEXT, row TEXT) WITHOUT ROWID;
+"""
+_PUT = {name: f"INSERT OR REPLACE INTO {name} VALUES (?, ?, ?, ?)" for name in ("replies", "unfetched")}  # noqa: S608 - our own names
+_GET = {name: f"SELECT row FROM {name} WHERE key = ? AND format = ?" for name in ("replies", "unfetched")}  # noqa: S608 - as above
+
 
 class Store:
     """A store in a folder. Several processes may use one: names stand for bytes, so the last writer changes nothing."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._blobs, self._replies, self._new = folder / "blobs", folder / "replies", folder / "new"
+        self._blobs, self._new = folder / "blobs", folder / "new"
         try:
-            for each in (self._blobs, self._replies, self._new):
+            for each in (self._blobs, self._new):
                 each.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._new):
                 pass
-        except OSError as err:
-            msg = f"The store {folder} cannot be written: {err.strerror}. Free the disk, or allow writing there."
+            self._rows = sqlite3.connect(folder / "replies.sqlite", timeout=10, isolation_level=None)
+            self._rows.executescript(_TABLES)
+        except (OSError, sqlite3.Error) as err:
+            why = err.strerror if isinstance(err, OSError) else err
+            msg = f"The store {folder} cannot be written: {why}. Free the disk, or allow writing there."
             raise CannotStart(msg) from err
+
+    def close(self) -> None:
+        """Let the database go. A store that is closed is not used again."""
+        self._rows.close()
 
     async def get(self, key: str) -> Reply | None:
         """The reply to an earlier call; None if there is none, or if a part of it is damaged."""
-        manifest = self._read(self._manifest(key))
-        if manifest.get("key") != key or not isinstance(manifest.get("reply"), dict):
+        reply = self._row("replies", key)
+        if reply is None:
             return None
-        reply = manifest["reply"]
         files: list[Artifact] = [from_json(file) for file in reply.get("files", [])]
         if files:
             there = await anyio.to_thread.run_sync(lambda: [self._there(file) for file in files])
@@ -62,27 +79,23 @@ class Store:
 
     def finished(self, key: str) -> Finished | None:
         """The job that an earlier run paid for under this key, and whose files it could not fetch."""
-        manifest = self._read(self._unfetched(key))
-        return Finished(manifest.get("output"), manifest.get("cost")) if manifest.get("key") == key else None
+        said = self._row("unfetched", key)
+        return Finished(said.get("output"), said.get("cost")) if said is not None else None
 
     def keep_finished(self, key: str, finished: Finished) -> None:
         """Remember a job that is paid for: its files can be fetched as long as Runpod has them."""
-        manifest = {"format": FORMAT, "key": key, "output": finished.output, "cost": finished.cost}
         with contextlib.suppress(StoreFailed):  # on the way out with an error already
-            self._write(self._unfetched(key), manifest)
+            self._put("unfetched", key, {"output": finished.output, "cost": finished.cost}, "")
 
     async def keep(self, key: str, call: Call, reply: Reply) -> None:
-        """Make a reply durable under its key. `StoreFailed` if the disk says no."""
+        """Write a reply under its key: from here on the end of this process cannot lose it. `synced` makes sure that
+        the end of the machine cannot either. `StoreFailed` if the disk says no.
+        """
         files = [to_json(replace(file, path="")) for file in reply.files]
-        manifest = {
-            "format": FORMAT,
-            "key": key,
-            "request": json.loads(canonical(call.request)),
-            "reply": {"data": to_json(reply.data), "files": files, "cost": reply.cost},
-        }
-        await anyio.to_thread.run_sync(self._write, self._manifest(key), manifest)
+        row = {"data": to_json(reply.data), "files": files, "cost": reply.cost}
+        self._put("replies", key, row, canonical(call.request))
         if reply.files:
-            self._unfetched(key).unlink(missing_ok=True)
+            self._rows.execute("DELETE FROM unfetched WHERE key = ?", (key,))
 
     async def add(self, chunks: AsyncGenerator[bytes, None], *, url: str | None = None) -> Artifact:
         """Keep a file. The artifact says what its bytes are. `BadReply` for a picture that is damaged."""
@@ -122,12 +135,25 @@ class Store:
             file.close()
             Path(file.name).unlink(missing_ok=True)
 
-    def _write(self, target: Path, value: JSON) -> None:
-        with self._temporary() as file, _disk(self.folder):
-            file.write(json.dumps(value, ensure_ascii=False, indent=1).encode())
-            file.flush()
-            os.fsync(file.fileno())
-            _rename(Path(file.name), target)
+    async def synced(self) -> None:
+        """Return when all that was kept is on the platter."""
+        with _disk(self.folder):
+            self._rows.execute("PRAGMA wal_checkpoint(FULL)")
+
+    def _put(self, table: Literal["replies", "unfetched"], key: str, row: JSON, request: str) -> None:
+        text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+        with _disk(self.folder):
+            self._rows.execute(_PUT[table], (key, FORMAT, request, text))
+
+    def _row(self, table: Literal["replies", "unfetched"], key: str) -> Mapping[str, JSON] | None:
+        """What was put under a key; None if nothing was, or if it cannot be read."""
+        with _disk(self.folder):
+            found = self._rows.execute(_GET[table], (key, FORMAT)).fetchone()
+        try:
+            row = json.loads(found[0]) if found else None
+        except ValueError:
+            return None
+        return row if isinstance(row, dict) else None
 
     def _there(self, file: Artifact) -> Artifact | None:
         path = self._blob(file)
@@ -141,24 +167,13 @@ class Store:
     def _blob(self, file: Artifact) -> Path:
         return self._blobs / file.sha256[:2] / f"{file.sha256[2:]}{file.suffix}"
 
-    def _read(self, path: Path) -> Mapping[str, JSON]:
-        """A manifest; empty if there is none that can be read."""
-        try:
-            manifest = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else {}
-
-    def _unfetched(self, key: str) -> Path:
-        return self._manifest(key).with_suffix(".unfetched.json")
-
-    def _manifest(self, key: str) -> Path:
-        return self._replies / key[:2] / f"{key[2:]}.json"
-
 
 def _rename(source: Path, target: Path) -> None:
-    target.parent.mkdir(exist_ok=True)
-    source.replace(target)
+    try:
+        source.replace(target)
+    except FileNotFoundError:
+        target.parent.mkdir(exist_ok=True)
+        source.replace(target)
 
 
 @contextmanager
@@ -166,6 +181,7 @@ def _disk(folder: Path) -> Iterator[None]:
     """The disk's own words become ours."""
     try:
         yield
-    except OSError as err:
-        msg = f"the store {folder} cannot be written: {err.strerror or err}; free the disk and run it again"
+    except (OSError, sqlite3.Error) as err:
+        why = err.strerror if isinstance(err, OSError) else err
+        msg = f"the store {folder} cannot be used: {why}; free the disk and run it again"
         raise StoreFailed(msg) from err

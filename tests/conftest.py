@@ -115,6 +115,7 @@ class Bench:
                     fail_fast=fail_fast,
                     jitter=random.Random(1),
                 )
+        store.close()
         return Ran(self.events, fold(self.events), chosen, names, self.kept)
 
 

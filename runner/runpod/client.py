@@ -1,14 +1,17 @@
 """HTTP to Runpod, one request at a time: what went wrong becomes one of `runner.errors`, by what it means for money.
 
-The key goes to the configured base URL only. Each endpoint has a client of its own: several small pools are
-faster than a large one, and a slow endpoint takes no connection from another.
+The key goes to the configured base URL only. Each endpoint has small pools of its own, filled one after the other:
+a pool looks at each of its idle connections at each event, so many small ones are faster than a large one, and a slow
+endpoint takes no connection from another.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -40,6 +43,9 @@ ANSWER = 30.0
 _MAY_HAVE_ARRIVED = (408, 409, 504, 522, 524)
 """Answers to a submit that do not say whether it was accepted: somebody between gave up waiting."""
 
+POOL = 8
+"""Connections in one pool."""
+
 _SHORTEST_KEY = 8
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -53,7 +59,7 @@ class Client:
         self.local = urlsplit(base_url).hostname in LOOPBACK
         self._key = key
         self._connections = connections
-        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._pools: dict[str, list[_Pool]] = {}
         self._tls: ssl.SSLContext | None = None
         self._open = contextlib.AsyncExitStack()
 
@@ -136,8 +142,10 @@ class Client:
         sends: Sends,
     ) -> httpx.Response:
         timeout = httpx.Timeout(ANSWER, connect=CONNECT, read=answer, pool=None)
+        pool = self._pool(name, url)
+        pool.busy += 1
         try:
-            return await self._client(name, url).request(method, url, headers=headers, content=body, timeout=timeout)
+            return await pool.client.request(method, _url(url), headers=headers, content=body, timeout=timeout)
         except (httpx.ConnectError, httpx.ConnectTimeout) as err:
             msg = f"no connection to {urlsplit(url).netloc}: {_why(err)}; nothing was sent"
             raise NotSent(msg) from err
@@ -149,6 +157,8 @@ class Client:
                 raise FateUnknown(_unknown(name, f"no answer came ({_why(err)})", sends)) from err
             msg = f"the connection to {name} broke while its answer was read: {_why(err)}"
             raise ConnectionLost(msg) from err
+        finally:
+            pool.busy -= 1
 
     def _read(self, name: str, response: httpx.Response, sends: Sends, key: str | None) -> JSON:
         content = response.content
@@ -171,19 +181,39 @@ class Client:
             return body  # public endpoints tell a failed job with HTTP 400
         raise _refused(name, response, wire.error_text(body) if body is not None else "")
 
-    def _client(self, name: str, url: str) -> httpx.AsyncClient:
-        if name not in self._clients:
-            if self._tls is None and url.startswith("https:"):
-                self._tls = httpx.create_ssl_context()  # costs as much as a start, so only where it is needed
-            client = httpx.AsyncClient(
-                verify=self._tls or False,  # without a context there is no TLS to verify: the address is http:
-                limits=httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections),
-                follow_redirects=False,
-                trust_env=not self.local,
-            )
-            self._open.push_async_exit(client)
-            self._clients[name] = client
-        return self._clients[name]
+    def _pool(self, name: str, url: str) -> _Pool:
+        """The first pool with a free connection; a new one while there may be more connections; else the emptiest."""
+        pools = self._pools.setdefault(name, [])
+        for pool in pools:
+            if pool.busy < POOL:
+                return pool
+        if len(pools) * POOL >= self._connections:
+            return min(pools, key=lambda pool: pool.busy)
+        if self._tls is None and url.startswith("https:"):
+            self._tls = httpx.create_ssl_context()  # costs as much as a start, so only where it is needed
+        client = httpx.AsyncClient(
+            verify=self._tls or False,  # without a context there is no TLS to verify: the address is http:
+            limits=httpx.Limits(max_connections=POOL, max_keepalive_connections=POOL),
+            follow_redirects=False,
+            trust_env=not self.local,
+        )
+        self._open.push_async_exit(client)
+        pools.append(_Pool(client))
+        return pools[-1]
+
+
+@dataclass(slots=True, eq=False)
+class _Pool:
+    """A client, and how many requests are under way on it."""
+
+    client: httpx.AsyncClient
+    busy: int = 0
+
+
+@functools.lru_cache(maxsize=256)
+def _url(url: str) -> httpx.URL:
+    """Reading an address costs as much as half a request, and chats and submits go to the same few."""
+    return httpx.URL(url)
 
 
 class NotFound(Rejected):
