@@ -214,8 +214,13 @@ def encode(event: Event) -> dict[str, JSON]:
     return {
         "event": cls.__name__,
         "format": EVENT_FORMAT,
-        **{name: to_json(getattr(event, name)) for name in _FIELDS[cls]},
+        **{name: _plain(getattr(event, name)) for name in _FIELDS[cls]},
     }
+
+
+def _plain(value: JSON) -> JSON:
+    """Most fields are text and numbers, which are JSON already."""
+    return value if isinstance(value, str | float | int) or value is None else to_json(value)
 
 
 def decode(value: Mapping[str, JSON]) -> Event:

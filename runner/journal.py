@@ -19,6 +19,7 @@ from .errors import CannotStart, StoreFailed
 from .events import Event, decode, encode
 
 NAME = "events.jsonl"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Journal:
@@ -37,7 +38,7 @@ class Journal:
 
     def __call__(self, event: Event) -> None:
         """Append one event as one whole line. `StoreFailed` if the disk says no."""
-        line = json.dumps(encode(event), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        line = _ENCODER.encode(encode(event)).encode() + b"\n"
         try:
             while line:
                 line = line[os.write(self._file, line) :]

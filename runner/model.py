@@ -97,7 +97,7 @@ def key_of(call: Call, origin: str) -> str:
 
 def canonical(value: JSON) -> str:
     """JSON with one spelling: sorted keys, no spaces, artifacts as their digest."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_leaf)
+    return _ENCODER.encode(value)
 
 
 def _leaf(value: object) -> JSON:
@@ -109,6 +109,9 @@ def _leaf(value: object) -> JSON:
         return list(value)
     msg = f"{type(value).__name__} is not JSON"
     raise TypeError(msg)
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_leaf)
 
 
 @dataclass(frozen=True, slots=True)

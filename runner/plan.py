@@ -19,7 +19,7 @@ from .kinds.kind import fit
 from .model import JSON, Artifact, Call, Cell
 from .pipeline import Input, Pipeline, Retry
 from .source import parse, read_scalar
-from .templates import Template, Tree, render_tree
+from .templates import Template, Tree, partly, render_tree
 
 UNKNOWN = Artifact(sha256="", media_type="image/png", bytes=0, path="")
 """Stands for a picture that is not there yet, in the preview of a call."""
@@ -288,7 +288,7 @@ def _is_priced(checked: CheckedStep, params: Mapping[str, JSON]) -> bool:
     price = checked.model.price if checked.model else None
     for name in _PRICE_DEPENDS_ON[price.per] if price else ():
         tree = checked.params.get(name)
-        if isinstance(tree, Template) and params.get(name) in (None, tree.text.strip()):
+        if isinstance(tree, Template) and "{{" in str(params.get(name, "{{")):
             return False
     return True
 
@@ -303,7 +303,7 @@ def _preview(wanted: JSON, tree: Tree, names: Mapping[str, JSON]) -> JSON:
         return fit("", wanted, render_tree(tree, names))
     except TemplateFailed:
         free = wanted.get("type") == "string" and "enum" not in wanted and "pattern" not in wanted
-        return tree.text.strip() if isinstance(tree, Template) and free else None
+        return partly(tree, names) if isinstance(tree, Template) and free else None
 
 
 def _put_files(wanted: JSON, tree: Tree, artifacts: Mapping[str, Artifact]) -> Tree:

@@ -23,6 +23,10 @@ from .model import JSON, Artifact, Output
 from .publish import plain, write
 
 
+MOST_FILES = 100
+"""Cells of which each leaves a file. In a larger run nobody leafs through them: ``state.json`` holds all outputs."""
+
+
 class RunFolder:
     """A run's folder, made when the run starts."""
 
@@ -48,7 +52,7 @@ class RunFolder:
         """Write where the run ended, and each output as a file."""
         try:
             for cell in state.cells.values():
-                if cell.output is not None:
+                if cell.output is not None and len(state.cells) <= MOST_FILES:
                     self._output(_name(cell.cell), cell.output)
         except OSError as err:
             msg = f"the run folder {self.path} cannot be filled: {err.strerror}; what was made is in the store"

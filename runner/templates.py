@@ -473,6 +473,27 @@ def _walk_of(parts: Sequence[str | _Chain], *, whole: bool) -> Callable[[Mapping
     return lambda names: _plain_value(read(only, names))
 
 
+def partly(template: Template, names: Mapping[str, Any]) -> str:
+    """The text of a template as far as ``names`` have what it reads: the rest stays as it was written."""
+    parts = _simple(template)
+    if parts is None:
+        return template.text.strip()
+    said = ""
+    for part in parts:
+        try:
+            said += part if isinstance(part, str) else to_text(_walk_of([part], whole=True)(names))
+        except (TemplateFailed, jinja2.UndefinedError):
+            said += "{{ " + _written(part) + " }}"
+    return said.strip()
+
+
+def _written(part: str | _Chain) -> str:
+    """A chain as an author writes it."""
+    if isinstance(part, str):
+        return part
+    return part[0] + "".join(f".{which}" if is_field else f"[{which!r}]" for is_field, which in part[1])
+
+
 def _compile_expression(template: Template) -> Callable[[Mapping[str, Any]], Any]:
     # The way of Environment.compile_expression, on the tree that is already parsed.
     expression = _only_expression(_metered(template.text))

@@ -35,6 +35,7 @@ TIMEOUT = 60.0
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _FENCE = re.compile(r"```(?:json|JSON)?\s*\n(.*?)\n?```", re.DOTALL)
 _AROUND = 40
+_ANEW = ". To have the text written anew, change its prompt or say cache: false on the step that wrote it"
 
 
 def output(params: Mapping[str, JSON]) -> JSON:
@@ -64,7 +65,7 @@ def advance(params: Mapping[str, JSON], replies: Sequence[Reply]) -> Call | Outp
             msg = "the JSON is nested too deeply to be checked"
             raise BadOutput(msg, keep=text) from err
         if wrong:
-            raise BadOutput(_mismatch(wrong, text), keep=text)
+            raise BadOutput(_mismatch(wrong, text) + _ANEW, keep=text)
     return Output({"data": data, "repairs": repairs})
 
 
@@ -94,7 +95,7 @@ def find(text: str) -> tuple[JSON, list[str]]:
             if rest[start:end].strip() != rest:
                 repairs.append("left out the text around it")
             return value, repairs
-    raise BadOutput(_not_json(text, rest, first[1] if first else whole, found=first is not None), keep=text)
+    raise BadOutput(_not_json(text, rest, first[1] if first else whole, found=first is not None) + _ANEW, keep=text)
 
 
 def _openings(text: str) -> Iterator[int]:
