@@ -124,6 +124,10 @@ def misfit(declared: Input, value: JSON) -> Misfit | None:
 
 
 KEY = "RUNPOD_API_KEY"
+_CURES = {
+    "foreach": "Name a list: an input of type: list, a field of a parse_json step, or a step that is fanned out.",
+    "when": "Compare it with something: {{ inputs.season == 'winter' }}.",
+}
 _CLOSED: JSON = {"type": "object", "additionalProperties": False}
 
 
@@ -318,13 +322,16 @@ class _Checker:
     def literal_cells(self, step: Step) -> None:
         """Cells that are known already: keys that clash and lists that are too long are found now."""
         written = [tree for name, tree in step.control if name != "when"]
-        if any(True for tree in written for _ in templates_of(tree)):
+        empty = any(values == [] for values in (step.matrix or {}).values())  # the schema has told
+        if empty or any(True for tree in written for _ in templates_of(tree)):
             return
         word = "foreach" if step.foreach is not None else "matrix"
         try:
             expand(step.id, step.foreach, step.matrix, limit=step.limit, names={})
         except BadCells as err:
-            self.add("fan-out", f"{str(err)[0].upper()}{str(err)[1:]}.", ("steps", step.id, word), key=True)
+            what, _, cure = str(err).partition("; ")
+            self.add("fan-out", f"{what[0].upper()}{what[1:]}.", ("steps", step.id, word),
+                     f"{cure[:1].upper()}{cure[1:]}." if cure else "Change the list.", key=True)  # fmt: skip
 
     def written(self, step: Step) -> Mapping[str, JSON]:
         found: Mapping[str, JSON] = self.pipeline.document.data["steps"][step.id]
@@ -378,7 +385,7 @@ class _Checker:
                 self.add("type", f"{name} needs text; this is null.", path, "Remove it.")
         elif want.types and not (want.types & found.types or ("number" in want.types and "integer" in found.types)):
             reader = {"integer": "int", "number": "float"}.get(*want.types) if found.types == {"string"} else None
-            instead = f"Write | {reader} after it, if it is a number." if reader else ""
+            instead = f"Write | {reader} after it, if it is a number." if reader else _CURES.get(name, "")
             self.add("type", f"{name} needs {want}; this is {found}.", path, instead)
         elif "array" in want.types and found.items.types and "artifact" in wanted.get("items", {}):
             self.shape(wanted["items"], f"each of {name}", found.items, path)

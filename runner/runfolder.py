@@ -22,7 +22,6 @@ from .events import RunState
 from .model import JSON, Artifact, Output
 from .publish import plain, write
 
-
 MOST_FILES = 100
 """Cells of which each leaves a file. In a larger run nobody leafs through them: ``state.json`` holds all outputs."""
 

@@ -389,3 +389,26 @@ def test_a_chat_without_messages_is_400(client: httpx.Client, body: object) -> N
 
     assert answer.status_code == 400
     assert "message" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "most"),
+    [
+        ("Write a slogan of at most eight words for a jazz festival. Answer with the slogan only.", 8),
+        ("Describe a red teapot in 5 words", 5),
+        ("A headline of up to ten words about bread", 10),
+    ],
+)
+def test_a_limit_of_words_is_kept_and_is_not_the_subject(prompt: str, most: int) -> None:
+    text = reply({"messages": [{"role": "user", "content": prompt}]}).content
+
+    assert 1 < len(text.split()) <= most
+    assert "words" not in text
+
+
+def test_one_sentence_is_one_sentence() -> None:
+    text = reply(
+        {"messages": [{"role": "user", "content": "Write the alt text, one sentence, for a picture."}]}
+    ).content
+
+    assert text.count(".") == 1

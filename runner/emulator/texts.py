@@ -17,6 +17,15 @@ from .subjects import Subject, subject
 Manner = Literal["plain", "badjson", "fenced", "length", "think"]
 _TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
 
+_WORDS = re.compile(
+    r"(?:,? ?\b(?:of|in|with|using)\b )?(?:at most|up to|no more than|under|about|exactly)? ?\b(\w+) words?\b",
+    re.IGNORECASE,
+)
+"""``of at most eight words``, ``in 20 words``."""
+
+_NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+            "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20}  # fmt: skip
+_SHORT = ("Come as you are: {phrase}", "All roads lead to {phrase}", "One evening, one {phrase}", "Here is to {phrase}")
 _OPENINGS = (
     "{A} is one of those things that look simple and turn out to be full of small decisions.",
     "Think of {a} and you can almost see the light fall on it.",
@@ -59,10 +68,13 @@ class Reply:
 def reply(request: dict[str, Any], *, manner: Manner = "plain", think: bool = False) -> Reply:
     """The answer to a chat request; `manner` is a scripted way of answering badly."""
     messages = [(str(m.get("role", "user")), said(m)) for m in request.get("messages", []) if isinstance(m, dict)]
-    about = subject(next((text for role, text in messages if role == "user" and text.strip()), ""))
+    asked = next((text for role, text in messages if role == "user" and text.strip()), "")
+    about = subject(_WORDS.sub("", asked))
     random = Random(json.dumps([messages, request.get("seed"), request.get("model")]))
     wanted = _schema(request, messages)
     content = _answer(wanted, about, random, manner)
+    if wanted is None:
+        content = _brief(content, asked, about, random)
     if think or manner == "think":
         content = f"<think>\n{_thought(about, json_wanted=wanted is not None)}\n</think>\n\n{content}"
     most = request.get("max_completion_tokens") or request.get("max_tokens")
@@ -121,6 +133,19 @@ def _prose(about: Subject, random: Random) -> str:
     if "paragraphs" in about.text or "essay" in about.text or "article" in about.text:
         lines += ["\n\n" + paragraph(about, random)]
     return " ".join(lines).replace(" \n\n", "\n\n")
+
+
+def _brief(content: str, asked: str, about: Subject, random: Random) -> str:
+    """As short as the prompt wants it: so many words, or one sentence."""
+    if found := _WORDS.search(asked):
+        word = found[1].lower()
+        most = int(word) if word.isdigit() else _NUMBERS.get(word, 0)
+        if 0 < most < len(content.split()):
+            short = random.choice(_SHORT).format(phrase=about.phrase, noun=about.noun) if most < 20 else content
+            return " ".join(short.split()[:most]).rstrip(",;:")
+    if re.search(r"\b(one|a single) (sentence|line)\b", asked, re.IGNORECASE):
+        return content.split(". ", maxsplit=1)[0].rstrip(".") + "."
+    return content
 
 
 def _thought(about: Subject, *, json_wanted: bool) -> str:
