@@ -89,6 +89,21 @@ def test_the_readmes_own_pipeline_runs_as_it_says(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "out/poster").iterdir()) == ["day.png", "night.png", "slogan.txt"]
 
 
+def test_the_readmes_pipeline_of_many_cells_runs(tmp_path: Path) -> None:
+    readme = (REPO / "README.md").read_text()
+    pots = readme.partition("## One step, many cells")[2].split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "pots.yaml").write_text(pots)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", "run", "pots.yaml", "--local"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out/pots").glob("*-day.png"))) >= 2
+    assert not list((tmp_path / "out/pots").glob("*-night.png"))
+
+
 @pytest.mark.parametrize("target", ["demo", "test", "bench", "check"])
 def test_every_make_target_that_is_named_in_the_docs_is_there(target: str) -> None:
     makefile = (REPO / "Makefile").read_text()
