@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-from . import starting, waiting
+from . import load, starting, waiting
 from .figures import HEADER
 
 RESULTS = Path(__file__).parent / "results.md"
@@ -19,7 +19,7 @@ def main() -> None:
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     lines = ["# Results", "", f"{day}, {machine}. Made by `make bench`. Ratios matter; seconds drift.", "", HEADER]
     print("\n".join(lines))
-    for suite in (starting, waiting):
+    for suite in (starting, load, waiting):
         for figure in suite.figures():
             print(figure.row(), flush=True)
             lines.append(figure.row())

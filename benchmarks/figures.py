@@ -21,21 +21,26 @@ class Figure:
     theirs: float
     target: str
     holds: bool
+    unit: str = "s"
 
     def row(self) -> str:
         """A row of a Markdown table."""
         ratio = f"{self.ours / self.theirs:.2f}" if self.theirs else "–"
         mark = "yes" if self.holds else "**no**"
-        theirs = f"{self.yardstick}: {show(self.theirs)}"
-        return f"| {self.name} | {show(self.ours)} | {theirs} | {ratio} | {self.target} | {mark} |"
+        theirs = f"{self.yardstick}: {show(self.theirs, self.unit)}"
+        return f"| {self.name} | {show(self.ours, self.unit)} | {theirs} | {ratio} | {self.target} | {mark} |"
 
 
 HEADER = "| what | ours | yardstick | ratio | target | held |\n|---|---|---|---|---|---|"
 
 
-def show(seconds: float) -> str:
-    """``12.3 ms`` or ``1.23 s``."""
-    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+def show(value: float, unit: str = "s") -> str:
+    """``0.031 ms``, ``12.3 ms`` or ``1.23 s``; other units as they are."""
+    if unit != "s":
+        return f"{value:.0f} {unit}"
+    if value < 0.001:
+        return f"{value * 1000:.3f} ms"
+    return f"{value * 1000:.1f} ms" if value < 1 else f"{value:.2f} s"
 
 
 def in_turns(rounds: int, *measures: Callable[[], float]) -> list[float]:
@@ -55,10 +60,10 @@ def process(*arguments: str) -> float:
 
 
 @contextmanager
-def emulator(latency: str) -> Iterator[str]:
+def emulator(latency: str, *more: str) -> Iterator[str]:
     """The emulator in a process of its own, so that it does not share our interpreter. Yields its base URL."""
     with subprocess.Popen(
-        [sys.executable, "-m", "runner", "emulator", "--port", "0", "--latency", latency],
+        [sys.executable, "-m", "runner", "emulator", "--port", "0", "--latency", latency, *more],
         stdout=subprocess.PIPE,
         text=True,
     ) as server:

@@ -29,7 +29,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import ClassVar
 
 
@@ -65,6 +64,8 @@ class Problem:
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """``Did you mean title?`` where one of the known words is near, else the known words, else nothing."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only on the way to a problem; --help is faster without
+
     if near := get_close_matches(word, known, n=1, cutoff=0.6):
         return f"Did you mean {near[0]}?"
     if not known:

@@ -18,6 +18,7 @@ import json
 import os
 import sqlite3
 import tempfile
+import weakref
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
@@ -54,6 +55,7 @@ class Store:
             with tempfile.TemporaryFile(dir=self._new):
                 pass
             self._rows = sqlite3.connect(folder / "replies.sqlite", timeout=10, isolation_level=None)
+            weakref.finalize(self, self._rows.close)
             self._rows.executescript(_TABLES)
         except (OSError, sqlite3.Error) as err:
             why = err.strerror if isinstance(err, OSError) else err

@@ -35,6 +35,9 @@ TIMEOUT = 60.0
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _FENCE = re.compile(r"```(?:json|JSON)?\s*\n(.*?)\n?```", re.DOTALL)
 _AROUND = 40
+MAX_DEPTH = 200
+"""Levels of nesting: no data that anybody means has more."""
+
 _ANEW = ". To have the text written anew, change its prompt or say cache: false on the step that wrote it"
 
 
@@ -135,9 +138,21 @@ def _decode(text: str, start: int) -> tuple[JSON, int]:
         raise json.JSONDecodeError(err.msg, text, err.pos if err.doc is text else start) from err
     except ValueError as err:
         raise json.JSONDecodeError("a number is too long", text, start) from err
+    if _depth(value) > MAX_DEPTH:
+        raise json.JSONDecodeError("it is nested too deeply", text, start)
     if _HALF.search(written):
         raise json.JSONDecodeError("half of a character stands in it", text, start)
     return value, end
+
+
+def _depth(value: JSON) -> int:
+    """How deep lists and mappings stand in each other. How deep Python can recurse differs from version to version."""
+    deep, layer = 0, [value]
+    while layer and deep <= MAX_DEPTH:
+        inner = [v for v in layer if isinstance(v, dict | list) and v]
+        layer = [part for v in inner for part in (v.values() if isinstance(v, dict) else v)]
+        deep += 1
+    return deep
 
 
 def _not_json(text: str, rest: str, err: json.JSONDecodeError, *, found: bool) -> str:
