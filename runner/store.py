@@ -54,9 +54,18 @@ class Store:
                 each.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._new):
                 pass
-            self._rows = sqlite3.connect(folder / "replies.sqlite", timeout=10, isolation_level=None)
+            self._rows = sqlite3.connect(
+                folder / "replies.sqlite",
+                timeout=10,
+                isolation_level=None,
+                check_same_thread=False,  # used in one thread; let go of in whichever the collector runs
+            )
             weakref.finalize(self, self._rows.close)
-            self._rows.executescript(_TABLES)
+            try:
+                self._rows.executescript(_TABLES)
+            except sqlite3.Error:
+                self._rows.close()
+                raise
         except (OSError, sqlite3.Error) as err:
             why = err.strerror if isinstance(err, OSError) else err
             msg = f"The store {folder} cannot be written: {why}. Free the disk, or allow writing there."
