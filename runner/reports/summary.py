@@ -11,6 +11,7 @@ from ..events import CellState, RunState
 _ENDED_BADLY = ("failed", "running", "blocked", "cancelled", "waiting", "skipped")
 _MOST_ALIKE = 5
 _MOST_LINES = 40
+_MOST_OUTPUTS = 14
 
 
 def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
@@ -31,7 +32,12 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
     names = [*outputs, *missing, "run folder"]
     width = max(map(len, names))
     lines.append("")
-    lines += [f"  {name:{width}}  {_relative(path)}" for name, path in outputs.items()]
+    shown = list(outputs.items())
+    if len(shown) > _MOST_OUTPUTS:
+        del shown[_MOST_OUTPUTS - 2 :]
+    lines += [f"  {name:{width}}  {_relative(path)}" for name, path in shown]
+    if more := len(outputs) - len(shown):
+        lines.append(f"  … and {more} more in {_relative(shown[0][1].parent)}")
     lines += [f"  {name:{width}}  not made: {why}" for name, why in missing.items()]
     lines.append(f"  {'run folder':{width}}  {_relative(folder)}")
     return "\n".join(lines)
