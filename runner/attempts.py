@@ -26,6 +26,7 @@ from .errors import (
     JobExpired,
     JobFailed,
     JobTimedOut,
+    NotAdmitted,
     StepError,
     StoreFailed,
 )
@@ -63,6 +64,14 @@ class Provider(Protocol):
     async def cancel(self, ticket: Ticket) -> Finished | None: ...
 
 
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A call under way that others may wait for."""
+
+    landed: anyio.Event
+    failed: StepError | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a call needs of the outside, handed down by `execute`."""
@@ -74,8 +83,8 @@ class Tools:
     clock: Callable[[], float]
     random: random.Random
     admission: Admission
-    flights: dict[str, anyio.Event] = field(default_factory=dict)
-    """Calls under way, by key: who wants the same waits for the one."""
+    flights: dict[str, Flight] = field(default_factory=dict)
+    """Calls under way, by key: who wants the same waits for the one, and fails with it."""
 
 
 @dataclass(slots=True)
@@ -91,6 +100,8 @@ class Attempts:
     place: Place
     read: Callable[[Reply], object]
     """Raises `BadOutput` where the reply is not what the step asked for."""
+    keep: Callable[[Finished], None]
+    """Remembers a job that is paid for, until its files are here."""
     finished: Finished | None = None
     """The finished job, while its files are still to be fetched."""
     ticket: Ticket | None = None
@@ -167,6 +178,8 @@ class Attempts:
             assert self.ticket is not None
             self.finished = await self._wait(self.ticket)
             self.finished = replace(self.finished, cost=self._paid(self.finished.cost))
+            if job.media is not None:
+                self.keep(self.finished)
         await self.place.take()
         try:
             reply = await self.tools.provider.collect(job, self.finished)
@@ -185,6 +198,9 @@ class Attempts:
             self.place.give_back()
         self.held = await self.tools.budget.reserve(self.call.usd)
         await self.place.take()
+        if self.sent == 0 and (reason := self.tools.admission.refusal(self.place.wants.step)):
+            self._settle(0.0)  # while it waited for money, the run stopped letting anybody in
+            raise NotAdmitted(reason)
         self.sent += 1
         self.tools.emit(CallStarted(self.tools.clock(), self.cell, self.key, self.call.label, self.sent))
 

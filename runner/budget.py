@@ -36,7 +36,7 @@ class Budget:
         while not self._leaves_room(usd):
             if self.reserved <= 1e-9:
                 msg = (
-                    f"this call may cost {usd:.4f} USD; {self.spent:.4f} of the budget of {self.limit:.2f} USD "
+                    f"this call may cost {usd:.4f} USD; {self.spent:.4f} of the budget of {self.limit:.4f} USD "
                     "are spent, so it was not sent; raise budget: usd:"
                 )
                 raise BudgetExceeded(msg)

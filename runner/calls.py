@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import anyio
 
 from .admission import Place
-from .attempts import RESCUE_WITHIN, Attempts, Tools
+from .attempts import RESCUE_WITHIN, Attempts, Flight, Tools
 from .errors import BadOutput, StepError
 from .events import CallDone
 from .model import JSON, Call, Cell, Finished, Output, Reply, key_of
@@ -55,35 +56,45 @@ class Calls:
         """The reply to a call, and whether the store had it. The same call at once is made once."""
         key = key_of(call, self.tools.provider.origin)
         if not self.step.cache:
-            return await self._asked(key, call, None), False
+            return await self._asked(key, call), False
         flights = self.tools.flights
         while (flight := flights.get(key)) is not None:
             self.place.give_back()
-            await flight.wait()
+            await flight.landed.wait()
             await self.place.take()
+            if flight.failed is not None:
+                raise flight.failed
         if (stored := await self.store.get(key)) and self._holds(stored):
             self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
             return stored, True
-        if (flight := flights.get(key)) is not None:  # somebody was faster while the store was asked
+        if key in flights:  # somebody was faster while the store was asked
             return await self._reply(call)
-        flights[key] = anyio.Event()
+        flight = flights[key] = Flight(anyio.Event())
         try:
-            return await self._asked(key, call, self.store.finished(key)), False
+            return await self._asked(key, call), False
+        except StepError as err:
+            flight.failed = err
+            raise
         finally:
-            flights.pop(key).set()
+            del flights[key]
+            flight.landed.set()
 
-    async def _asked(self, key: str, call: Call, finished: Finished | None) -> Reply:
-        """The reply from the world, kept."""
-        step = self.step
+    async def _asked(self, key: str, call: Call) -> Reply:
+        """The reply from the world, kept. What an earlier run paid for and could not fetch is fetched."""
         attempts = Attempts(
-            self.tools, self.cell.id, key, call, step.retry, step.timeout, self.place, self._read, finished
+            self.tools,
+            self.cell.id,
+            key,
+            call,
+            self.step.retry,
+            self.step.timeout,
+            self.place,
+            self._read,
+            keep=partial(self.store.keep_finished, key),
+            finished=self.store.finished(key),
         )
         try:
             reply = await attempts.reply()
-        except StepError:
-            if attempts.finished is not None:
-                self.store.keep_finished(key, attempts.finished)
-            raise
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(RESCUE_WITHIN, shield=True):
                 await self._rescued(key, call, attempts)
@@ -101,8 +112,7 @@ class Calls:
                 await self.store.keep(key, call, reply)
                 self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=False))
         except StepError:
-            if attempts.finished is not None:
-                self.store.keep_finished(key, attempts.finished)
+            return  # the job is remembered: the next run fetches its files
 
     def _holds(self, reply: Reply) -> bool:
         """Whether the step can still read a stored reply; one that an older version kept may have to be made anew."""

@@ -8,6 +8,8 @@ RunnerError                     a sentence for the user and an exit code
     ├── TemplateFailed              a template could not be rendered with these values
     ├── BadOutput                   what a model said is not what the step asked for
     ├── StoreFailed                 the disk said no
+    ├── NotAdmitted                 the run lets nobody in any more
+    ├── Bug                     70  an exception that nobody expected
     ├── BudgetExceeded          4   the next call would not fit the budget
     └── CallFailed                  the outside world said no
         ├── NotSent                 the connection never opened: nothing was asked for
@@ -150,6 +152,12 @@ class Bug(StepError):
 
     fault = "bug"
     exit_code = 70
+
+
+class NotAdmitted(StepError):
+    """The run lets nobody in any more: the cell ends cancelled, nothing was sent."""
+
+    fault = "admission"
 
 
 class CallFailed(StepError):

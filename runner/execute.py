@@ -26,7 +26,7 @@ from .budget import Budget
 from .calls import Calls, Store
 from .cells import expand, shown
 from .check import Edge
-from .errors import Bug, StepError
+from .errors import Bug, NotAdmitted, StepError
 from .events import (
     CellBlocked,
     CellCancelled,
@@ -364,6 +364,8 @@ class _Run:
                 output, cached = await Calls(self.tools, self.store, step.planned, cell, params, place).output()
                 emit(CellDone(clock(), cell.id, cached, output.values, output.model, output.cost))
                 self.cell_ended(step, index, "cached" if cached else "done", output)
+        except NotAdmitted as err:
+            self.refuse(step, index, str(err))
         except StepError as err:
             self.failed(step, index, err)
         except Exception as err:  # noqa: BLE001 - as above

@@ -20,7 +20,9 @@ def outputs_of(outputs: Mapping[str, Tree], names: Mapping[str, JSON]) -> tuple[
             for one, seen in _each(name, tree, names):
                 values[one] = render_tree(tree, seen)
         except StepError as err:
-            missing[name] = str(err)
+            read = {step for _, template in templates_of(tree) for step in steps_read(template)}
+            absent = sorted(read - set(names["steps"]))
+            missing[name] = f"it needs {', '.join(absent)}" if absent else str(err)
     return values, missing
 
 

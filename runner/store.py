@@ -68,7 +68,9 @@ class Store:
                 raise
         except (OSError, sqlite3.Error) as err:
             why = err.strerror if isinstance(err, OSError) else err
-            msg = f"The store {folder} cannot be written: {why}. Free the disk, or allow writing there."
+            broken = isinstance(err, sqlite3.DatabaseError) and not isinstance(err, sqlite3.OperationalError)
+            instead = "Move it away; a new one is made." if broken else "Free the disk, or allow writing there."
+            msg = f"The store {folder} cannot be used: {why}. {instead}"
             raise CannotStart(msg) from err
 
     def close(self) -> None:

@@ -196,7 +196,7 @@ def test_a_store_that_cannot_be_written_is_exit_code_5_before_anything_runs(cli:
     done = cli("run", pipeline, "--local")
 
     assert done.code == 5
-    assert "cannot be written" in done.err
+    assert "cannot be used" in done.err
 
 
 def test_a_failed_step_is_exit_code_1_and_what_could_be_made_is_there(

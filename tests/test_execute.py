@@ -580,3 +580,50 @@ async def test_words_of_a_server_stay_on_one_line(bench: Bench, emulator: Emulat
     ran = await bench.run(ONE_PICTURE.replace("256x256", "256x256, retry: {wait: 0}"))
 
     assert ran.state.cells["photo"].message.isprintable()
+
+
+async def test_a_stop_in_a_long_download_loses_nothing(
+    bench: Bench, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.calls.RESCUE_WITHIN", 0.1)
+    emulator.fail("media=slow:3")
+    stopped = anyio.CancelScope()
+
+    def watch(event: Event) -> None:
+        if isinstance(event, CallPaid):
+            stopped.cancel()
+
+    with stopped:
+        await bench.run(ONE_PICTURE, watch=watch)
+    again = await bench.run(ONE_PICTURE)
+
+    assert again.ends() == {"photo": "done"}
+    assert again.state.cost == 0
+    assert emulator.count("run") == 1
+
+
+async def test_the_same_call_of_unknown_fate_is_not_sent_by_its_twin(bench: Bench, emulator: Emulator) -> None:
+    emulator.fail("run=cut")
+
+    ran = await bench.run(
+        """
+        name: twins
+        steps:
+          a: {kind: generate_image, model: qwen/qwen-image, prompt: x, seed: 3, size: 512x512}
+          b: {kind: generate_image, model: qwen/qwen-image, prompt: x, seed: 3, size: 512x512}
+        """
+    )
+
+    assert ran.ends() == {"a": "failed", "b": "failed"}
+    assert emulator.count("run") == 1
+
+
+async def test_a_picture_that_did_not_come_is_fetched_even_without_a_cache(bench: Bench, emulator: Emulator) -> None:
+    text = ONE_PICTURE.replace("256x256", "256x256, cache: false, retry: {on: []}")
+    emulator.fail("media=404")
+    await bench.run(text)
+
+    again = await bench.run(text)
+
+    assert again.ends() == {"photo": "done"}
+    assert emulator.count("run") == 1

@@ -369,3 +369,17 @@ async def test_an_output_named_by_cell_is_one_file_a_cell(bench: Bench) -> None:
     values, missing = outputs_of(ran.plan.outputs, ran.names)
     assert values == {"x.json": ["x"], "y.json": ["y"], "all.json": [["x"], ["y"]]}
     assert missing == {}
+
+
+async def test_cells_that_waited_for_money_are_not_let_in_after_the_deadline(bench: Bench, emulator: Emulator) -> None:
+    emulator.latency = Latency(execution=0.25)
+
+    ran = await bench.run(
+        pipeline(
+            f"  c: {{{TEXT}, foreach: [1, 2, 3, 4, 5], prompt: '{{{{ item }}}}'}}",
+            head="budget: {usd: 0.05}\ndeadline: 0.1",
+        )
+    )
+
+    assert sorted(ran.ends().values()) == ["cancelled"] * 3 + ["done"] * 2
+    assert emulator.count("chat") == 2

@@ -152,7 +152,7 @@ async def test_an_interrupted_file_leaves_nothing(tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_made_says_so_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file stands here")
 
-    with pytest.raises(CannotStart, match="cannot be written"):
+    with pytest.raises(CannotStart, match="cannot be used"):
         Store(tmp_path / "store")
 
 
