@@ -12,19 +12,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from jinja2 import nodes
 from jsonschema import Draft202012Validator
 
 from . import catalogue
 from .catalogue import Catalogue, Model
 from .cells import BadCells, expand
 from .errors import Problem, nearest
+from .fanout import CLOSED, cell_names, cells_shape, followed
 from .inference import CELL_NAMES, Inference, infer
 from .kinds import KINDS, Kind
 from .kinds.kind import COMMON
 from .model import JSON
 from .pipeline import Input, Pipeline, Step
-from .shape import ANY, Shape
+from .shape import Shape
 from .templates import Template, Tree, templates_of
 from .validate import explain
 
@@ -128,56 +128,6 @@ _CURES = {
     "foreach": "Name a list: an input of type: list, a field of a parse_json step, or a step that is fanned out.",
     "when": "Compare it with something: {{ inputs.season == 'winter' }}.",
 }
-_CLOSED: JSON = {"type": "object", "additionalProperties": False}
-
-
-def cells_shape(output: JSON, names: Mapping[str, Shape]) -> JSON:
-    """The shape of ``steps.x`` for a fanned-out step."""
-    own = {name: names[name].alone for name in CELL_NAMES}
-    cell = {**output, "properties": {**output["properties"], **own}} if "properties" in output else {}
-    return {"type": "array", "items": cell, "$cells": True}
-
-
-def cell_names(step: Step, names: Mapping[str, Shape]) -> dict[str, Shape]:
-    """What the templates of a fanned-out step may name besides."""
-    axes = {name: _items(tree, names).alone for name, tree in (step.matrix or {}).items()}
-    included = any(name in axes for name in ("include", "exclude"))
-    combination = {n: s for n, s in axes.items() if n not in ("include", "exclude")}
-    return {
-        "item": _items(step.foreach, names),
-        "index": Shape({"type": "integer"}),
-        "key": Shape({"type": "string"}),
-        "matrix": Shape({**_CLOSED, "properties": combination, "additionalProperties": included}),
-    }
-
-
-def _items(tree: Tree, names: Mapping[str, Shape]) -> Shape:
-    """The shape of the items of a list, as far as it is known."""
-    if isinstance(tree, Template):
-        return infer(tree, names).shape.items
-    if not isinstance(tree, list) or any(True for _ in templates_of(tree)):
-        return ANY
-    shapes = [_shape_of(value) for value in tree]
-    return Shape(shapes[0]) if shapes and all(shape == shapes[0] for shape in shapes) else ANY
-
-
-def _shape_of(value: JSON) -> JSON:
-    if isinstance(value, dict):
-        return {**_CLOSED, "properties": {name: _shape_of(inner) for name, inner in value.items()}}
-    return {"type": next(iter(Shape({"const": value}).types))}
-
-
-def followed(step: Step, steps: Mapping[str, Step]) -> str | None:
-    """The step whose cells this one follows: ``foreach`` is that fanned-out step and nothing else."""
-    expression = step.foreach.expression if isinstance(step.foreach, Template) else None
-    match expression:
-        case nodes.Getattr(node=nodes.Name(name="steps"), attr=name):
-            pass
-        case nodes.Getitem(node=nodes.Name(name="steps"), arg=nodes.Const(value=name)):
-            pass
-        case _:
-            return None
-    return name if name in steps and steps[name].fanned_out and name != step.id else None
 
 
 class _Checker:
@@ -215,9 +165,9 @@ class _Checker:
         env = {name: {"type": "string"} for name in pipeline.env}
         steps: dict[str, JSON] = {}
         names = {
-            "inputs": Shape.of({**_CLOSED, "properties": inputs}),
-            "steps": replace(Shape.of({**_CLOSED, "properties": steps}), steps=True),
-            "env": Shape.of({**_CLOSED, "properties": env}),
+            "inputs": Shape.of({**CLOSED, "properties": inputs}),
+            "steps": replace(Shape.of({**CLOSED, "properties": steps}), steps=True),
+            "env": Shape.of({**CLOSED, "properties": env}),
             "run": Shape.of(RUN_SHAPE),
         }
         for step in pipeline.steps.values():
@@ -542,7 +492,7 @@ class _Checker:
             name: Shape.of(schema).items.alone if Shape.of(schema).cells else schema
             for name, schema in steps.schema["properties"].items()
         }
-        return {**self.names, "steps": replace(Shape.of({**_CLOSED, "properties": cells}), steps=True)}
+        return {**self.names, "steps": replace(Shape.of({**CLOSED, "properties": cells}), steps=True)}
 
     def output(self, name: str, found: Shape, path: Path) -> None:
         suffix = PurePosixPath(name).suffix.lower()

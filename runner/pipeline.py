@@ -20,7 +20,8 @@ from .kinds import KINDS
 from .model import JSON
 from .schema import INPUT_TYPES
 from .source import Document
-from .templates import Template, TemplateFault, Tree
+from .syntax import TemplateFault
+from .templates import Template, Tree
 from .validate import explain, validate
 
 ReadFile = Callable[[str], str]

@@ -15,8 +15,8 @@ from .conftest import REPO
 PACKAGE = REPO / "runner"
 
 WORDS = {"errors", "model", "events"}
-READING = {"source", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate", "cells",
-           "pipeline", "check", "plan", "outputs"}  # fmt: skip
+READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
+           "cells", "pipeline", "fanout", "check", "plan", "outputs"}  # fmt: skip
 DOING = {"budget", "admission", "attempts", "calls", "execute"}
 WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder"}
 SHOWING = {"reports"}

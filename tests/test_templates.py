@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from runner.errors import TemplateFailed
 from runner.model import Artifact
+from runner.syntax import TemplateFault
 from runner.templates import (
     FILTERS,
     MAX_OUTPUT,
-    TemplateFault,
     environment,
     is_template,
     parse,

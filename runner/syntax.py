@@ -1,0 +1,92 @@
+"""A template that Jinja cannot read: its error in plain words, at the very tag that it is about, with a cure."""
+
+from __future__ import annotations
+
+import re
+
+import jinja2
+
+from .errors import nearest
+
+
+class TemplateFault(ValueError):
+    """A template that cannot be read: the sentence, where in the text the tag at fault is, what to write instead."""
+
+    def __init__(self, message: str, instead: str, offset: int, length: int) -> None:
+        super().__init__(message)
+        self.instead, self.offset, self.length = instead, offset, length
+
+
+_TAG = re.compile(r"\{[{%].*?(?:[}%]\}|\Z)", re.DOTALL)
+_BLOCK = re.compile(r"\{%[-+]?\s*(end)?([a-z]+)")
+_STATEMENTS = ("if", "elif", "else", "endif", "for", "endfor", "set", "endset", "with", "endwith", "filter",
+               "endfilter", "raw", "endraw", "macro", "endmacro")  # fmt: skip
+_BRACES = "Check the braces and the quotes."
+
+
+def fault_of(text: str, err: jinja2.TemplateSyntaxError, environment: jinja2.Environment) -> TemplateFault:
+    """Jinja's error in plain words, at the tag that it is about."""
+    message = (err.message or "it cannot be read").rstrip(".")
+    if open_block := re.search(r"block that needs to be closed is '(\w+)'", message):
+        word = open_block[1]
+        instead = f"Write {{% end{word} %}} where it ends."
+        if not message.startswith("Encountered"):
+            return TemplateFault(f"{{% {word} %}} is never closed", instead, *_open_block(text, word))
+    else:
+        instead = "Remove it."
+    if unknown := re.match(r"Encountered unknown tag '(\w+)'", message):
+        at = _tag_at_fault(text, err, environment)
+        if unknown[1] in _STATEMENTS:
+            return TemplateFault(f"{{% {unknown[1]} %}} cannot stand here", instead, *at)
+        return TemplateFault(f"there is no {{% {unknown[1]} %}}", nearest(unknown[1], _STATEMENTS), *at)
+    return TemplateFault(_plain(message), _BRACES, *_tag_at_fault(text, err, environment))
+
+
+def _tag_at_fault(text: str, err: jinja2.TemplateSyntaxError, environment: jinja2.Environment) -> tuple[int, int]:
+    """Offset and length of the tag that cannot be read: the first after which the text reads no better than whole."""
+    first = sum(len(line) + 1 for line in text.split("\n")[: err.lineno - 1])
+    tags = [tag for tag in _TAG.finditer(text) if tag.end() >= first]
+    for tag in tags[:50]:
+        try:
+            environment.parse(text[: tag.end()])
+        except jinja2.TemplateSyntaxError as again:
+            if again.message == err.message:
+                return tag.start(), len(tag[0].split("\n")[0])
+    start = tags[0].start() if tags else min(first, len(text) - 1)
+    return start, len(text[start:].split("\n", 1)[0])
+
+
+def _open_block(text: str, word: str) -> tuple[int, int]:
+    """Where the last ``{% word %}`` without its end is."""
+    begun: list[tuple[int, int]] = []
+    for tag in _TAG.finditer(text):
+        found = _BLOCK.match(tag[0])
+        if found and found[2] == word and not found[1]:
+            begun.append((tag.start(), len(tag[0].split("\n")[0])))
+        elif found and found[2] == word and begun:
+            begun.pop()
+    return begun[-1] if begun else (0, 2)
+
+
+def _plain(message: str) -> str:
+    """Jinja's sentence without its jargon."""
+    for pattern, words in _PLAIN:
+        if found := re.fullmatch(pattern, message, re.DOTALL):
+            return words.format(*found.groups())
+    return message.replace("'end of print statement'", "}}").replace("'end of statement block'", "%}")
+
+
+_PLAIN = (
+    (r"unexpected '?end of (?:print statement|template)'?(?:, expected .*)?", "something is missing before its }}}}"),
+    (r"unexpected '?end of statement block'?", "something is missing before its %}}"),
+    (r"Expected an expression, got '?end of print statement'?", "nothing stands between {{{{ and }}}}"),
+    (r"Expected an expression, got '?end of statement block'?", "something is missing before its %}}"),
+    (r"expected token 'end of print statement', got '(.*)'", "}}}} is missing before {}"),
+    (r"expected token 'end of statement block', got '(.*)'", "%}} is missing before {}"),
+    (r"unexpected '}'", "a single }} stands where }}}} must"),
+    (r"unexpected char '(\d)' at \d+", "{} cannot stand here"),
+    (r"unexpected char [\"']([\"'])[\"'] at \d+", "the quote {} is never closed"),
+    (r"unexpected char [\"'](.*)[\"'] at \d+", "the character {} cannot stand here"),
+    (r"expected token '(.*)', got '(.*)'", "{} is missing before {}"),
+)
+"""Jinja's sentences, and ours."""
