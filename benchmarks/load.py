@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -36,19 +37,19 @@ def figures() -> Iterator[Figure]:
         ("layered 20 × 25", layered(20, 25, "kind: parse_json", "text"), 500),
         ("foreach of 5,000", foreach(5000, "kind: parse_json", "text"), 5000),
     ):
-        (seconds,) = in_turns(5, lambda text=text: alone(planned(text)))  # type: ignore[misc] # bound at once
+        (seconds,) = in_turns(5, partial(once_alone, text))
         a_step = seconds / steps
         yield Figure(f"executor alone, a step: {name}", a_step, "target", 0.12e-3, "≤ 0.12 ms", a_step <= 0.12e-3)
     with server() as url:
         for name, text, graph in (
             ("fan-out of 1,000", fan_out(1000, TEXT, "prompt"), graph_of_fan_out(1000)),
             ("layered 20 × 25", layered(20, 25, TEXT, "prompt"), graph_of_layers(20, 25)),
-            ("foreach of 5,000", foreach(5000, TEXT, "prompt"), dict.fromkeys(range(5000), ())),
+            ("foreach of 5,000", foreach(5000, TEXT, "prompt"), graph_of_cells(5000)),
         ):
             ours, bare = in_turns(
                 3,
-                lambda text=text: whole(text, url),  # type: ignore[misc]
-                lambda graph=graph: requests(graph, url),  # type: ignore[misc]
+                partial(whole, text, url),
+                partial(requests, graph, url),
             )
             yield Figure(f"whole run: {name}", ours, "bare scheduler", bare, "≤ 1.25", ours <= 1.25 * bare)
     before, after = memory(1), memory(5000)
@@ -97,6 +98,10 @@ def graph_of_fan_out(width: int) -> dict[object, Sequence[object]]:
     return {"a": (), **dict.fromkeys(range(width), ("a",)), "z": tuple(range(width))}
 
 
+def graph_of_cells(count: int) -> dict[object, Sequence[object]]:
+    return dict.fromkeys(range(count), ())
+
+
 def graph_of_layers(depth: int, width: int) -> dict[object, Sequence[object]]:
     return {
         (level, n): () if level == 0 else ((level - 1, n), (level - 1, (n + 1) % width))
@@ -131,6 +136,10 @@ def alone(chosen: Plan) -> float:
     start = time.perf_counter()
     anyio.run(run)
     return time.perf_counter() - start
+
+
+def once_alone(text: str) -> float:
+    return alone(planned(text))
 
 
 def whole(text: str, url: str) -> float:

@@ -6,6 +6,7 @@ import itertools
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -43,14 +44,14 @@ def figures() -> Iterator[Figure]:
         with emulator(str(latency), "--fail", "status-sync=404*always") as url, tempfile.TemporaryDirectory() as home:
             for _ in range(2):
                 once(PICTURE, url, home)  # how long jobs of this endpoint take is learned
-            (seconds,) = in_turns(rounds, lambda url=url, home=home: once(PICTURE, url, home))  # type: ignore[misc]
+            (seconds,) = in_turns(rounds, partial(once, PICTURE, url, home))
         late = max(0.2, 0.06 * latency)
         yield Figure(f"a job of {latency:g} s, by /status alone", seconds, "T", latency, "≤ T + 0.2 s or 6 %",
                      seconds <= latency + late)  # fmt: skip
     for latency, rounds in ((0.3, 5), (3.0, 3), (12.0, 1)):
         with emulator(str(latency)) as url:
             once(PICTURE, url)
-            (seconds,) = in_turns(rounds, lambda url=url: once(PICTURE, url))  # type: ignore[misc] # bound at once
+            (seconds,) = in_turns(rounds, partial(once, PICTURE, url))
         yield Figure(f"a job of {latency:g} s", seconds, "T", latency, "≤ T + 0.1 s", seconds <= latency + 0.1)
 
 

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from .emulator import Endpoint
     from .session import Done, Leave
 
-CALLS = 64
-"""Calls in flight at once, where nobody says."""
-
 BASE_URL = "https://api.runpod.ai/v2"
 NO_KEY = (
     "There is no RUNPOD_API_KEY, so nothing can be sent to Runpod. "
@@ -123,7 +120,7 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
 
 async def run(read: Read, given: Given, options: Options, reporter: Sink, leave: Leave) -> Done:
     """Run a pipeline file to its end, or to the signal that stops it. Nothing is sent if it has problems."""
-    from .session import Session  # noqa: PLC0415 - checks and plans load nothing of the world
+    from .session import Session
 
     planned = plan(read, given, options.env)
     base_url, key = _address(options)
@@ -138,7 +135,7 @@ async def run(read: Read, given: Given, options: Options, reporter: Sink, leave:
             out=options.out or Path("out") / planned.pipeline,
             address=(url, key, origin),
             env=options.env,
-            calls=options.calls or planned.calls or CALLS,
+            calls=options.calls or planned.calls,
             fail_fast=options.fail_fast,
             reporter=reporter,
             leave=leave,
@@ -166,7 +163,7 @@ def project(path: Path) -> Path:
 
 def endpoints(planned: Plan) -> dict[str, Endpoint]:
     """What the emulator answers for: the catalogue, and the private endpoints of this plan."""
-    from .emulator import Endpoint  # noqa: PLC0415
+    from .emulator import Endpoint
 
     kinds = {"generate_text": "text", "generate_image": "image", "edit_image": "edit"}
     models = [*catalogue.builtin().models.values(), *(s.model for s in planned.steps if s.model is not None)]
@@ -230,7 +227,7 @@ def _provider_address(options: Options, planned: Plan, base_url: str) -> Iterato
     if not options.local:
         yield base_url, None
         return
-    from .emulator import Emulator  # noqa: PLC0415
+    from .emulator import Emulator
 
     try:
         emulator = Emulator(endpoints(planned))

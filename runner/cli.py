@@ -63,20 +63,20 @@ def run(
     typed: tuple[str, ...],
     inputs_file: Path | None,
     out: Path | None,
-    local: bool,  # noqa: FBT001 - click passes options by name
+    local: bool,
     concurrency: int | None,
-    fail_fast: bool,  # noqa: FBT001
-    quiet: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
+    fail_fast: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Run a pipeline and write its outputs. What an earlier run paid for is not paid again."""
-    import time  # noqa: PLC0415 - see the module's docstring
+    import time
 
-    import anyio  # noqa: PLC0415
+    import anyio
 
-    from . import app  # noqa: PLC0415
-    from .reports import summary, terminal  # noqa: PLC0415
-    from .runfolder import dumps, state_json  # noqa: PLC0415
+    from . import app
+    from .reports import summary, terminal
+    from .runfolder import dumps, state_json
 
     if quiet and as_json:
         raise UsageError("--quiet and --json exclude each other. Write one of them.")
@@ -101,7 +101,7 @@ def run(
 @click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...")
 def check(files: Sequence[Path]) -> None:
     """Check pipelines: every problem at once, with its place and its cure. Nothing runs."""
-    from . import app  # noqa: PLC0415 - see the module's docstring
+    from . import app
 
     problems = [problem for file in files for problem in app.read(file).problems]
     _show(problems)
@@ -115,8 +115,8 @@ def check(files: Sequence[Path]) -> None:
 @_inputs_options
 def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None) -> None:
     """Show what would run: the order and why, each call, the most it can cost. Nothing runs."""
-    from . import app  # noqa: PLC0415 - see the module's docstring
-    from .reports import planned  # noqa: PLC0415
+    from . import app
+    from .reports import planned
 
     read = app.read(file)
     _show([problem for problem in read.problems if problem.warning])
@@ -126,9 +126,9 @@ def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None) -> None:
 @cli.command()
 def schema() -> None:
     """Print the JSON Schema of pipelines, for editors."""
-    import json  # noqa: PLC0415 - see the module's docstring
+    import json
 
-    from .schema import pipeline_schema  # noqa: PLC0415
+    from .schema import pipeline_schema
 
     click.echo(json.dumps(pipeline_schema(), indent=2, ensure_ascii=False))
 
@@ -145,7 +145,7 @@ def schema() -> None:
 )  # fmt: skip
 def emulator(port: int, latency: str, faults: tuple[str, ...]) -> None:
     """Be a local Runpod: the real API's behaviour, no key, no cost. Stop it with Ctrl-C."""
-    from .emulator import Emulator, parse_fault, parse_latency, serve_forever  # noqa: PLC0415 - see above
+    from .emulator import Emulator, parse_fault, parse_latency, serve_forever
 
     try:
         script = [parse_fault(fault) for fault in faults]
@@ -185,7 +185,7 @@ def main(args: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has gone
         sys.exit(0)
     except Exception:  # noqa: BLE001 - the program's one boundary: what arrives here is a bug of ours
-        import traceback  # noqa: PLC0415
+        import traceback
 
         traceback.print_exc()
         click.echo("This is a bug in runner, not in your pipeline. Please report it with the lines above.", err=True)
@@ -193,7 +193,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _given(typed: Sequence[str], inputs_file: Path | None) -> Given:
-    from .app import Given  # noqa: PLC0415 - see the module's docstring
+    from .app import Given
 
     values: dict[str, str] = {}
     for text in typed:
@@ -210,6 +210,6 @@ def _given(typed: Sequence[str], inputs_file: Path | None) -> Given:
 
 def _show(problems: Sequence[Problem]) -> None:
     if problems:
-        from .reports.problems import text  # noqa: PLC0415 - see the module's docstring
+        from .reports.problems import text
 
         click.echo(text(problems), err=True)

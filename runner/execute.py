@@ -42,9 +42,6 @@ from .model import JSON, Cell, Cells, Output
 from .plan import Plan, PlannedStep, render, with_seed
 from .templates import render_tree
 
-CALLS = 64
-"""Calls in flight at once, where nobody says."""
-
 SLICE = 0.005
 """Seconds of local work after which everybody else gets a turn."""
 
@@ -81,7 +78,7 @@ async def execute(
         synced=synced,
         clock=clock,
         random=jitter or random.Random(),
-        admission=Admission(calls or plan.calls or CALLS, plan.limits),
+        admission=Admission(calls or plan.calls, plan.limits),
     )
     async with anyio.create_task_group() as clock_tasks:
         if plan.deadline is not None:

@@ -21,6 +21,9 @@ from .pipeline import Input, Pipeline, Retry
 from .source import parse, read_scalar
 from .templates import Template, Tree, partly, render_tree
 
+CALLS = 64
+"""Calls in flight at once, where nobody says."""
+
 UNKNOWN = Artifact(sha256="", media_type="image/png", bytes=0, path="")
 """Stands for a picture that is not there yet, in the preview of a call."""
 
@@ -80,8 +83,8 @@ class Plan:
     files: Mapping[str, str]
     """Paths and URLs of pictures that the pipeline or its inputs name, and the media each must be."""
     file_inputs: tuple[str, ...] = ()
-    calls: int | None = None
-    """Calls in flight at once, where the pipeline says so."""
+    calls: int = CALLS
+    """Calls in flight at once."""
     limits: Mapping[str, int] = field(default_factory=dict)
     """Calls in flight at once by group: a model of ``limits: per_model``, a step that says ``at_once``."""
     deadline: float | None = None
@@ -131,7 +134,7 @@ def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str]) -
         budget=pipeline.budget,
         files=files,
         file_inputs=file_inputs,
-        calls=pipeline.calls,
+        calls=pipeline.calls or CALLS,
         limits={
             **{f"model {name}": most for name, most in pipeline.per_model.items()},
             **{f"step {step.id}": step.at_once for step in pipeline.steps.values() if step.at_once is not None},

@@ -22,7 +22,7 @@ from runner.templates import (
     templates_of,
 )
 
-PHOTO = Artifact(sha256="ab" * 32, media_type="image/png", bytes=3, path="/tmp/p.png", width=4, height=3)  # noqa: S108
+PHOTO = Artifact(sha256="ab" * 32, media_type="image/png", bytes=3, path="p.png", width=4, height=3)
 NAMES: dict[str, Any] = {
     "inputs": {"text": "tea", "count": 3, "answer": "42", "flag": True, "nothing": None, "empty": "", "price": 1.5},
     "steps": {
