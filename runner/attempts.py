@@ -165,7 +165,8 @@ class Attempts:
             self._settle(None)
             msg = f"the chat with {chat.label} had no answer after {self.timeout:g} s; raise timeout: to wait longer"
             raise AttemptTimedOut(msg) from err
-        return replace(reply, cost=self._paid(reply.cost))
+        cost = self._paid(reply.cost)
+        return reply if cost == reply.cost else replace(reply, cost=cost)
 
     async def _job(self, job: Job) -> Reply:
         if self.finished is None:
@@ -189,7 +190,7 @@ class Attempts:
             self.finished = None  # an earlier run paid for it, and nobody has it any more
             self.tools.emit(AttemptFailed(self.tools.clock(), self.cell, 0, err.fault, f"{err}; it is made anew", 0.0))
             return await self._job(job)
-        return replace(reply, cost=self.finished.cost)
+        return reply if reply.cost == self.finished.cost else replace(reply, cost=self.finished.cost)
 
     async def _admitted(self) -> None:
         """Hold the money and a place, and say that the call goes out."""

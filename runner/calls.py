@@ -13,7 +13,7 @@ from .admission import Place
 from .attempts import RESCUE_WITHIN, Attempts, Flight, Tools
 from .errors import BadOutput, StepError
 from .events import CallDone
-from .model import JSON, Call, Cell, Finished, Output, Reply, key_of
+from .model import JSON, Call, Cell, Finished, Job, Output, Reply, key_of
 from .plan import PlannedStep
 
 
@@ -37,6 +37,8 @@ class Calls:
     params: Mapping[str, JSON]
     place: Place
     replies: tuple[Reply, ...] = ()
+    last: tuple[Reply, Call | Output] | None = None
+    """What the newest reply was read as: the try that got it has read it already."""
 
     async def output(self) -> tuple[Output, bool]:
         """The output of the cell, and whether every call of it came from the store."""
@@ -50,7 +52,9 @@ class Calls:
         return found, cached and bool(self.replies)
 
     def _read(self, reply: Reply) -> Call | Output:
-        return self.step.kind.advance(self.params, (*self.replies, reply))
+        if self.last is None or self.last[0] is not reply:
+            self.last = reply, self.step.kind.advance(self.params, (*self.replies, reply))
+        return self.last[1]
 
     async def _reply(self, call: Call) -> tuple[Reply, bool]:
         """The reply to a call, and whether the store had it. The same call at once is made once."""
@@ -91,7 +95,7 @@ class Calls:
             self.place,
             self._read,
             keep=partial(self.store.keep_finished, key),
-            finished=self.store.finished(key),
+            finished=self.store.finished(key) if isinstance(call, Job) else None,
         )
         try:
             reply = await attempts.reply()

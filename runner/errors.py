@@ -78,7 +78,8 @@ def nearest(word: str, known: Sequence[str]) -> str:
 
 def one_line(text: str, most: int = 1500) -> str:
     """Text of a server, or of a file, on one line without control characters, cut."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    visible = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    line = " ".join(visible.split())
     return line if len(line) <= most else line[: most - 1] + "…"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from types import UnionType
 from typing import Any, Literal, TypeAlias, get_args
 
-from .model import JSON, Output, from_json, to_json
+from .model import JSON, Output, from_json, json_line
 
 State: TypeAlias = Literal["waiting", "running", "done", "cached", "skipped", "failed", "blocked", "cancelled"]
 Outcome: TypeAlias = Literal["done", "failed", "cancelled"]
@@ -208,23 +208,17 @@ _FIELDS: dict[type[Any], tuple[str, ...]] = {cls: tuple(f.name for f in fields(c
 assert isinstance(Event, UnionType)
 
 
-def encode(event: Event) -> dict[str, JSON]:
-    """An event as plain JSON; ``decode(encode(event)) == event``."""
+def line(event: Event) -> str:
+    """An event as one line of JSON; ``decode(json.loads(line(event))) == event``."""
     cls = type(event)
-    return {
-        "event": cls.__name__,
-        "format": EVENT_FORMAT,
-        **{name: _plain(getattr(event, name)) for name in _FIELDS[cls]},
-    }
-
-
-def _plain(value: JSON) -> JSON:
-    """Most fields are text and numbers, which are JSON already."""
-    return value if isinstance(value, str | float | int) or value is None else to_json(value)
+    said = {"event": cls.__name__, "format": EVENT_FORMAT}
+    for name in _FIELDS[cls]:
+        said[name] = getattr(event, name)
+    return json_line(said)
 
 
 def decode(value: Mapping[str, JSON]) -> Event:
-    """The event of an `encode`d mapping. ValueError for an unknown event or another format."""
+    """The event of a `line` that was read. ValueError for an unknown event or another format."""
     name = value.get("event")
     if value.get("format") != EVENT_FORMAT or not isinstance(name, str) or name not in _EVENTS:
         msg = f"not an event of format {EVENT_FORMAT}: {name!r}, format {value.get('format')!r}"

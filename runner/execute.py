@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import random
 import time
-import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,34 +22,21 @@ from anyio.abc import TaskGroup
 from .admission import Admission, Pass, Place
 from .attempts import Provider, Tools
 from .budget import Budget
-from .calls import Calls, Store
-from .cells import expand, shown
+from .calls import Store
+from .cells import expand
 from .check import Edge
-from .errors import Bug, NotAdmitted, StepError
-from .events import (
-    CellBlocked,
-    CellCancelled,
-    CellDone,
-    CellFailed,
-    CellSkipped,
-    CellStarted,
-    Sink,
-    State,
-    StepOpened,
-)
+from .errors import StepError
+from .events import CellBlocked, CellFailed, CellSkipped, Sink, State, StepOpened
 from .model import JSON, Cell, Cells, Output
-from .plan import Plan, PlannedStep, render, with_seed
+from .plan import Plan, PlannedStep
 from .templates import render_tree
+from .work import KeepText, Work, holds
 
 SLICE = 0.005
 """Seconds of local work after which everybody else gets a turn."""
 
 _FATES: tuple[tuple[State, State], ...] = (("failed", "blocked"), ("skipped", "skipped"))
 _BAD = ("failed", "blocked", "cancelled")
-
-
-KeepText = Callable[[str, str], str | None]
-"""Keeps text that was paid for, by cell id; gives back where."""
 
 
 async def execute(
@@ -84,7 +70,8 @@ async def execute(
         if plan.deadline is not None:
             clock_tasks.start_soon(_close_after, plan.deadline, tools.admission)
         async with anyio.create_task_group() as tasks:
-            run = _Run(plan, tools, store, keep_text, tasks, plan.names(run_id), fail_fast)
+            work = Work(plan, tools, store, keep_text)
+            run = _Run(plan, work, tools, tasks, plan.names(run_id), fail_fast)
             run.start()
         clock_tasks.cancel_scope.cancel()
     return run.names
@@ -122,9 +109,8 @@ class _Run:
     """The run under way."""
 
     plan: Plan
+    work: Work
     tools: Tools
-    store: Store
-    keep_text: KeepText
     tasks: TaskGroup
     names: dict[str, JSON]
     fail_fast: bool
@@ -198,7 +184,7 @@ class _Run:
         """Give a step its cells, and start those that need nothing more."""
         planned = step.planned
         try:
-            if planned.when is not None and not planned.when_by_cell and not self.when(step, self.names):
+            if planned.when is not None and not planned.when_by_cell and not holds(planned, self.names):
                 self.finish_whole(step, "skipped", "")
                 return
             step.cells = self.cells_of(step)
@@ -250,21 +236,16 @@ class _Run:
             self.tools.admission.enter(step.wants, partial(self.admit, step))
 
     def refuse(self, step: _Step, index: int, reason: str) -> None:
-        self.tools.emit(CellCancelled(self.tools.clock(), step.cells[index].id, reason))
-        self.cell_ended(step, index, "cancelled")
+        self.cell_ended(step, index, *self.work.refused(step.cells[index], reason))
 
     def source_ended(self, step: _Step, index: int, end: State) -> None:
         """The cell that this one follows has ended."""
-        cell = step.cells[index]
-        if end in _BAD:
-            assert step.source is not None
-            self.tools.emit(CellBlocked(self.tools.clock(), cell.id, step.source.cells[cell.source].id))
-            self.cell_ended(step, index, "blocked")
-        elif end == "skipped":
-            self.tools.emit(CellSkipped(self.tools.clock(), cell.id, "the cell it follows was skipped"))
-            self.cell_ended(step, index, "skipped")
-        else:
+        if end in ("done", "cached"):
             self.ready(step, index)
+            return
+        assert step.source is not None
+        cell = step.cells[index]
+        self.cell_ended(step, index, *self.work.after(cell, step.source.cells[cell.source], end))
 
     def cell_ended(self, step: _Step, index: int, end: State, output: Output | None = None) -> None:
         """Note how a cell ended, and let the cells that follow it know."""
@@ -323,86 +304,19 @@ class _Run:
         item = cell.item if step.source is None else step.source.outputs[cell.source]
         return {**self.names, "item": item, "index": cell.source, "key": cell.key, "matrix": cell.matrix}
 
-    def when(self, step: _Step, names: Mapping[str, JSON]) -> bool:
-        said = render_tree(step.planned.when, names)
-        if not isinstance(said, bool):
-            msg = f"when: must yield true or false; it yields {str(said)[:60]!r}"
-            raise BadWhen(msg)
-        return said
-
     def run_local(self, step: _Step, index: int) -> None:
-        """A cell that calls nobody, from start to end."""
-        cell, emit, clock = step.cells[index], self.tools.emit, self.tools.clock
-        try:
-            params = self.params(step, index)
-            if params is None:
-                return
-            emit(CellStarted(clock(), cell.id))
-            output = step.planned.kind.advance(params, ())
-        except StepError as err:
-            self.failed(step, index, err)
-            return
-        except Exception as err:  # noqa: BLE001 - a bug in one cell must not lose what others have paid for
-            self.failed(step, index, bug(err))
-            return
-        assert isinstance(output, Output)
-        emit(CellDone(clock(), cell.id, cached=False, output=output.values, model=None, cost=0.0))
-        self.cell_ended(step, index, "done", output)
+        end, output = self.work.locally(step.planned, step.cells[index], self.names_of(step, index))
+        self.cell_ended(step, index, end, output)
 
     async def run_calling(self, step: _Step, index: int) -> None:
         """A cell that calls, in a task and a place of its own."""
-        cell, emit, clock = step.cells[index], self.tools.emit, self.tools.clock
         place = Place(self.tools.admission, step.wants)
         try:
-            params = self.params(step, index)
-            if params is not None:
-                emit(CellStarted(clock(), cell.id))
-                params = with_seed(self.plan.pipeline, step.planned, cell, params)
-                output, cached = await Calls(self.tools, self.store, step.planned, cell, params, place).output()
-                emit(CellDone(clock(), cell.id, cached, output.values, output.model, output.cost))
-                self.cell_ended(step, index, "cached" if cached else "done", output)
-        except NotAdmitted as err:
-            self.refuse(step, index, str(err))
-        except StepError as err:
-            self.failed(step, index, err)
-        except Exception as err:  # noqa: BLE001 - as above
-            self.failed(step, index, bug(err))
-        except anyio.get_cancelled_exc_class():
-            emit(CellCancelled(clock(), cell.id))
-            place.give_back()
-            raise
-        try:
+            end, output = await self.work.calling(step.planned, step.cells[index], self.names_of(step, index), place)
+            self.cell_ended(step, index, end, output)
             self.pump()  # before the place goes to another: who follows this cell comes first
         finally:
             place.give_back()
-
-    def params(self, step: _Step, index: int) -> dict[str, JSON] | None:
-        """The rendered params of a cell; None if its ``when`` is false, and it is skipped."""
-        names = self.names_of(step, index)
-        if step.planned.when_by_cell and not self.when(step, names):
-            self.tools.emit(CellSkipped(self.tools.clock(), step.cells[index].id, "when: is false"))
-            self.cell_ended(step, index, "skipped")
-            return None
-        return render(step.planned, names)
-
-    def failed(self, step: _Step, index: int, err: StepError) -> None:
-        cell = step.cells[index]
-        kept = self.keep_text(cell.id, err.keep) if err.keep else None
-        told = str(err) if cell.key is None or step.source is not None else f"{err} (item: {shown(cell.item)})"
-        self.tools.emit(CellFailed(self.tools.clock(), cell.id, err.fault, told, kept))
-        self.cell_ended(step, index, "failed")
-
-
-class BadWhen(StepError):
-    """``when`` yielded something that is neither true nor false."""
-
-    fault = "when"
-
-
-def bug(err: Exception) -> Bug:
-    """An exception of ours, for the cell that it happened in: the traceback goes to the run folder."""
-    told = f"{type(err).__name__}: {err}; this is a bug in runner, not in the pipeline; please report it"
-    return Bug(told, keep="".join(traceback.format_exception(err)))
 
 
 def _together(ends: Sequence[State | None]) -> State:

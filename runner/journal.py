@@ -16,10 +16,9 @@ from typing import Self
 import anyio
 
 from .errors import CannotStart, StoreFailed
-from .events import Event, decode, encode
+from .events import Event, decode, line
 
 NAME = "events.jsonl"
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Journal:
@@ -38,10 +37,10 @@ class Journal:
 
     def __call__(self, event: Event) -> None:
         """Append one event as one whole line. `StoreFailed` if the disk says no."""
-        line = _ENCODER.encode(encode(event)).encode() + b"\n"
+        left = f"{line(event)}\n".encode()
         try:
-            while line:
-                line = line[os.write(self._file, line) :]
+            while left:
+                left = left[os.write(self._file, left) :]
         except OSError as err:
             msg = f"the journal {self.path} cannot be written: {err.strerror}; the run stops before it loses track"
             raise StoreFailed(msg) from err
@@ -80,9 +79,9 @@ def read(folder: Path) -> Iterator[Event]:
     except OSError as err:
         msg = f"the journal {path} cannot be read: {err.strerror}"
         raise StoreFailed(msg) from err
-    for number, line in enumerate(lines[:-1], 1):
+    for number, text in enumerate(lines[:-1], 1):
         try:
-            yield decode(json.loads(line))
+            yield decode(json.loads(text))
         except ValueError as err:
             msg = f"the journal {path} is damaged at line {number}: {err}"
             raise StoreFailed(msg) from err

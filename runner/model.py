@@ -14,7 +14,7 @@ JSON: TypeAlias = Any
 
 Media: TypeAlias = Literal["image", "audio", "video", "file"]
 
-KEY_FORMAT = 1
+KEY_FORMAT = 2
 """Changes when the same call would give another key; old entries of the store are then simply not found."""
 
 
@@ -63,6 +63,11 @@ class Job:
     def request(self) -> JSON:
         return {"operation": "run", "endpoint": self.endpoint, "input": self.input}
 
+    @cached_property
+    def text(self) -> str:
+        """The request in its one spelling."""
+        return canonical(self.request)
+
 
 @dataclass(frozen=True)
 class Chat:
@@ -81,6 +86,11 @@ class Chat:
     def request(self) -> JSON:
         return {"operation": "chat", "endpoint": self.base_url or self.endpoint, "body": self.body}
 
+    @cached_property
+    def text(self) -> str:
+        """The request in its one spelling."""
+        return canonical(self.request)
+
 
 Call: TypeAlias = Job | Chat
 
@@ -91,8 +101,8 @@ def key_of(call: Call, origin: str) -> str:
     ``origin`` is the provider's (`Provider.origin`): what the emulator made is never served for Runpod.
     Artifacts count by their bytes, never by path or URL; names, order and comments of the pipeline do not count.
     """
-    text = canonical({"format": KEY_FORMAT, "origin": origin, "kind": call.kind, **call.request})
-    return hashlib.sha256(text.encode()).hexdigest()
+    head = canonical([KEY_FORMAT, origin, call.kind])
+    return hashlib.sha256(f"{head}\n{call.text}".encode()).hexdigest()
 
 
 def canonical(value: JSON) -> str:
@@ -152,20 +162,23 @@ class Output:
         return {**self.values, "model": self.model, "cost": self.cost}
 
 
-def to_json(value: JSON) -> JSON:
-    """A value with artifacts as plain mappings under ``$artifact``, fit for any JSON writer."""
-    if isinstance(value, Artifact):
-        fields = {name: getattr(value, name) for name in Artifact.__slots__}
-        return {"$artifact": {name: v for name, v in fields.items() if v is not None}}
-    if isinstance(value, Mapping):
-        return {str(k): to_json(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(v) for v in value]
-    return value
+def json_line(value: JSON) -> str:
+    """A value as one line of text, its artifacts as mappings under ``$artifact``."""
+    return _LINES.encode(value)
+
+
+def _tagged(value: object) -> JSON:
+    if not isinstance(value, Artifact):
+        return _leaf(value)
+    fields = {name: getattr(value, name) for name in Artifact.__slots__}
+    return {"$artifact": {name: v for name, v in fields.items() if v is not None}}
+
+
+_LINES = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_tagged)
 
 
 def from_json(value: JSON) -> JSON:
-    """The inverse of `to_json`."""
+    """The value of a `json_line` that was read."""
     if isinstance(value, Mapping):
         if set(value) == {"$artifact"}:
             return Artifact(**value["$artifact"])

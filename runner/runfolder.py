@@ -56,7 +56,7 @@ class RunFolder:
         except OSError as err:
             msg = f"the run folder {self.path} cannot be filled: {err.strerror}; what was made is in the store"
             raise StoreFailed(msg) from err
-        write(self.path / "state.json", state_json(state))
+        write(self.path / "state.json", state_text(state), verbatim=True)
 
     def _output(self, name: str, output: Output) -> None:
         """One output as a file. Written plainly, because there may be thousands: ``state.json`` comes last."""
@@ -65,13 +65,13 @@ class RunFolder:
                 shutil.copyfile(value.path, self.path / f"{name}{value.suffix}")
                 return
         if "data" in output.values:
-            (self.path / f"{name}.json").write_text(dumps(plain(output.values["data"])) + "\n", encoding="utf-8")
+            (self.path / f"{name}.json").write_text(_pretty(output.values["data"]), encoding="utf-8")
         elif isinstance(output.values.get("text"), str):
             (self.path / f"{name}.txt").write_text(output.values["text"], encoding="utf-8")
 
 
-def state_json(state: RunState) -> JSON:
-    """A run's state for machines: what ``runner run --json`` prints."""
+def state_text(state: RunState) -> str:
+    """A run's state as JSON, one line a cell: what ``runner run --json`` prints."""
     cells = [
         {
             "cell": cell.cell,
@@ -81,26 +81,32 @@ def state_json(state: RunState) -> JSON:
             "seconds": round(cell.ended - cell.started, 3) if cell.started and cell.ended else None,
             **({"message": cell.message, "fault": cell.fault} if cell.message else {}),
             **({"kept": cell.keep} if cell.keep else {}),
-            **({"output": plain(cell.output.scope())} if cell.output else {}),
+            **({"output": cell.output.scope()} if cell.output else {}),
         }
         for cell in state.cells.values()
     ]
-    return {
+    facts = {
         "run": state.run,
         "pipeline": state.pipeline,
         "version": state.version,
         "outcome": state.outcome,
         "cost": round(state.cost, 6),
         "seconds": round(state.ended - state.started, 3) if state.ended else None,
-        "inputs": plain(state.inputs),
+        "inputs": state.inputs,
         "outputs": dict(state.outputs),
-        "cells": cells,
     }
+    lines = [f"  {_line(name)}: {_line(value)}" for name, value in facts.items()]
+    rows = ",\n    ".join(_line(cell) for cell in cells)
+    return "{\n" + ",\n".join(lines) + f',\n  "cells": [\n    {rows}\n  ]\n}}\n'
+
+
+def _line(value: JSON) -> str:
+    return json.dumps(value, ensure_ascii=False, default=plain)
 
 
 def _name(cell: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", cell).strip("-")
 
 
-def dumps(value: JSON) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2)
+def _pretty(value: JSON) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, default=plain) + "\n"

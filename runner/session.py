@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import signal
@@ -65,9 +66,11 @@ class Session:
     async def run(self) -> Done:
         """Run to the end. Whatever cannot start has left nothing behind."""
         store = Store(self.home / "store")
+        gc.freeze()  # modules and the plan stay until the end: the collector need not look at them again and again
         try:
             return await self._with(store)
         finally:
+            gc.unfreeze()
             store.close()
 
     async def _with(self, store: Store) -> Done:

@@ -29,13 +29,14 @@ import anyio
 
 from .errors import BadReply, CannotStart, StoreFailed
 from .media import NotWhole, look
-from .model import JSON, Artifact, Call, Finished, Reply, canonical, from_json, to_json
+from .model import JSON, Artifact, Call, Finished, Reply, from_json, json_line
 
 FORMAT = 1
 
 _TABLES = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
+PRAGMA wal_autocheckpoint = 10000;
 CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, format INT, request TEXT, row TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unfetched (key TEXT PRIMARY KEY, format INT, request TEXT, row TEXT) WITHOUT ROWID;
 """
@@ -104,9 +105,9 @@ class Store:
         """Write a reply under its key: from here on the end of this process cannot lose it. `synced` makes sure that
         the end of the machine cannot either. `StoreFailed` if the disk says no.
         """
-        files = [to_json(replace(file, path="")) for file in reply.files]
-        row = {"data": to_json(reply.data), "files": files, "cost": reply.cost}
-        self._put("replies", key, row, canonical(call.request))
+        files = [replace(file, path="") for file in reply.files]
+        row = {"data": reply.data, "files": files, "cost": reply.cost}
+        self._put("replies", key, row, call.text)
         if reply.files:
             self._rows.execute("DELETE FROM unfetched WHERE key = ?", (key,))
 
@@ -154,9 +155,8 @@ class Store:
             self._rows.execute("PRAGMA wal_checkpoint(FULL)")
 
     def _put(self, table: Literal["replies", "unfetched"], key: str, row: JSON, request: str) -> None:
-        text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
         with _disk(self.folder):
-            self._rows.execute(_PUT[table], (key, FORMAT, request, text))
+            self._rows.execute(_PUT[table], (key, FORMAT, request, json_line(row)))
 
     def _row(self, table: Literal["replies", "unfetched"], key: str) -> Mapping[str, JSON] | None:
         """What was put under a key; None if nothing was, or if it cannot be read."""

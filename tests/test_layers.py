@@ -17,7 +17,7 @@ PACKAGE = REPO / "runner"
 WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
            "cells", "pipeline", "fanout", "check", "plan", "outputs"}  # fmt: skip
-DOING = {"budget", "admission", "attempts", "calls", "execute"}
+DOING = {"budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder"}
 SHOWING = {"reports"}
 EDGES = {"app", "session", "files", "cli", "__main__", "__init__"}

@@ -1,0 +1,123 @@
+"""The work of one cell: its templates, its calls, its output, and the events that tell of it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import anyio
+
+from .admission import Place
+from .attempts import Tools
+from .calls import Calls, Store
+from .cells import shown
+from .errors import Bug, NotAdmitted, StepError
+from .events import CellBlocked, CellCancelled, CellDone, CellFailed, CellSkipped, CellStarted, State
+from .model import JSON, Cell, Output
+from .plan import Plan, PlannedStep, render, with_seed
+from .templates import render_tree
+
+KeepText = Callable[[str, str], str | None]
+"""Keeps text that was paid for, by cell id; gives back where."""
+
+End: TypeAlias = tuple[State, Output | None]
+"""How a cell ended, and what it yields if it ended well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What cells need to be done. Every way of ending is told as an event and given back; nothing is raised."""
+
+    plan: Plan
+    tools: Tools
+    store: Store
+    keep_text: KeepText
+
+    def locally(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON]) -> End:
+        """A cell that calls nobody, from start to end."""
+        emit, clock = self.tools.emit, self.tools.clock
+        try:
+            params = self._params(planned, cell, names)
+            if params is None:
+                return "skipped", None
+            emit(CellStarted(clock(), cell.id))
+            output = planned.kind.advance(params, ())
+        except StepError as err:
+            return self._failed(planned, cell, err)
+        except Exception as err:  # noqa: BLE001 - a bug in one cell must not lose what others have paid for
+            return self._failed(planned, cell, bug(err))
+        assert isinstance(output, Output)
+        emit(CellDone(clock(), cell.id, cached=False, output=output.values, model=None, cost=0.0))
+        return "done", output
+
+    async def calling(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], place: Place) -> End:
+        """A cell that calls, in a place of its own."""
+        emit, clock = self.tools.emit, self.tools.clock
+        try:
+            params = self._params(planned, cell, names)
+            if params is None:
+                return "skipped", None
+            emit(CellStarted(clock(), cell.id))
+            params = with_seed(self.plan.pipeline, planned, cell, params)
+            output, cached = await Calls(self.tools, self.store, planned, cell, params, place).output()
+        except NotAdmitted as err:
+            return self.refused(cell, str(err))
+        except StepError as err:
+            return self._failed(planned, cell, err)
+        except Exception as err:  # noqa: BLE001 - as above
+            return self._failed(planned, cell, bug(err))
+        except anyio.get_cancelled_exc_class():
+            emit(CellCancelled(clock(), cell.id))
+            raise
+        emit(CellDone(clock(), cell.id, cached, output.values, output.model, output.cost))
+        return ("cached" if cached else "done"), output
+
+    def refused(self, cell: Cell, reason: str) -> End:
+        """A cell that is never let in."""
+        self.tools.emit(CellCancelled(self.tools.clock(), cell.id, reason))
+        return "cancelled", None
+
+    def after(self, cell: Cell, source: Cell, end: State) -> End:
+        """A cell whose source did not end well shares its fate."""
+        if end == "skipped":
+            self.tools.emit(CellSkipped(self.tools.clock(), cell.id, "the cell it follows was skipped"))
+            return "skipped", None
+        self.tools.emit(CellBlocked(self.tools.clock(), cell.id, source.id))
+        return "blocked", None
+
+    def _params(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON]) -> dict[str, JSON] | None:
+        """The rendered params of a cell; None if its ``when`` is false, and it is skipped."""
+        if planned.when_by_cell and not holds(planned, names):
+            self.tools.emit(CellSkipped(self.tools.clock(), cell.id, "when: is false"))
+            return None
+        return render(planned, names)
+
+    def _failed(self, planned: PlannedStep, cell: Cell, err: StepError) -> End:
+        kept = self.keep_text(cell.id, err.keep) if err.keep else None
+        own_item = cell.key is not None and not any(edge.cells for edge in planned.edges)
+        told = f"{err} (item: {shown(cell.item)})" if own_item else str(err)
+        self.tools.emit(CellFailed(self.tools.clock(), cell.id, err.fault, told, kept))
+        return "failed", None
+
+
+class BadWhen(StepError):
+    """``when`` yielded something that is neither true nor false."""
+
+    fault = "when"
+
+
+def holds(planned: PlannedStep, names: Mapping[str, JSON]) -> bool:
+    """Whether a step's ``when`` is true. `BadWhen` for anything but true and false."""
+    said = render_tree(planned.when, names)
+    if not isinstance(said, bool):
+        msg = f"when: must yield true or false; it yields {str(said)[:60]!r}"
+        raise BadWhen(msg)
+    return said
+
+
+def bug(err: Exception) -> Bug:
+    """An exception of ours, for the cell that it happened in: the traceback goes to the run folder."""
+    told = f"{type(err).__name__}: {err}; this is a bug in runner, not in the pipeline; please report it"
+    return Bug(told, keep="".join(traceback.format_exception(err)))
