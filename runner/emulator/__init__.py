@@ -10,9 +10,11 @@ from .jobs import Job, Retention
 from .latency import Latency, parse_latency
 from .log import Request
 from .server import Emulator, serve_forever
+from .webhooks import Delivery
 
 __all__ = [
     "OUTCOMES",
+    "Delivery",
     "Emulator",
     "Endpoint",
     "Fault",

@@ -1,19 +1,22 @@
 """Jobs: an input in, its states one after another, an output or an error out, then nothing (404).
 
 Everything here happens on one event loop. What a job does is passed in as `work`; waiting for a job
-is waiting for its event, so whoever waits wakes the moment it ends.
+is waiting for its event, so whoever waits wakes the moment it ends, or the moment a piece of its
+output can be streamed.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
 from uuid import UUID
 
+from .streams import streamed
 from .values import JSON
 
 TERMINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"})
+RETRIABLE = frozenset({"FAILED", "TIMED_OUT"})
 _ENDS = {"FAILED": "FAILED", "CANCELLED": "CANCELLED", "TIMED_OUT": "TIMED_OUT"}
 
 
@@ -23,10 +26,14 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Seconds that a job may live and may run."""
+    """Seconds that a job may live and may run.
+
+    `low` is Runpod's lowPriority: the job starts no worker. Emulated workers never scale, so it only shows.
+    """
 
     ttl: float = 86_400.0
     execution: float = 600.0
+    low: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +45,21 @@ class Retention:
     media: float = 7 * 86_400.0
 
 
+@dataclass(slots=True)
+class Counts:
+    """Ends of an endpoint's jobs since it exists; they outlive the jobs."""
+
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class Job:
-    """One job; `input`, `seed` and `fault` are fixed when it is submitted."""
+    """One job; `input` and `seed` are fixed when it is submitted, `fault` is drawn anew for a retry.
+
+    `pieces` is what /stream has not handed out yet; `pages` is set when there is something new for it.
+    """
 
     id: str
     endpoint: str
@@ -51,14 +70,19 @@ class Job:
     seed: int
     submitted: float
     fault: str | None = None
+    webhook: str | None = None
+    s3: JSON = None
     status: str = "IN_QUEUE"
+    retries: int = 0
     started: float | None = None
     ended: float | None = None
     worker: str | None = None
     output: JSON = None
     error: str | None = None
     gone: bool = False
+    pieces: list[JSON] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    pages: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     task: "asyncio.Task[None] | None" = field(default=None, repr=False)
     clock: asyncio.TimerHandle | None = field(default=None, repr=False)
 
@@ -79,12 +103,16 @@ class Queue:
         retention: Retention,
         random: Random,
         history: int,
+        ended: Callable[[Job], None] = lambda _: None,
     ) -> None:
+        """`ended` is called with every job that reaches a final state, the moment it does."""
         self._work = work
         self._workers = workers
         self._retention = retention
         self._random = random
         self._history = history
+        self._ended = ended
+        self._counts: dict[str, Counts] = {}
         self._slots: dict[str, asyncio.Semaphore | None] = {}
         self._live: dict[tuple[str, str], Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,9 +135,10 @@ class Queue:
         policy: Policy,
         latency: tuple[float, float],
         fault: str | None,
+        webhook: str | None = None,
+        s3: JSON = None,
     ) -> Job:
         """Puts a job into the queue; it lives on its own from here."""
-        loop = asyncio.get_running_loop()
         name = f"{UUID(int=self._random.getrandbits(128), version=4)}-u1"
         job = Job(
             id=f"sync-{name}" if sync else name,
@@ -119,19 +148,34 @@ class Queue:
             policy=policy,
             latency=latency,
             seed=self._random.randrange(2**31),
-            submitted=loop.time(),
+            submitted=asyncio.get_running_loop().time(),
             fault=fault,
+            webhook=webhook,
+            s3=s3,
         )
         self._live[endpoint, job.id] = job
         self._past.append(job)
         if len(self._past) > 2 * self._history:
             del self._past[: -self._history]
-        self._takes_off()
-        job.clock = loop.call_later(policy.ttl, self._outlived, job)
-        job.task = loop.create_task(self._runs(job))
-        self._tasks.add(job.task)
-        job.task.add_done_callback(self._tasks.discard)
+        self._queues(job)
         return job
+
+    def retry(self, job: Job, *, latency: tuple[float, float], fault: str | None) -> None:
+        """Queues a RETRIABLE job again, its life begun anew and its output dropped."""
+        job.status, job.latency, job.fault = "IN_QUEUE", latency, fault
+        job.started = job.ended = job.worker = job.output = job.error = None
+        job.submitted = asyncio.get_running_loop().time()
+        job.done.clear()
+        job.pieces.clear()
+        self._again(job)
+        self._queues(job)
+
+    def purge(self, endpoint: str) -> int:
+        """Removes what waits for a worker, and says how much that was; what runs goes on."""
+        waiting = [job for (owner, _), job in self._live.items() if owner == endpoint and job.status == "IN_QUEUE"]
+        for job in waiting:
+            self._vanishes(job)
+        return len(waiting)
 
     def find(self, endpoint: str, name: str) -> Job | None:
         """The job, unless it never was or is gone."""
@@ -155,6 +199,16 @@ class Queue:
                 await job.done.wait()
         except TimeoutError:
             return
+
+    async def drained(self, job: Job, seconds: float) -> list[JSON]:
+        """The pieces of output since the last call; waits so long for one when there is none yet."""
+        if not job.pieces and not job.over and seconds > 0:
+            job.pages.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await job.pages.wait()
+        taken, job.pieces = job.pieces, []
+        return taken
 
     @asynccontextmanager
     async def slot(self, endpoint: str) -> AsyncIterator[None]:
@@ -180,18 +234,19 @@ class Queue:
             self.flying -= 1
 
     def health(self, endpoint: str) -> dict[str, dict[str, int]]:
-        """Jobs by state and workers by what they do."""
+        """Jobs that wait and run, ends since the start, and workers by what they do."""
         states = [job.status for (owner, _), job in self._live.items() if owner == endpoint]
         running = states.count("IN_PROGRESS")
         workers = self._workers(endpoint) or max(1, running)
         idle = max(0, workers - running)
+        counts = self._counts.get(endpoint, Counts())
         return {
             "jobs": {
-                "completed": states.count("COMPLETED"),
-                "failed": states.count("FAILED") + states.count("TIMED_OUT"),
+                "completed": counts.completed,
+                "failed": counts.failed,
                 "inProgress": running,
                 "inQueue": states.count("IN_QUEUE"),
-                "retried": 0,
+                "retried": counts.retried,
             },
             "workers": {"idle": idle, "initializing": 0, "ready": idle, "running": running, "throttled": 0},
         }
@@ -204,6 +259,22 @@ class Queue:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _queues(self, job: Job) -> None:
+        """From here the job's life runs down, and it waits for a worker."""
+        loop = asyncio.get_running_loop()
+        self._takes_off()
+        self._arm(job, job.policy.ttl)
+        job.task = loop.create_task(self._runs(job))
+        self._tasks.add(job.task)
+        job.task.add_done_callback(self._tasks.discard)
+
+    def _again(self, job: Job) -> None:
+        job.retries += 1
+        self._counted(job.endpoint).retried += 1
+
+    def _counted(self, endpoint: str) -> Counts:
+        return self._counts.setdefault(endpoint, Counts())
 
     async def _runs(self, job: Job) -> None:
         await _until(job.submitted + job.latency[0])
@@ -228,8 +299,17 @@ class Queue:
         if job.fault == "STUCK":
             await asyncio.Event().wait()
         output = None if job.fault in _ENDS else await self._work(job)
+        pieces = streamed(job.input, output)
+        for number, piece in enumerate(pieces or (), 1):
+            await _until(started + job.latency[1] * number / (len(pieces or ()) + 1))
+            self.streams(job, piece)
         await _until(started + job.latency[1])
-        return output
+        return output if pieces is None else pieces
+
+    def streams(self, job: Job, piece: JSON) -> None:
+        """One more piece for whoever reads the job's stream."""
+        job.pieces.append({"output": piece})
+        job.pages.set()
 
     def _completes(self, job: Job, output: JSON) -> None:
         if job.fault == "EXPIRED":
@@ -247,9 +327,12 @@ class Queue:
         job.status, job.output, job.error = status, output, error
         job.ended = asyncio.get_running_loop().time()
         self.paid += status == "COMPLETED"
+        self._counted(job.endpoint).completed += status == "COMPLETED"
+        self._counted(job.endpoint).failed += status in RETRIABLE
         self._lands(job)
         kept = self._retention.runsync if job.sync else self._retention.run
         self._arm(job, min(kept, job.submitted + job.policy.ttl - job.ended))
+        self._ended(job)
 
     def _outlived(self, job: Job) -> None:
         """The end of a job's time: in the queue it times out and can still be read, later it is gone."""
@@ -280,6 +363,7 @@ class Queue:
     def _lands(self, job: Job) -> None:
         self.flying -= 1
         job.done.set()
+        job.pages.set()
         if job.task is not None and job.task is not asyncio.current_task():
             job.task.cancel()
 

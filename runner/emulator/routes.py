@@ -1,11 +1,13 @@
 """The HTTP face: requests in, answers of the job API, the OpenAI route and /media out.
 
-Every operation passes the same gate, in this order: log, key, endpoint, fault, size, act, fault.
+Every operation passes the same gate, in this order: log, key, endpoint, limit, fault, size, act, fault.
 A new operation is one more method and one more line in `app`.
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic
 from typing import Literal
@@ -22,7 +24,8 @@ from .chats import chat, models
 from .endpoints import Endpoint
 from .envelopes import envelope
 from .faults import MANNERS, Fault, Script
-from .jobs import Job, Policy, Queue
+from .jobs import RETRIABLE, Job, Policy, Queue
+from .limits import Limiter
 from .log import Log
 from .log import Request as Entry
 from .texts import Manner
@@ -31,7 +34,8 @@ from .work import Studio
 
 # Bytes of a body. The limits are documented; the 413 beyond them is a guess (API.md section 7).
 LIMITS = {"run": 10_000_000, "runsync": 20_000_000, "chat": 20_000_000}
-_JOB_HINT = 'the body must be a JSON object with an object under "input"'
+_ADDRESS = re.compile(r"https?://[^/\s]", re.IGNORECASE)
+_JOB_HINT = 'the body must be a JSON object with an object under "input", and "webhook", if any, an http address'
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,13 @@ class Manners:
 
     `keys`: those accepted, None for any. `long_polling`: whether /status-sync exists. `failures`:
     whether a failed /runsync answers 200 with an envelope or HTTP 400, as public endpoints document.
+    `streams`: what /stream answers, the object that all SDKs read or the bare array of the docs page.
     """
 
     keys: Collection[str] | None = None
     long_polling: bool = True
     failures: Literal["envelope", "http400"] = "envelope"
+    streams: Literal["object", "array"] = "object"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ class Service:
         script: Script,
         log: Log,
         manners: Manners,
+        limiter: Limiter,
         latency: Callable[[str], tuple[float, float]],
     ) -> None:
         self.queue = queue
@@ -79,6 +86,7 @@ class Service:
         self.script = script
         self.log = log
         self.manners = manners
+        self.limiter = limiter
         self.latency = latency
 
     def app(self) -> ASGIApp:
@@ -92,6 +100,9 @@ class Service:
                     self._route("status", "/status/{job}", self.status, both),
                     self._route("status-sync", "/status-sync/{job}", self.status_sync, both),
                     self._route("cancel", "/cancel/{job}", self.cancel, post),
+                    self._route("retry", "/retry/{job}", self.retry, post),
+                    self._route("stream", "/stream/{job}", self.stream, both),
+                    self._route("purge-queue", "/purge-queue", self.purge_queue, post),
                     self._route("health", "/health", self.health, ["GET"]),
                     self._route("chat", "/openai/v1/chat/completions", self.chat, post),
                     self._route("models", "/openai/v1/models", self.models, ["GET"]),
@@ -103,7 +114,10 @@ class Service:
     # -- the gate ----------------------------------------------------------------------------------
 
     def _logged(self, app: ASGIApp) -> ASGIApp:
-        """Every request is in the log before it is answered, and its status before it is sent."""
+        """Every request is in the log before it is answered, and its status before it is sent.
+
+        What a request holds, it holds until its last byte has left: `request.state.held`.
+        """
 
         async def logged(scope: Scope, receive: Receive, send: Send) -> None:
             headers = dict(scope["headers"])
@@ -115,7 +129,9 @@ class Service:
                     entry.status, entry.answered = message["status"], monotonic()
                 await send(message)
 
-            await app(scope, receive, answering)
+            with ExitStack() as held:
+                scope["state"]["held"] = held
+                await app(scope, receive, answering)
 
         return logged
 
@@ -129,6 +145,8 @@ class Service:
             refused = self._refused(request, slug, operation)
             if refused is not None:
                 return refused
+            if not request.state.held.enter_context(self.limiter.admitted(_key(request), slug, operation)):
+                return _speaks(operation)(429)
             fault = self._fault(entry, slug, operation)
             answer = refusal(fault, operation) if fault else None
             if answer is not None:
@@ -143,8 +161,7 @@ class Service:
 
     def _refused(self, request: Request, slug: str, operation: str) -> Response | None:
         """401 before 404: a stranger learns nothing about what exists."""
-        says = openai_problem if operation in {"chat", "models"} else problem
-        key = request.headers.get("authorization", "").removeprefix("Bearer").strip()
+        says, key = _speaks(operation), _key(request)
         if not key or (self.manners.keys is not None and key not in self.manners.keys):
             return says(401)
         if self.studio.endpoints is not None and slug not in self.studio.endpoints:
@@ -201,6 +218,31 @@ class Service:
         self.queue.cancel(job)
         return Answer({"id": job.id, "status": job.status})
 
+    async def retry(self, call: Call) -> Response:
+        """Queues a job again that has failed, under its id; whatever else it is, it stays that."""
+        job = self.queue.find(call.endpoint, call.job)
+        if job is None:
+            return problem(404, "job not found")
+        if job.status not in RETRIABLE:
+            return problem(400, f"only FAILED and TIMED_OUT jobs can be retried; job {job.id} is {job.status}")
+        self.queue.retry(job, latency=self.latency(call.endpoint), fault=self._job_fault(call.endpoint))
+        return Answer({"id": job.id, "status": job.status})
+
+    async def stream(self, call: Call) -> Response:
+        """What the job has put out since the last call; held for a moment when that is nothing yet."""
+        job = self.queue.find(call.endpoint, call.job)
+        if job is None:
+            return problem(404, "job not found")
+        wait = _milliseconds(call.query.get("wait"))
+        pieces = await self.queue.drained(job, 1.0 if wait is None else min(wait, 90.0))
+        if self.manners.streams == "array":
+            return Answer([{"metrics": {}, **piece} for piece in pieces])
+        return Answer({"status": job.status, "stream": pieces})
+
+    async def purge_queue(self, call: Call) -> Response:
+        """Removes the jobs that wait for a worker."""
+        return Answer({"removed": self.queue.purge(call.endpoint), "status": "completed"})
+
     async def health(self, call: Call) -> Response:
         """Jobs and workers of an endpoint, counted."""
         return Answer(self.queue.health(call.endpoint))
@@ -209,15 +251,23 @@ class Service:
         body = call.body
         if not isinstance(body, dict) or not isinstance(body.get("input"), dict):
             return None
-        fault = self.script.take(call.endpoint, "job")
+        webhook = body.get("webhook")
+        if webhook is not None and not (isinstance(webhook, str) and _ADDRESS.match(webhook)):
+            return None
         return self.queue.submit(
             call.endpoint,
             body["input"],
             sync=sync,
             policy=_policy(body.get("policy")),
             latency=self.latency(call.endpoint),
-            fault=fault.outcome if fault else None,
+            fault=self._job_fault(call.endpoint),
+            webhook=webhook,
+            s3=body.get("s3Config"),
         )
+
+    def _job_fault(self, endpoint: str) -> str | None:
+        fault = self.script.take(endpoint, "job")
+        return fault.outcome if fault else None
 
     # -- chats and media ---------------------------------------------------------------------------
 
@@ -257,6 +307,15 @@ class Service:
         return await spoiled(answer, fault) if fault else answer
 
 
+def _key(request: Request) -> str:
+    return request.headers.get("authorization", "").removeprefix("Bearer").strip()
+
+
+def _speaks(operation: str) -> Callable[..., Answer]:
+    """How an operation puts an error."""
+    return openai_problem if operation in {"chat", "models"} else problem
+
+
 def _noted(request: Request, operation: str) -> Entry:
     state: State = request.state
     entry: Entry = state.entry
@@ -290,7 +349,11 @@ def _policy(given: object) -> Policy:
     if not isinstance(given, dict):
         return usual
     ttl, execution = _milliseconds(given.get("ttl")), _milliseconds(given.get("executionTimeout"))
-    return Policy(usual.ttl if ttl is None else ttl, usual.execution if execution is None else execution)
+    return Policy(
+        usual.ttl if ttl is None else ttl,
+        usual.execution if execution is None else execution,
+        given.get("lowPriority") is True,
+    )
 
 
 def _milliseconds(text: object) -> float | None:
