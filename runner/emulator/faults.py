@@ -13,6 +13,9 @@ ERRORS = ("error:json", "error:repr", "error:upstream")
 MEDIA = ("notpicture", "huge", "huge:length")
 MANNERS = ("badjson", "fenced", "length", "think")
 
+# What workers ask for. `any` spares them: it is meant for clients, and would starve their worker.
+WORKERS = ("job-take", "job-done", "job-stream", "job-stop", "ping")
+
 # Which outcomes each operation can have. The sentence of a wrong word is made from this table.
 OUTCOMES: dict[str, tuple[str, ...]] = {
     "run": ANSWERS,
@@ -27,6 +30,7 @@ OUTCOMES: dict[str, tuple[str, ...]] = {
     "models": ANSWERS,
     "chat": (*ANSWERS, *MANNERS),
     "media": (*ANSWERS, *MEDIA),
+    **dict.fromkeys(WORKERS, ANSWERS),
     "job": (*ENDS, *SHAPES, *ERRORS),
     "any": ANSWERS,
 }
@@ -66,9 +70,9 @@ class Fault:
             raise ValueError(f"only status codes and slow take seconds after a colon, not {self.outcome}")
 
     def matches(self, endpoint: str | None, operation: str) -> bool:
-        """Whether a request could meet this fault; `any` is every HTTP operation, never `job`."""
+        """Whether a request could meet this fault; `any` is every HTTP operation of a client, never `job`."""
         return (self.endpoint is None or self.endpoint == endpoint) and (
-            self.operation == operation or (self.operation == "any" and operation != "job")
+            self.operation == operation or (self.operation == "any" and operation not in {"job", *WORKERS})
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
+from typing import Protocol
 from uuid import UUID
 
 from .streams import streamed
@@ -58,6 +59,7 @@ class Counts:
 class Job:
     """One job; `input` and `seed` are fixed when it is submitted, `fault` is drawn anew for a retry.
 
+    `retries` counts how often it was queued again, `losses` how often of late because its worker fell silent.
     `pieces` is what /stream has not handed out yet; `pages` is set when there is something new for it.
     """
 
@@ -74,6 +76,7 @@ class Job:
     s3: JSON = None
     status: str = "IN_QUEUE"
     retries: int = 0
+    losses: int = 0
     started: float | None = None
     ended: float | None = None
     worker: str | None = None
@@ -90,6 +93,22 @@ class Job:
     def over(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.gone or self.status in TERMINAL
+
+
+class Outside(Protocol):
+    """Workers that are not ours: what the queue has to know and to say of them."""
+
+    def serves(self, endpoint: str) -> bool:
+        """Whether the endpoint's jobs are theirs."""
+
+    def offer(self, job: Job) -> None:
+        """Here is a job for one of them."""
+
+    def drop(self, job: Job) -> None:
+        """The job is over, whoever has it."""
+
+    def counts(self, endpoint: str) -> tuple[int, int]:
+        """How many of them are idle, and how many are at work."""
 
 
 class Queue:
@@ -117,6 +136,7 @@ class Queue:
         self._live: dict[tuple[str, str], Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._past: list[Job] = []
+        self.outside: Outside | None = None
         self.paid = 0
         self.flying = 0
         self.peak = 0
@@ -165,8 +185,8 @@ class Queue:
         job.status, job.latency, job.fault = "IN_QUEUE", latency, fault
         job.started = job.ended = job.worker = job.output = job.error = None
         job.submitted = asyncio.get_running_loop().time()
+        job.losses = 0
         job.done.clear()
-        job.pieces.clear()
         self._again(job)
         self._queues(job)
 
@@ -184,7 +204,34 @@ class Queue:
     def cancel(self, job: Job) -> None:
         """Queued and running jobs end at once; what is over stays as it is."""
         if not job.over:
-            self._ends(job, "CANCELLED")
+            self.ends(job, "CANCELLED")
+
+    def begins(self, job: Job, worker: str) -> None:
+        """A worker has the job."""
+        job.status, job.started, job.worker = "IN_PROGRESS", asyncio.get_running_loop().time(), worker
+
+    def streams(self, job: Job, piece: JSON) -> None:
+        """One more piece for whoever reads the job's stream."""
+        job.pieces.append({"output": piece})
+        job.pages.set()
+
+    def returns(self, job: Job) -> None:
+        """Its worker is lost; the job waits for another, and its life goes on running down."""
+        job.status, job.started, job.worker, job.output = "IN_QUEUE", None, None, None
+        job.losses += 1
+        self._again(job)
+
+    def ends(self, job: Job, status: str, *, output: JSON = None, error: str | None = None) -> None:
+        """The job's last state; whoever waits for it is told, and its time to be asked for begins."""
+        job.status, job.output, job.error = status, output, error
+        job.ended = asyncio.get_running_loop().time()
+        self.paid += status == "COMPLETED"
+        self._counted(job.endpoint).completed += status == "COMPLETED"
+        self._counted(job.endpoint).failed += status in RETRIABLE
+        self._lands(job)
+        kept = self._retention.runsync if job.sync else self._retention.run
+        self._arm(job, min(kept, job.submitted + job.policy.ttl - job.ended))
+        self._ended(job)
 
     def expire_in(self, job: Job, seconds: float) -> None:
         """Sets what is left of the job's life, as `?ttl=` on /status does."""
@@ -237,8 +284,7 @@ class Queue:
         """Jobs that wait and run, ends since the start, and workers by what they do."""
         states = [job.status for (owner, _), job in self._live.items() if owner == endpoint]
         running = states.count("IN_PROGRESS")
-        workers = self._workers(endpoint) or max(1, running)
-        idle = max(0, workers - running)
+        idle, busy = self._staff(endpoint, running)
         counts = self._counts.get(endpoint, Counts())
         return {
             "jobs": {
@@ -248,8 +294,13 @@ class Queue:
                 "inQueue": states.count("IN_QUEUE"),
                 "retried": counts.retried,
             },
-            "workers": {"idle": idle, "initializing": 0, "ready": idle, "running": running, "throttled": 0},
+            "workers": {"idle": idle, "initializing": 0, "ready": idle, "running": busy, "throttled": 0},
         }
+
+    def _staff(self, endpoint: str, running: int) -> tuple[int, int]:
+        if self.outside is not None and self.outside.serves(endpoint):
+            return self.outside.counts(endpoint)
+        return max(0, (self._workers(endpoint) or max(1, running)) - running), running
 
     async def close(self) -> None:
         """Ends every job where it stands."""
@@ -261,16 +312,19 @@ class Queue:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _queues(self, job: Job) -> None:
-        """From here the job's life runs down, and it waits for a worker."""
-        loop = asyncio.get_running_loop()
+        """From here the job's life runs down, and it waits for a worker, ours or one from outside."""
         self._takes_off()
         self._arm(job, job.policy.ttl)
-        job.task = loop.create_task(self._runs(job))
+        if self.outside is not None and self.outside.serves(job.endpoint):
+            self.outside.offer(job)
+            return
+        job.task = asyncio.get_running_loop().create_task(self._runs(job))
         self._tasks.add(job.task)
         job.task.add_done_callback(self._tasks.discard)
 
     def _again(self, job: Job) -> None:
         job.retries += 1
+        job.pieces.clear()
         self._counted(job.endpoint).retried += 1
 
     def _counted(self, endpoint: str) -> Counts:
@@ -279,18 +333,18 @@ class Queue:
     async def _runs(self, job: Job) -> None:
         await _until(job.submitted + job.latency[0])
         async with self.slot(job.endpoint):
-            job.status, job.started = "IN_PROGRESS", asyncio.get_running_loop().time()
-            job.worker = f"w{self._random.getrandbits(52):013x}"
+            self.begins(job, f"w{self._random.getrandbits(52):013x}")
+            started = asyncio.get_running_loop().time()
             try:
-                async with asyncio.timeout_at(job.started + job.policy.execution):
+                async with asyncio.timeout_at(started + job.policy.execution):
                     job.output = "50%" if job.fault == "PROGRESS" else None
-                    output = await self._works(job, job.started)
+                    output = await self._works(job, started)
             except TimeoutError:
-                self._ends(job, "TIMED_OUT", error="job timed out: executionTimeout was reached")
+                self.ends(job, "TIMED_OUT", error="job timed out: executionTimeout was reached")
             except RefusedError as err:
-                self._ends(job, "FAILED", error=str(err))
+                self.ends(job, "FAILED", error=str(err))
             except Exception as err:  # noqa: BLE001 - as on Runpod, a worker that breaks fails its job
-                self._ends(job, "FAILED", error=f"{type(err).__name__}: {err}")
+                self.ends(job, "FAILED", error=f"{type(err).__name__}: {err}")
             else:
                 self._completes(job, output)
 
@@ -306,38 +360,22 @@ class Queue:
         await _until(started + job.latency[1])
         return output if pieces is None else pieces
 
-    def streams(self, job: Job, piece: JSON) -> None:
-        """One more piece for whoever reads the job's stream."""
-        job.pieces.append({"output": piece})
-        job.pages.set()
-
     def _completes(self, job: Job, output: JSON) -> None:
         if job.fault == "EXPIRED":
             self._vanishes(job)
         elif job.fault in _ENDS:
-            self._ends(
+            self.ends(
                 job,
                 job.fault,
                 error="the worker failed, as the script says" if job.fault == "FAILED" else None,
             )
         else:
-            self._ends(job, "COMPLETED", output=None if job.fault == "NOOUTPUT" else output)
-
-    def _ends(self, job: Job, status: str, *, output: JSON = None, error: str | None = None) -> None:
-        job.status, job.output, job.error = status, output, error
-        job.ended = asyncio.get_running_loop().time()
-        self.paid += status == "COMPLETED"
-        self._counted(job.endpoint).completed += status == "COMPLETED"
-        self._counted(job.endpoint).failed += status in RETRIABLE
-        self._lands(job)
-        kept = self._retention.runsync if job.sync else self._retention.run
-        self._arm(job, min(kept, job.submitted + job.policy.ttl - job.ended))
-        self._ended(job)
+            self.ends(job, "COMPLETED", output=None if job.fault == "NOOUTPUT" else output)
 
     def _outlived(self, job: Job) -> None:
         """The end of a job's time: in the queue it times out and can still be read, later it is gone."""
         if job.status == "IN_QUEUE":
-            self._ends(job, "TIMED_OUT", error="job timed out: its ttl ended before a worker was free")
+            self.ends(job, "TIMED_OUT", error="job timed out: its ttl ended before a worker was free")
             self._arm(job, self._retention.runsync if job.sync else self._retention.run)
         else:
             self._vanishes(job)
@@ -364,6 +402,8 @@ class Queue:
         self.flying -= 1
         job.done.set()
         job.pages.set()
+        if self.outside is not None:
+            self.outside.drop(job)
         if job.task is not None and job.task is not asyncio.current_task():
             job.task.cancel()
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic
 from typing import Literal
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.datastructures import State
@@ -19,11 +20,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .answers import Answer, openai_problem, problem, refusal, spoiled
+from .answers import Answer, left, openai_problem, problem, refusal, spoiled
 from .chats import chat, models
 from .endpoints import Endpoint
 from .envelopes import envelope
-from .faults import MANNERS, Fault, Script
+from .faults import MANNERS, WORKERS, Fault, Script
 from .jobs import RETRIABLE, Job, Policy, Queue
 from .limits import Limiter
 from .log import Log
@@ -31,9 +32,10 @@ from .log import Request as Entry
 from .texts import Manner
 from .values import JSON
 from .work import Studio
+from .workers import Heard, Left, Workers
 
 # Bytes of a body. The limits are documented; the 413 beyond them is a guess (API.md section 7).
-LIMITS = {"run": 10_000_000, "runsync": 20_000_000, "chat": 20_000_000}
+LIMITS = {"run": 10_000_000, "runsync": 20_000_000, "chat": 20_000_000, "job-done": 20_000_000}
 _ADDRESS = re.compile(r"https?://[^/\s]", re.IGNORECASE)
 _JOB_HINT = 'the body must be a JSON object with an object under "input", and "webhook", if any, an http address'
 
@@ -55,13 +57,15 @@ class Manners:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request past the gate: who is asked, what for, with what."""
+    """One request past the gate: who is asked, what for, with what, and how to learn that nobody waits any more."""
 
     endpoint: str
     job: str
     query: Mapping[str, str]
     body: JSON
     fault: Fault | None
+    worker: str
+    left: Left
 
 
 Act = Callable[[Call], Awaitable[Response]]
@@ -79,6 +83,7 @@ class Service:
         log: Log,
         manners: Manners,
         limiter: Limiter,
+        workers: Workers,
         latency: Callable[[str], tuple[float, float]],
     ) -> None:
         self.queue = queue
@@ -87,6 +92,7 @@ class Service:
         self.log = log
         self.manners = manners
         self.limiter = limiter
+        self.workers = workers
         self.latency = latency
 
     def app(self) -> ASGIApp:
@@ -106,6 +112,12 @@ class Service:
                     self._route("health", "/health", self.health, ["GET"]),
                     self._route("chat", "/openai/v1/chat/completions", self.chat, post),
                     self._route("models", "/openai/v1/models", self.models, ["GET"]),
+                    self._route("job-take", "/job-take/{worker}", self.job_take, ["GET"]),
+                    self._route("job-take", "/job-take-batch/{worker}", self.job_take_batch, ["GET"]),
+                    self._route("job-stop", "/job-stop/{worker}", self.job_stop, ["GET"]),
+                    self._route("job-stream", "/job-stream/{worker}/{job}", self.job_stream, post),
+                    self._route("job-done", "/job-done/{worker}/{job}", self.job_done, post),
+                    self._route("ping", "/ping/{worker}", self.ping, ["GET"]),
                     Route("/media/{name}", self.media, methods=["GET"]),
                 ]
             )
@@ -153,8 +165,7 @@ class Service:
                 return answer
             if raw is None:
                 return problem(413, f"request body is larger than {limit // 1_000_000} MB")
-            name = request.path_params.get("job", "")
-            answer = await act(Call(slug, name, request.query_params, entry.body, fault))
+            answer = await act(_call(request, slug, entry.body, fault))
             return await spoiled(answer, fault) if fault else answer
 
         return Route(f"/v2/{{endpoint}}{path}", gate, methods=methods)
@@ -162,9 +173,11 @@ class Service:
     def _refused(self, request: Request, slug: str, operation: str) -> Response | None:
         """401 before 404: a stranger learns nothing about what exists."""
         says, key = _speaks(operation), _key(request)
-        if not key or (self.manners.keys is not None and key not in self.manners.keys):
+        wanting = not key and operation not in WORKERS  # a worker without a key in its environment sends none
+        if wanting or (self.manners.keys is not None and key not in self.manners.keys):
             return says(401)
-        if self.studio.endpoints is not None and slug not in self.studio.endpoints:
+        known = self.studio.endpoints is None or slug in self.studio.endpoints or self.workers.serves(slug)
+        if not known:
             return says(404, f"endpoint {slug} not found")
         return None
 
@@ -235,6 +248,8 @@ class Service:
             return problem(404, "job not found")
         wait = _milliseconds(call.query.get("wait"))
         pieces = await self.queue.drained(job, 1.0 if wait is None else min(wait, 90.0))
+        if job.gone:
+            return problem(404, "job not found")
         if self.manners.streams == "array":
             return Answer([{"metrics": {}, **piece} for piece in pieces])
         return Answer({"status": job.status, "stream": pieces})
@@ -268,6 +283,42 @@ class Service:
     def _job_fault(self, endpoint: str) -> str | None:
         fault = self.script.take(endpoint, "job")
         return fault.outcome if fault else None
+
+    # -- the side of the workers -------------------------------------------------------------------
+
+    async def job_take(self, call: Call) -> Response:
+        """One job for a worker, 204 when there is none for a while."""
+        taken = await self.workers.take(call.endpoint, call.worker, 1, call.left)
+        return Answer(_order(taken[0])) if taken else Response(status_code=204)
+
+    async def job_take_batch(self, call: Call) -> Response:
+        """A list of jobs, no longer than asked for, for workers that do several at once."""
+        size = call.query.get("batch_size", "")
+        count = int(size) if size.isdecimal() and int(size) > 0 else 1
+        taken = await self.workers.take(call.endpoint, call.worker, count, call.left)
+        return Answer([_order(job) for job in taken]) if taken else Response(status_code=204)
+
+    async def job_stop(self, call: Call) -> Response:
+        """The jobs that a worker shall drop, 204 when there is none for a while."""
+        stops = await self.workers.stops(call.endpoint, call.worker, call.left)
+        return Answer({"jobsToStop": stops}) if stops else Response(status_code=204)
+
+    async def job_stream(self, call: Call) -> Response:
+        """A piece of output."""
+        if not isinstance(call.body, dict) or "output" not in call.body:
+            return problem(400, 'the body must be a JSON object with a piece of output under "output"')
+        return _heard(self.workers.stream(call.endpoint, call.worker, call.job, call.body["output"]))
+
+    async def job_done(self, call: Call) -> Response:
+        """The outcome of a job, or its progress."""
+        if not isinstance(call.body, dict):
+            return problem(400, "the body must be a JSON object")
+        return _heard(self.workers.done(call.endpoint, call.worker, call.job, call.body))
+
+    async def ping(self, call: Call) -> Response:
+        """A worker lives, and these are its jobs."""
+        self.workers.ping(call.endpoint, call.worker, call.query.get("job_id", "").split(","))
+        return Answer({"status": "ok"})
 
     # -- chats and media ---------------------------------------------------------------------------
 
@@ -305,6 +356,26 @@ class Service:
             return answer
         answer = Response(found.data, media_type=found.media_type) if found else problem(404, "file not found")
         return await spoiled(answer, fault) if fault else answer
+
+
+def _call(request: Request, slug: str, body: JSON, fault: Fault | None) -> Call:
+    """A worker adds to its addresses with `&`; where they have no query, that lands in the path."""
+    params, query = request.path_params, dict(request.query_params)
+    job, _, more = params.get("job", "").partition("&")
+    worker, _, most = params.get("worker", "").partition("&")
+    query |= dict(parse_qsl(more or most))
+    return Call(slug, job, query, body, fault, worker, lambda: left(request.receive))
+
+
+def _order(job: Job) -> dict[str, JSON]:
+    """What a worker is told of a job."""
+    extras = {"webhook": job.webhook, "s3Config": job.s3}
+    return {"id": job.id, "input": job.input, **{key: value for key, value in extras.items() if value is not None}}
+
+
+def _heard(heard: Heard) -> Response:
+    """Who is late gets a 200: a worker repeats what is refused, and there is nothing to repeat."""
+    return problem(404, "job not found") if heard == "unknown" else Answer({"status": heard})
 
 
 def _key(request: Request) -> str:

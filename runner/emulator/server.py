@@ -28,6 +28,7 @@ from .routes import Manners, Service
 from .shelf import Shelf
 from .webhooks import Delivery, Webhooks
 from .work import Fetch, Studio
+from .workers import Workers as Crew
 
 Latencies = Latency | Mapping[str, Latency]
 Workers = int | Mapping[str, int] | None
@@ -51,12 +52,14 @@ class Emulator:
         latency: Latencies = Latency(),  # noqa: B008 - frozen
         faults: Iterable[Fault | str] = (),
         workers: Workers = None,
+        served: Collection[str] = (),
         keys: Collection[str] | None = None,
         long_polling: bool = True,
         failures: Literal["envelope", "http400"] = "envelope",
         streams: Literal["object", "array"] = "object",
         limits: Literal["none", "documented"] = "none",
         webhook_pause: float = 10.0,
+        worker_patience: float = 30.0,
         retention: Retention = Retention(),  # noqa: B008 - frozen
         fetch: Fetch | None = None,
         media_room: int = 512 * 2**20,
@@ -69,6 +72,10 @@ class Emulator:
 
         `limits` turns the documented rate limits on; they are off because what a public endpoint really allows
         grows with workers that nobody outside can count. `webhook_pause` is the seconds between two attempts.
+
+        `workers` is how many the emulator plays; the endpoints of `served` have real ones, and their jobs wait for
+        them. So do those of any endpoint that a worker has asked for work. A worker that pings and then leaves a job
+        out of its pings for `worker_patience` seconds has lost it.
         """
         self.latency: Latencies = latency
         self._random = Random(seed)
@@ -88,6 +95,7 @@ class Emulator:
             history=history,
             ended=self._calls_back,
         )
+        crew = Crew(self._queue, served, patience=worker_patience)
         self._service = Service(
             queue=self._queue,
             studio=self._studio,
@@ -95,6 +103,7 @@ class Emulator:
             log=self._log,
             manners=Manners(keys, long_polling, failures, streams),
             limiter=Limiter(DOCUMENTED if limits == "documented" else {}, monotonic),
+            workers=crew,
             latency=self._drawn,
         )
         self._thread: threading.Thread | None = None
