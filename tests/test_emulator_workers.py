@@ -244,6 +244,21 @@ def test_a_cancelled_job_is_named_to_its_worker_and_its_late_outcome_counts_for_
     assert emulator.paid == 0
 
 
+def test_a_worker_that_goes_on_with_what_nobody_wants_is_told_so_again_after_each_ping(client: httpx.Client) -> None:
+    with Emulator(served=["private"]) as emulator:
+        base = f"{emulator.url}/private"
+        name = queued(client, base)
+        worker = Worker(base)
+        worker.job()
+        client.post(f"{base}/cancel/{name}")
+        first = worker.stops().json()
+        worker.ping(name)
+        worker.ping(name)
+        second = worker.stops().json()
+
+    assert first == second == {"jobsToStop": [name]}
+
+
 def test_a_job_past_its_execution_timeout_is_taken_from_its_worker(client: httpx.Client) -> None:
     with Emulator(served=["private"]) as emulator:
         base = f"{emulator.url}/private"

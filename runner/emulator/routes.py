@@ -317,7 +317,9 @@ class Service:
 
     async def ping(self, call: Call) -> Response:
         """A worker lives, and these are its jobs."""
-        self.workers.ping(call.endpoint, call.worker, call.query.get("job_id", "").split(","))
+        self.workers.ping(
+            call.endpoint, call.worker, [name for name in call.query.get("job_id", "").split(",") if name]
+        )
         return Answer({"status": "ok"})
 
     # -- chats and media ---------------------------------------------------------------------------

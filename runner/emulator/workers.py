@@ -82,8 +82,7 @@ class Workers:
             line.remove(job)
         held = self._released(job.id)
         if held is not None:
-            held.worker.stops.append(job.id)
-            held.worker.bell.set()
+            self._stop(held.worker, job.id)
 
     def counts(self, endpoint: str) -> tuple[int, int]:
         """Workers of the endpoint that are idle, and those with a job."""
@@ -118,13 +117,18 @@ class Workers:
         return told
 
     def ping(self, endpoint: str, name: str, jobs: Collection[str]) -> None:
-        """The worker lives and has these jobs."""
+        """The worker lives and has these jobs; it is told again to stop what it should not have.
+
+        The first word can come too early: a worker that has taken a job and not begun it does not know it yet.
+        """
         worker = self._seen(endpoint, name)
         worker.pings = True
         for job in jobs:
             held = self._held.get(job)
             if held is not None and held.worker is worker:
                 self._heard(held)
+            else:
+                self._stop(worker, job)
 
     def stream(self, endpoint: str, name: str, job: str, piece: JSON) -> Heard:
         """One more piece of a job's output."""
@@ -176,6 +180,11 @@ class Workers:
         held.silence.cancel()
         held.silence = asyncio.get_running_loop().call_later(self._patience, self._silent, held.job)
 
+    def _stop(self, worker: Worker, job: str) -> None:
+        if job not in worker.stops:
+            worker.stops.append(job)
+        worker.bell.set()
+
     def _overdue(self, job: Job) -> None:
         self._queue.ends(job, "TIMED_OUT", error="job timed out: executionTimeout was reached")
 
@@ -188,8 +197,7 @@ class Workers:
             self._queue.ends(job, "TIMED_OUT", error=f"job timed out after {RETRIES} retries: its worker fell silent")
         else:
             self._released(job.id)
-            held.worker.stops.append(job.id)  # should it come back to life
-            held.worker.bell.set()
+            self._stop(held.worker, job.id)  # should it come back to life
             self._queue.returns(job)
             self.offer(job, first=True)
 
