@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["text", "image", "edit", "echo"]
+Thinking = Literal["apart"] | bool | None
 Per = Literal["image", "megapixel", "1m_tokens"]
 
 
@@ -13,14 +14,16 @@ class Endpoint:
 
     `kind` decides how its jobs are done; `echo` is a private worker that returns its own input.
     `usd` and `per` make the `cost` of an output; `model` is the one name its OpenAI route accepts
-    (None: any); `think` puts a `<think>` block before every text.
+    (None: any), `models` are more of them; `think` puts a `<think>` block before every text, or the
+    thought apart from it, under `reasoning_content`.
     """
 
     kind: Kind
     usd: float | None = None
     per: Per = "image"
     model: str | None = None
-    think: bool = False
+    think: Thinking = None
+    models: tuple[str, ...] = ()
 
     def picture_cost(self, width: int, height: int) -> float | None:
         """USD of a picture of that size, when the price is known."""

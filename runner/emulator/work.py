@@ -19,7 +19,7 @@ from .edits import edited
 from .endpoints import Endpoint, Kind
 from .envelopes import Made, failure, shaped
 from .jobs import Job, RefusedError
-from .pictures import MEDIA_TYPES, encoded, picture
+from .pictures import MEDIA_TYPES, described, encoded, picture
 from .shelf import Shelf
 from .texts import Reply, reply
 from .values import JSON
@@ -63,7 +63,7 @@ class Studio:
 
         def paint() -> tuple[bytes, tuple[int, int]]:
             drawn = image()
-            return encoded(drawn, form), drawn.size
+            return encoded(drawn, form, _about(job.input)), drawn.size
 
         data, size = await asyncio.get_running_loop().run_in_executor(self.painters, paint)
         name = f"{job.id}.{'jpg' if form == 'jpeg' else form}"
@@ -74,14 +74,24 @@ class Studio:
 
     def opened(self, source: object) -> Image.Image:
         """A picture from a data URI, raw base64 or an address; its own media never touch the network."""
+        return _decoded(self._read(source))
+
+    def seen(self, source: object) -> str:
+        """What a picture shows, in words: its format, its size, and its prompt if it was made here."""
+        data = self._read(source)
+        _decoded(data)
+        with Image.open(BytesIO(data)) as image:
+            about = described(image)
+            what = f"a picture of {image.width} by {image.height} pixels ({image.format})"
+        return f"{what} that shows “{about}”" if about else what
+
+    def _read(self, source: object) -> bytes:
         if not isinstance(source, str) or not source:
             raise RefusedError("Invalid parameter: image must be a URL, a data URI or base64 text")
         if re.match(r"https?://", source, re.IGNORECASE):
-            return _decoded(self._fetched(source))
+            return self._fetched(source)
         try:
-            return _decoded(
-                b64decode(source.partition(",")[2] if source.startswith("data:") else source, validate=True)
-            )
+            return b64decode(source.partition(",")[2] if source.startswith("data:") else source, validate=True)
         except (BadBase64, ValueError):
             raise RefusedError("Invalid parameter: image is neither a URL nor valid base64 data") from None
 
@@ -161,6 +171,11 @@ def _prompt(given: Mapping[str, JSON]) -> str:
     if not isinstance(prompt, str) or not prompt.strip():
         raise RefusedError("Invalid parameter: prompt is required")
     return prompt
+
+
+def _about(given: Mapping[str, JSON]) -> str:
+    prompt = given.get("prompt")
+    return prompt if isinstance(prompt, str) else ""
 
 
 def _seed(job: Job) -> int:
