@@ -70,9 +70,10 @@ def _said(name: str, schema: Schema, text: str, taken: set[str]) -> JSON:
         case "number":
             number = _number(name, text, taken)
             return None if number is None else int(number) if number.lstrip("-").isdigit() else float(number)
-        case "array" if isinstance(schema.get("items"), dict):
-            one = _said(name.removesuffix("s"), schema["items"], text, taken)
-            return None if one is None else [one]
+        case "array":
+            items = _plain(schema.get("items"))
+            one = None if items is None else _said(name.removesuffix("s"), items, text, taken)
+            return None if items is None or one is None or wrong(name, one, items) else [one]
         case _:
             return None
 
