@@ -8,7 +8,7 @@ from threading import Lock
 CODES = ("400", "401", "402", "404", "408", "413", "429", "500", "502", "503", "504")
 ANSWERS = (*CODES, "html", "notjson", "empty", "cut", "reset", "hang", "slow")
 ENDS = ("FAILED", "CANCELLED", "TIMED_OUT", "EXPIRED", "STUCK", "NOOUTPUT", "PROGRESS")
-SHAPES = ("result", "images", "comfy", "base64", "datauri", "list", "string")
+SHAPES = ("result", "images", "comfy", "base64", "datauri", "list", "string", "url")
 ERRORS = ("error:json", "error:repr", "error:upstream")
 MEDIA = ("notpicture", "huge", "huge:length")
 MANNERS = (
