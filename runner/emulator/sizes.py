@@ -7,6 +7,7 @@ from .jobs import RefusedError
 from .values import JSON
 
 LARGEST = 4096
+_LARGEST_VIDEO = 4096 * 2160
 Size = tuple[int, int]
 _SIZE = re.compile(r"(\d{1,5})\s*[*xX]\s*(\d{1,5})")
 _RATIO = re.compile(r"(\d{1,2}):(\d{1,2})")
@@ -36,6 +37,8 @@ def video_size(given: Mapping[str, JSON], source: Size | None) -> Size:
     lines = _LINES.fullmatch(label)
     if lines is None and size is not None:
         wide, high = _pair(size)
+        if wide * high > _LARGEST_VIDEO:
+            raise RefusedError(f"Invalid parameter: size must have at most {_LARGEST_VIDEO} pixels, not {wide * high}")
         return _even(wide), _even(high)
     short = int(lines[1]) if lines else 720
     # What the input itself says counts before the shape of its picture, which counts before 16:9.
