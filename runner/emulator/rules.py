@@ -106,7 +106,7 @@ def _wrong_number(name: str, value: float, rule: Rule) -> str | None:
 
 
 def _wrong_list(name: str, value: list[JSON], rule: Rule) -> str | None:
-    low, high = rule.get("minItems", 0), rule.get("maxItems", math.inf)
+    low, high = rule.get("minItems", -math.inf), rule.get("maxItems", math.inf)
     if not low <= len(value) <= high:
         return f"{name} must have {_between(low, high)} items, not {len(value)}"
     items = rule.get("items")

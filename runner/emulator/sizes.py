@@ -15,14 +15,19 @@ _EDGES = {"1k": 1024, "2k": 2048, "4k": 4096}
 _LINES = re.compile(r"(\d{3,4})p")
 
 
-def picture_size(given: Mapping[str, JSON]) -> Size | None:
-    """Width and height, a size, or a ratio at a resolution, in this order; a ratio alone is about one megapixel."""
+def picture_size(given: Mapping[str, JSON], source: Size | None = None) -> Size | None:
+    """Width and height, a size, or a ratio at a resolution, in this order; a ratio alone is about one megapixel.
+
+    A resolution alone is that of a source's ratio; none of all this is None.
+    """
     width, height, size = (given.get(key) for key in ("width", "height", "size"))
     ratio = _ratio(given)
     if width is not None or height is not None:
         return _checked(width if width is not None else 1024, height if height is not None else 1024)
     if size is not None:
         return _pair(size)
+    if ratio is None and "resolution" in given:
+        ratio = source
     if ratio is None:
         return None
     edge = _EDGES.get(str(given.get("resolution")).lower(), 1024)

@@ -165,12 +165,13 @@ async def _draws(studio: Studio, order: Order) -> JSON:
 
 
 async def _edits(studio: Studio, order: Order) -> JSON:
-    prompt, size = order.prompt, picture_size(order.given)
+    prompt = order.prompt
     if not order.sources:
         raise RefusedError("Invalid parameter: image is required")
 
     def paint() -> Image.Image:
         opened = [studio.opened(source) for source in order.sources]
+        size = picture_size(order.given, opened[0].size)
         return edited(opened, prompt, size=size, seed=order.seed, signature=order.job.endpoint)
 
     return await studio.paints(order, paint)
