@@ -10,9 +10,12 @@ from .jobs import Job, Retention
 from .latency import Latency, parse_latency
 from .log import Request
 from .server import Emulator, serve_forever
+from .webhooks import Delivery
+from .workers import environment
 
 __all__ = [
     "OUTCOMES",
+    "Delivery",
     "Emulator",
     "Endpoint",
     "Fault",
@@ -20,6 +23,7 @@ __all__ = [
     "Latency",
     "Request",
     "Retention",
+    "environment",
     "parse_fault",
     "parse_latency",
     "serve_forever",

@@ -8,10 +8,25 @@ from threading import Lock
 CODES = ("400", "401", "402", "404", "408", "413", "429", "500", "502", "503", "504")
 ANSWERS = (*CODES, "html", "notjson", "empty", "cut", "reset", "hang", "slow")
 ENDS = ("FAILED", "CANCELLED", "TIMED_OUT", "EXPIRED", "STUCK", "NOOUTPUT", "PROGRESS")
-SHAPES = ("result", "images", "comfy", "base64", "datauri", "list", "string")
+SHAPES = ("result", "images", "comfy", "base64", "datauri", "list", "string", "url")
 ERRORS = ("error:json", "error:repr", "error:upstream")
 MEDIA = ("notpicture", "huge", "huge:length")
-MANNERS = ("badjson", "fenced", "length", "think")
+MANNERS = (
+    "badjson",
+    "fenced",
+    "length",
+    "think",
+    "unclosed",
+    "reasoning",
+    "noschema",
+    "stall",
+    "errorchunk",
+    "chopped",
+)
+TIMED = ("slow", "stall")
+
+# What workers ask for. `any` spares them: it is meant for clients, and would starve their worker.
+WORKERS = ("job-take", "job-done", "job-stream", "job-stop", "ping")
 
 # Which outcomes each operation can have. The sentence of a wrong word is made from this table.
 OUTCOMES: dict[str, tuple[str, ...]] = {
@@ -20,10 +35,14 @@ OUTCOMES: dict[str, tuple[str, ...]] = {
     "status": ANSWERS,
     "status-sync": ANSWERS,
     "cancel": ANSWERS,
+    "retry": ANSWERS,
+    "purge-queue": ANSWERS,
+    "stream": ANSWERS,
     "health": ANSWERS,
     "models": ANSWERS,
     "chat": (*ANSWERS, *MANNERS),
     "media": (*ANSWERS, *MEDIA),
+    **dict.fromkeys(WORKERS, ANSWERS),
     "job": (*ENDS, *SHAPES, *ERRORS),
     "any": ANSWERS,
 }
@@ -39,7 +58,8 @@ _FORM = "[ENDPOINT/]OPERATION=OUTCOME[*TIMES][@SKIP]"
 class Fault:
     """What goes wrong, with which operation, how often, and after how many that go well.
 
-    `seconds` is the Retry-After of a status code and the delay of `slow`.
+    `seconds` is the Retry-After of a status code, the delay of `slow` and the pause of `stall`, which
+    without them never ends.
     """
 
     operation: str
@@ -59,13 +79,13 @@ class Fault:
             raise ValueError(f"{self.operation} cannot end in {self.outcome!r}; it can end in {words}")
         if self.outcome == "slow" and self.seconds is None:
             raise ValueError("slow wants its seconds, for example slow:1.5")
-        if self.seconds is not None and self.outcome != "slow" and not self.outcome.isdigit():
+        if self.seconds is not None and self.outcome not in TIMED and not self.outcome.isdigit():
             raise ValueError(f"only status codes and slow take seconds after a colon, not {self.outcome}")
 
     def matches(self, endpoint: str | None, operation: str) -> bool:
-        """Whether a request could meet this fault; `any` is every HTTP operation, never `job`."""
+        """Whether a request could meet this fault; `any` is every HTTP operation of a client, never `job`."""
         return (self.endpoint is None or self.endpoint == endpoint) and (
-            self.operation == operation or (self.operation == "any" and operation != "job")
+            self.operation == operation or (self.operation == "any" and operation not in {"job", *WORKERS})
         )
 
 
