@@ -97,6 +97,8 @@ class Alias:
     model: str
     base_url: str | None = None
     api_key_env: str | None = None
+    headers: Mapping[str, JSON] = field(default_factory=dict)
+    policy: Mapping[str, JSON] = field(default_factory=dict)
     params: Mapping[str, Tree] = field(default_factory=dict)
 
 
@@ -207,11 +209,13 @@ class _Loader:
 
     def alias(self, name: str, data: dict[str, JSON]) -> Alias:
         path = ("models", name)
-        params = {k: v for k, v in data.items() if k not in ("model", "base_url", "api_key_env")}
+        params = {k: v for k, v in data.items() if k not in ("model", "base_url", "api_key_env", "headers", "policy")}
         return Alias(
             model=str(data.get("model", "")),
             base_url=data.get("base_url"),
             api_key_env=data.get("api_key_env"),
+            headers=_mapping(data, "headers") if not self.told((*path, "headers")) else {},
+            policy=_mapping(data, "policy") if not self.told((*path, "policy")) else {},
             params={k: self.tree(v, (*path, k)) for k, v in params.items() if not self.told((*path, k))},
         )
 

@@ -4,7 +4,7 @@ with Emulator(latency=parse_latency("0.1+0.5"), faults=["run=429:1*2"]) as emula
     ...  # talk to emulator.url, then look at emulator.requests, emulator.jobs, emulator.paid
 """
 
-from .endpoints import Endpoint
+from .endpoints import Endpoint, public
 from .faults import OUTCOMES, Fault, parse_fault
 from .jobs import Job, Retention
 from .latency import Latency, parse_latency
@@ -26,5 +26,6 @@ __all__ = [
     "environment",
     "parse_fault",
     "parse_latency",
+    "public",
     "serve_forever",
 ]

@@ -77,7 +77,9 @@ def advance(params: Mapping[str, JSON], replies: Sequence[Reply]) -> Call | Outp
         api_key_env=model.api_key_env,
         usd=model.cost(sent, length),
         usd_per_token=model.price.usd / 1e6 if model.price else None,
+        usd_per_token_in=model.price.input / 1e6 if model.price and model.price.input is not None else None,
         label=model.id,
+        headers=model.headers,
     )
 
 
