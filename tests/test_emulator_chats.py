@@ -87,12 +87,49 @@ def called(prompt: str, tools: list[dict[str, Any]], **more: object) -> list[tup
     [
         ("What is the weather in Paris?", {"city": "Paris"}),
         ("Weather for New York, in fahrenheit please", {"city": "New York", "unit": "fahrenheit"}),
+        ("What is the weather in San Francisco, CA?", {"city": "San Francisco, CA"}),
         ("how is the weather in São Paulo for the next 5 days?", {"city": "São Paulo", "days": 5}),
         ("Tell me the weather in Rome for 400 days", {"city": "Rome"}),
     ],
 )
 def test_a_tool_is_called_with_what_the_prompt_says(prompt: str, arguments: dict[str, Any]) -> None:
     assert called(prompt, [PRICE, WEATHER]) == [("get_weather", arguments)]
+
+
+TOOLS = {
+    "calculator": ("Evaluates a mathematical expression", ["expression"]),
+    "web_search": ("Searches the web", ["query"]),
+    "send_email": ("Sends an email", ["to_email", "subject"]),
+    "book_flight": ("Books a flight", ["origin", "destination", "date"]),
+    "translate": ("Translates a text", ["text", "target_language"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name", "expected"),
+    [
+        ("What is 23 * (4 + 7)?", "calculator", ["23 * (4 + 7)"]),
+        ("Search the web for the best espresso machines.", "web_search", ["the best espresso machines"]),
+        ("Send an email to anna@example.com about the budget", "send_email", ["anna@example.com", "the budget"]),
+        ("Book a flight from Oslo to New York on 2026-05-04", "book_flight", ["Oslo", "New York", "2026-05-04"]),
+        ('Translate "good morning" into French', "translate", ["good morning", "French"]),
+    ],
+)
+def test_the_usual_tools_get_what_they_need(prompt: str, name: str, expected: list[str]) -> None:
+    tools = []
+    for tool, (description, keys) in TOOLS.items():
+        parameters = {"type": "object", "properties": {key: {"type": "string"} for key in keys}, "required": keys}
+        function = {"name": tool, "description": description, "parameters": parameters}
+        tools.append({"type": "function", "function": function})
+
+    assert [(made, list(given.values())) for made, given in called(prompt, tools)] == [(name, expected)]
+
+
+def test_several_things_in_one_breath_are_several_calls() -> None:
+    found = called("Compare the weather in Paris, Tokyo and New York.", [WEATHER])
+
+    assert [given["city"] for _, given in found] == ["Paris", "Tokyo", "New York"]
+    assert len({call.id for call in reply(user("Weather in Rome and Oslo?", tools=[WEATHER])).calls}) == 2
 
 
 def test_a_tool_that_the_prompt_is_not_about_is_not_called() -> None:
