@@ -64,7 +64,7 @@ def plain(value: JSON) -> JSON:
     """A value for readers: a file is its path, type and size."""
     if isinstance(value, Artifact):
         facts = {"path": value.path, "url": value.url, "media_type": value.media_type, "bytes": value.bytes,
-                 "sha256": value.sha256, "width": value.width, "height": value.height}  # fmt: skip
+                 "sha256": value.sha256, "width": value.width, "height": value.height, "seconds": value.seconds}  # fmt: skip
         return {k: v for k, v in facts.items() if v is not None}
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
