@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +47,23 @@ def chats(graph: Graph, url: str) -> float:
     return _timed(run)
 
 
-def pictures(count: int, url: str, calls: int = IN_FLIGHT) -> float:
-    """Seconds to hand in so many jobs, to wait for each, to fetch its picture and to write it."""
+def pictures(count: int, url: str, calls: int = IN_FLIGHT, pool: int = 0) -> float:
+    """Seconds to hand in so many jobs, to wait for each, to fetch its picture and to write it.
+
+    ``pool`` is how many connections a client has: all, or so many, which is faster (see `runner.runpod.client`).
+    """
     with tempfile.TemporaryDirectory() as folder:
 
         async def run() -> None:
             places = anyio.CapacityLimiter(calls)
-            async with _client(calls) as client, anyio.create_task_group() as tasks:
+            size = pool or calls
+            async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
+                clients = [await stack.enter_async_context(_client(size)) for _ in range(calls // size)]
+                seats = [client for client in clients for _ in range(size)]
 
                 async def job(number: int) -> None:
                     async with places:
+                        client = seats.pop()
                         body = {"input": {"prompt": str(number), "size": "512*512", "seed": number}}
                         endpoint = f"{url}/qwen-image-t2i"
                         taken = (await client.post(f"{endpoint}/run", json=body, headers=KEY)).json()
@@ -64,6 +71,7 @@ def pictures(count: int, url: str, calls: int = IN_FLIGHT) -> float:
                         done = (await client.get(address, headers=KEY)).json()
                         file = await client.get(done["output"]["image_url"])
                         Path(folder, f"{number}.png").write_bytes(file.content)  # noqa: ASYNC240 - the fastest way
+                        seats.append(client)
 
                 for number in range(count):
                     tasks.start_soon(job, number)

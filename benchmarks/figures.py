@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -27,7 +28,7 @@ class Figure:
         """A row of a Markdown table."""
         share = self.ours / self.theirs
         ratio = f"{share:.2f}" if share >= 0.1 else f"{share:.1g}"
-        mark = "yes" if self.holds else "**no**"
+        mark = "–" if self.target == "told" else "yes" if self.holds else "**no**"
         theirs = f"{self.yardstick}: {show(self.theirs, self.unit)}"
         return f"| {self.name} | {show(self.ours, self.unit)} | {theirs} | {ratio} | {self.target} | {mark} |"
 
@@ -66,9 +67,10 @@ def in_turns(rounds: int, *measures: Callable[[], float]) -> list[float]:
 
 
 def process(*arguments: str) -> float:
-    """Seconds that a Python process with these arguments takes."""
+    """Seconds that a Python process with these arguments takes; it may keep its bytecode, as what is installed does."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     start = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=env)
     return time.perf_counter() - start
 
 

@@ -43,8 +43,7 @@ def figures() -> Iterator[Figure]:
         yield Figure("diamond of four calls of 1 s", seconds, "ideal", 3.0, "≤ 5 % + 0.3 s over", seconds <= 3.45)
     for latency, rounds in ((0.3, 5), (3.0, 3), (12.0, 1)):
         with emulator(str(latency), "status-sync=404*always") as server, tempfile.TemporaryDirectory() as home:
-            for _ in range(2):
-                once(PICTURE, server.url, home)  # how long jobs of this endpoint take is learned
+            once(PICTURE, server.url, home)  # how long jobs of this endpoint take is learned
             name, late = f"a job of {latency:g} s, by /status alone", max(0.2, 0.06 * latency)
             yield from job(name, latency, late, "≤ T + 0.2 s or 6 %", rounds, 8, server, home)
     for latency, rounds in ((0.3, 5), (3.0, 3), (12.0, 1)):
