@@ -24,6 +24,7 @@ from .kinds import KINDS, Kind
 from .model import JSON
 from .pipeline import Input, Pipeline, Step
 from .shape import Shape
+from .source import collector_paused
 from .templates import Template, Tree, templates_of
 from .validate import explain
 
@@ -91,8 +92,9 @@ class Checked:
 
 def check(pipeline: Pipeline, known: Catalogue, is_file: IsFile) -> tuple[Checked | None, list[Problem]]:
     """Every problem of a pipeline; its checked form if none of them is worse than a warning."""
-    checker = _Checker(pipeline, known, is_file)
-    steps = checker.run()
+    with collector_paused():
+        checker = _Checker(pipeline, known, is_file)
+        steps = checker.run()
     if any(not problem.warning for problem in checker.problems):
         return None, checker.problems
     return Checked(pipeline, steps), checker.problems

@@ -76,7 +76,7 @@ def run(
 
     from . import app
     from .reports import summary, terminal
-    from .runfolder import state_text
+    from .runfolder import state_lines
 
     if quiet and as_json:
         raise UsageError("--quiet and --json exclude each other. Write one of them.")
@@ -91,7 +91,7 @@ def run(
 
         done = anyio.run(app.run, read, _given(typed, inputs_file), options, reporter, leave)
     if as_json:
-        click.echo(state_text(done.state), nl=False)
+        click.echo("".join(state_lines(done.state)), nl=False)
     elif not quiet or done.exit_code:
         click.echo(summary.text(done.state, done.folder, done.outputs, done.missing), err=quiet)
     sys.exit(done.exit_code)
