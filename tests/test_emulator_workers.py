@@ -447,3 +447,70 @@ def test_the_environment_of_a_worker_names_every_address_of_its_endpoint() -> No
     assert found["RUNPOD_WEBHOOK_GET_JOB"] == "http://127.0.0.1:8787/v2/private/job-take/$ID?gpu=emulated"
     assert found["RUNPOD_SKIP_AUTO_SYSTEM_CHECKS"] == "true"
     assert all("?" in value for name, value in found.items() if name.startswith("RUNPOD_WEBHOOK"))
+
+
+CHAT = {"model": "mine", "messages": [{"role": "user", "content": "Hello?"}]}
+BODY = {"object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello!"}}]}
+
+
+def relayed(emulator: Emulator, act: Any, body: dict[str, Any]) -> tuple[httpx.Response, dict[str, Any]]:
+    """A chat with a served endpoint, and the job that its worker was given; `act` is what the worker does with it."""
+    worker, given = Worker(f"{emulator.url}/private"), list[dict[str, Any]]()
+
+    def works() -> None:
+        given.append(worker.job())
+        act(worker, given[0]["id"])
+
+    thread = threading.Thread(target=works)
+    thread.start()
+    url = f"{emulator.url}/private/openai/v1/chat/completions"
+    answer = httpx.post(url, json=body, headers=HEADERS, timeout=10)
+    thread.join()
+    return answer, given[0]
+
+
+def test_a_chat_with_a_served_endpoint_is_a_job_for_its_worker() -> None:
+    with Emulator(served=["private"]) as emulator:
+        answer, given = relayed(emulator, lambda worker, job: worker.done(job, output=[BODY]), CHAT)
+
+    assert given["input"] == {"openai_route": "/v1/chat/completions", "openai_input": CHAT}
+    assert (answer.status_code, answer.json()) == (200, BODY)
+    assert emulator.paid == 1
+
+
+def test_events_that_a_worker_streams_reach_the_chat_as_they_are() -> None:
+    raw = ['data: {"choices":[{"delta":{"content":"Hel', 'lo"}}]}\n\ndata: [DONE]\n\n']
+
+    def streams(worker: Worker, job: str) -> None:
+        for piece in raw:
+            worker.stream(job, piece)
+        worker.done(job, output=[])
+
+    with Emulator(served=["private"]) as emulator:
+        answer, _ = relayed(emulator, streams, {**CHAT, "stream": True})
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.text == "".join(raw)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_worker_that_fails_fails_the_chat_with_its_words(stream: bool) -> None:
+    with Emulator(served=["private"]) as emulator:
+        body = {**CHAT, "stream": stream}
+        answer, _ = relayed(emulator, lambda worker, job: worker.done(job, error="out of memory"), body)
+
+    assert answer.status_code == (200 if stream else 500)
+    assert "out of memory" in answer.text
+
+
+def test_a_chat_that_hangs_up_while_it_is_streamed_cancels_its_job() -> None:
+    with Emulator(served=["private"]) as emulator:
+        worker = Worker(f"{emulator.url}/private")
+        url = f"{emulator.url}/private/openai/v1/chat/completions"
+        with httpx.stream("POST", url, json={**CHAT, "stream": True}, headers=HEADERS) as answer:
+            job = worker.job()["id"]
+            worker.stream(job, "data: {}\n\n")
+            next(answer.iter_raw())
+        stops = worker.stops().json()
+
+    assert stops == {"jobsToStop": [job]}
