@@ -161,6 +161,16 @@ def test_a_native_text_streams_in_batches_of_tokens_with_the_bill_last(client: h
     assert ended["output"] == parts
 
 
+def test_a_text_model_whose_output_is_an_object_streams_too(client: httpx.Client) -> None:
+    body = {"input": {"messages": [{"role": "user", "content": "Write about a blue bicycle."}], "stream": True}}
+    with Emulator() as emulator:
+        base = f"{emulator.url}/granite-4-0-h-small"
+        name = client.post(f"{base}/run", json=body).json()["id"]
+        parts = [piece["output"] for one in streamed(client, base, name) for piece in one["stream"]]
+
+    assert "bicycle" in "".join(part["choices"][0]["tokens"][0] for part in parts)
+
+
 def test_a_stream_of_a_job_that_does_not_stream_is_empty_and_held_no_longer_than_asked(client: httpx.Client) -> None:
     with Emulator(latency=Latency(execution=9)) as emulator:
         base = f"{emulator.url}/any"

@@ -157,6 +157,39 @@ def test_two_workers_that_wait_get_a_job_each(client: httpx.Client) -> None:
     assert set(taken.values()) == names
 
 
+def test_many_workers_do_each_of_many_jobs_exactly_once(client: httpx.Client) -> None:
+    with Emulator(served=["private"]) as emulator:
+        base = f"{emulator.url}/private"
+        done: list[str] = []
+
+        def works(name: str) -> None:
+            worker = Worker(base, name)
+            with httpx.Client() as own:
+                for _ in range(10):
+                    job = own.get(f"{base}/job-take/{name}?gpu=x").json()["id"]
+                    done.append(job)
+                    own.post(f"{base}/job-done/{worker.name}/{job}?gpu=x", json={"output": name})
+
+        threads = [threading.Thread(target=works, args=(f"w{number}",)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        names = [queued(client, base) for _ in range(80)]
+        for thread in threads:
+            thread.join()
+        health = client.get(f"{base}/health").json()["jobs"]
+
+    assert sorted(done) == sorted(names)
+    assert health == {"completed": 80, "failed": 0, "inProgress": 0, "inQueue": 0, "retried": 0}
+
+
+def test_faults_of_jobs_are_kept_for_the_endpoints_that_the_emulator_plays(client: httpx.Client) -> None:
+    with Emulator(served=["private"], faults=["job=FAILED"]) as emulator:
+        queued(client, f"{emulator.url}/private")
+        played = client.post(f"{emulator.url}/any/runsync", json={"input": {"x": 1}}).json()
+
+    assert played["status"] == "FAILED"
+
+
 def test_a_worker_that_hung_up_while_it_waited_is_given_nothing(client: httpx.Client) -> None:
     with Emulator(served=["private"]) as emulator:
         base = f"{emulator.url}/private"
