@@ -9,14 +9,17 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from runner.emulator import Emulator
-from runner.emulator.endpoints import public
+from runner.emulator import Emulator, Endpoint
+from runner.emulator.endpoints import Kind, public
 from runner.emulator.mp4 import seconds
 from runner.emulator.pictures import encoded, picture
 from runner.emulator.speech import spoken
 from runner.emulator.waves import read
+from runner.emulator.work import WORK
 
 from .conftest import SHARED
 
@@ -230,6 +233,29 @@ def test_a_picture_of_another_picture_is_made_where_it_is_known_to_be(client: ht
 
     one, other = (httpx.get(output["image_url"]).content for output in (drawn, redrawn))
     assert one != other
+
+
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 70), st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=6), st.sampled_from([address(PHOTO, "image/png"), address(VOICE, "audio/wav")]),
+    st.sampled_from(["16:9", "64*64", "480p", "wav", [], {}, [None], [3], {"a": 1}, "http://[", "https://e.test/x"]),
+)  # fmt: skip
+NAMES = ["prompt", "image", "images", "last_image", "audio", "audio_base64", "video", "size", "width", "height", "fps",
+         "aspect_ratio", "resolution", "duration", "seed", "voice", "voice_url", "speed", "pitch", "format", "language",
+         "output_format", "transcription", "word_timestamps", "messages", "sampling_params", "max_tokens"]  # fmt: skip
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@given(given=st.dictionaries(st.sampled_from(NAMES), ODD, max_size=6), kind=st.sampled_from(sorted(WORK)))
+def test_no_input_breaks_a_worker(client: httpx.Client, given: dict[str, Any], kind: Kind) -> None:
+    with Emulator({"any": Endpoint(kind)}) as emulator:
+        envelope = done(client, emulator, "any", {"prompt": "a cat", "size": "32*32", **given})
+
+    failed = envelope["status"] == "FAILED"
+    assert failed or envelope["status"] == "COMPLETED"
+    assert not failed or envelope["error"].startswith(("Invalid parameter", "Failed to download", "the emulator")), (
+        given
+    )
 
 
 @pytest.fixture(scope="module")

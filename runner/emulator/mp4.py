@@ -33,13 +33,12 @@ def written(track: Track, *, about: str) -> bytes:
 
 def seconds(data: bytes) -> float:
     """How long a file lasts. Raises ValueError for what is no MP4 file."""
-    for path in ((b"moov", b"mvhd"),):
-        found = _inside(data, path)
-        if found is not None and len(found) >= 32:
-            wide = found[0] == 1
-            scale, length = struct.unpack_from(">IQ" if wide else ">II", found, 20 if wide else 12)
-            if scale:
-                return float(length / scale)
+    header = _inside(data, (b"moov", b"mvhd"))
+    if header is not None and len(header) >= 32:
+        wide = header[0] == 1
+        scale, length = struct.unpack_from(">IQ" if wide else ">II", header, 20 if wide else 12)
+        if scale:
+            return float(length / scale)
     raise ValueError("it is no MP4 file")
 
 
