@@ -23,12 +23,14 @@ _DATES = (
 )
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _QUOTED = "(?:^|(?<=\\s))[\"“”'‘]([^\"“”'’\n]{2,})[\"“”'’]"  # noqa: RUF001 - as people type it
-_TERM = rf"\(*\s*{_NUMBER}\s*\)*"
-_SUM = re.compile(rf"{_TERM}(?:\s*(?:\*\*|[+*×x^%]|(?<= )[-/](?= ))\s*{_TERM})+")
+_TERM = r"[( ]*+-?\d++(?:\.\d++)?+[ )]*+"  # possessive: a long number is not tried in parts
+_SUM = re.compile(rf"(?<![\d.]){_TERM}(?:\s*(?:\*\*|[+*×x^%]|(?<= )[-/](?= )){_TERM})+")
+_FAR = 4000  # characters; who has not said by then what a tool should do has not said it
 
 
 def arguments(parameters: Schema, text: str, random: Random) -> JSON:
     """An object that is valid for the parameters; they may have any schema that `filling` knows."""
+    text = text[:_FAR]
     made = filled({"type": "object", **parameters}, subject(_about(text) or text), random)
     properties = parameters.get("properties")
     if not isinstance(made, dict) or not isinstance(properties, dict):
@@ -49,6 +51,7 @@ def others(made: JSON, parameters: Schema, text: str) -> list[JSON]:
     """The same arguments for what is named in one breath: `in Paris, Tokyo and Oslo` is three places."""
     if not isinstance(made, dict):
         return []
+    text = text[:_FAR]
     for name, value in made.items():
         schema = _plain(parameters.get("properties", {}).get(name))
         if not isinstance(value, str) or schema is None:
@@ -61,7 +64,7 @@ def others(made: JSON, parameters: Schema, text: str) -> list[JSON]:
 
 def calculates(text: str) -> bool:
     """Whether there is a sum in it."""
-    return _SUM.search(text) is not None
+    return _SUM.search(text[:_FAR]) is not None
 
 
 def _about(text: str) -> str:
