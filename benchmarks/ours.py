@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import anyio
 
 from runner import app, catalogue, check, pipeline, plan
 from runner.execute import execute
-from runner.model import Call, Chat, Finished, Job, Reply, Ticket
+from runner.model import Artifact, Call, Chat, Finished, Job, Reply, Ticket
 from runner.plan import Plan
 
 IN_FLIGHT = 64
@@ -31,7 +31,7 @@ def alone(chosen: Plan) -> float:
     async def run() -> None:
         await execute(
             chosen, run_id="r", provider=Nobody(), store=Nobody(), sink=nothing, synced=anyio.sleep_forever,
-            clock=time.time, keep_text=lambda *_: None,
+            clock=time.time, keep_text=lambda *_: None, load_files=_no_files,
         )  # fmt: skip
 
     start = time.perf_counter()
@@ -59,6 +59,10 @@ def whole(text: str, url: str, calls: int = IN_FLIGHT) -> float:
 
 def nothing(_: object) -> None:
     """Whom an event tells nothing."""
+
+
+async def _no_files(files: Mapping[str, str], pipeline: str) -> Mapping[str, Artifact]:
+    raise AssertionError(files, pipeline)
 
 
 class Nobody:
