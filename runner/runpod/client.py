@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
@@ -30,6 +30,7 @@ from ..errors import (
 )
 from ..model import JSON
 from . import wire
+from .pace import DOCUMENTED, UNLIMITED, Paces
 
 Sends = Literal["", "job", "chat"]
 """What a request asks for that may cost money, if it does."""
@@ -47,6 +48,9 @@ _MAY_HAVE_ARRIVED = (408, 409, 504, 522, 524)
 POOL = 8
 """Connections in one pool."""
 
+BRIEF = 3.0
+"""Seconds to hold a status request where many are held already, so that each gets its turn."""
+
 _SHORTEST_KEY = 8
 
 USER_AGENT = f"runner/{__version__}"
@@ -57,9 +61,11 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class Client:
     """The operations of Runpod's endpoints under one base URL, with one key."""
 
-    def __init__(self, base_url: str, key: str, *, connections: int = 64) -> None:
+    def __init__(self, base_url: str, key: str, *, connections: int = 64, paces: Paces | None = None) -> None:
+        """``paces`` limit what is sent: by default to what is documented, on loopback only after a 429."""
         self.base_url = base_url.rstrip("/")
         self.local = urlsplit(base_url).hostname in LOOPBACK
+        self.paces = paces or Paces(UNLIMITED if self.local else DOCUMENTED)
         self._key = key
         self._connections = connections
         self._pools: dict[str, list[_Pool]] = {}
@@ -75,10 +81,17 @@ class Client:
     ) -> None:
         await self._open.__aexit__(kind, error, trace)
 
-    async def run(self, endpoint: str, body: bytes, answer: float = ANSWER) -> JSON:
-        """Submit a job. `FateUnknown` if it may have been accepted and we do not know its id."""
+    async def run(
+        self, endpoint: str, body: bytes, answer: float = ANSWER, sending: Callable[[], None] | None = None
+    ) -> JSON:
+        """Submit a job. `FateUnknown` if it may have been accepted and we do not know its id.
+
+        ``sending`` is called when it is its turn, right before the first byte.
+        """
         within = min(answer, ANSWER)
-        return await self._json("POST", self.base_url, endpoint, "/run", body=body, answer=within, sends="job")
+        return await self._json(
+            "POST", self.base_url, endpoint, "/run", body=body, answer=within, sends="job", sending=sending
+        )
 
     async def runsync(self, endpoint: str, body: bytes, wait: float) -> JSON:
         """Submit a job and hold for at most ``wait`` seconds."""
@@ -91,6 +104,8 @@ class Client:
 
     async def status_sync(self, endpoint: str, job: str, wait: float) -> JSON:
         """The job when it has ended, or as it is after ``wait`` seconds."""
+        if self.paces.of(endpoint, "status").law.crowded:
+            wait = min(wait, BRIEF)
         path = f"/status-sync/{job}?wait={int(wait * 1000)}"
         return await self._json("GET", self.base_url, endpoint, path, answer=wait + 15)
 
@@ -124,6 +139,7 @@ class Client:
         answer: float = ANSWER,
         sends: Sends = "",
         other_key: tuple[str | None] | None = None,
+        sending: Callable[[], None] | None = None,
     ) -> JSON:
         name = endpoint or urlsplit(base_url).netloc
         url = f"{base_url}/{endpoint}{path}" if endpoint else f"{base_url}{path}"
@@ -133,7 +149,16 @@ class Client:
             headers["Authorization"] = f"Bearer {key}"
         if body is not None:
             headers["Content-Type"] = "application/json"
-        response = await self._send(name, method, url, headers, body, answer, sends)
+        pace = self.paces.of(endpoint or base_url, _operation(path) if endpoint else "")
+        turn = await pace.turn()
+        try:
+            if sending is not None:
+                sending()
+            response = await self._send(name, method, url, headers, body, answer, sends)
+            code = response.status_code
+            pace.heard(turn, code, _seconds(response.headers.get("retry-after")) if code == 429 else None)
+        finally:
+            pace.leave()
         return self._read(name, response, sends, key)
 
     async def _send(
@@ -221,6 +246,12 @@ class _Pool:
 def _url(url: str) -> httpx.URL:
     """Reading an address costs as much as half a request, and chats and submits go to the same few."""
     return httpx.URL(url)
+
+
+def _operation(path: str) -> str:
+    """The operation whose limit a path of an endpoint counts against, by its name in `pace.DOCUMENTED`."""
+    first = path.split("/", 2)[1]
+    return "status" if first.startswith(("status", "stream")) else first.partition("?")[0]
 
 
 class NotFound(Rejected):

@@ -22,10 +22,11 @@ from ..errors import (
     JobTimedOut,
     Rejected,
 )
-from ..model import JSON, Artifact, Chat, Finished, Job, Reply, Ticket
+from ..model import JSON, Artifact, Call, Chat, Finished, Job, Reply, Ticket
 from . import wire
 from .client import RUN_LIMIT, Client, NotFound
 from .download import Downloader
+from .pace import Paces, chosen
 from .times import Times
 
 HOLD = 60.0
@@ -51,9 +52,13 @@ class Runpod:
         origin: str | None = None,
         env: Mapping[str, str] = MappingProxyType({}),
         times: Path | None = None,
+        paces: Paces | None = None,
     ) -> None:
-        """``env`` holds the keys of other servers; ``times`` is where the times of past jobs are kept."""
-        self.client = Client(base_url, key, connections=connections)
+        """``env`` holds the keys of other servers, and ``RUNPOD_LIMITS`` where ``paces`` are not given; ``times`` is
+        where the times of past jobs are kept.
+        """
+        paces = paces or chosen(env.get("RUNPOD_LIMITS", ""))
+        self.client = Client(base_url, key, connections=connections, paces=paces)
         self.downloader = Downloader(local=self.client.local)
         self.origin = origin or self.client.base_url
         self._blobs = blobs
@@ -76,8 +81,16 @@ class Runpod:
         await self.downloader.__aexit__(kind, error, trace)
         await self.client.__aexit__(kind, error, trace)
 
-    async def submit(self, job: Job, within: float) -> Ticket:
-        """Hand in a job. ``within`` bounds the seconds that its being taken may take."""
+    def pause(self, call: Call) -> float:
+        """Seconds for which the endpoint wants no such call; 0 if it says nothing of the kind."""
+        if isinstance(call, Job):
+            return self.client.paces.of(call.endpoint, "run").pause()
+        return self.client.paces.of(*((call.base_url, "") if call.base_url else (call.endpoint, "openai"))).pause()
+
+    async def submit(self, job: Job, within: float, sending: Callable[[], None] | None = None) -> Ticket:
+        """Hand in a job. ``within`` bounds the seconds that its being taken may take; ``sending`` is called right
+        before anything is sent.
+        """
         body = json.dumps({"input": await self._encoded(job.input)}, ensure_ascii=False).encode()
         if len(body) > RUN_LIMIT:
             msg = (
@@ -85,7 +98,7 @@ class Runpod:
                 "Use a smaller picture, or its URL"
             )
             raise Rejected(msg)
-        said = await self.client.run(job.endpoint, body, within)
+        said = await self.client.run(job.endpoint, body, within, sending)
         taken = {"status": "IN_QUEUE", **said} if isinstance(said, dict) else {}
         if taken.get("status") == "FAILED":
             self._ended(Ticket(job.endpoint, str(taken.get("id") or "that was refused")), wire.envelope(taken))
