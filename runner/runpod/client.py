@@ -128,6 +128,10 @@ class Client:
             "POST", base_url, "", "/chat/completions", body=body, answer=answer, sends="chat", other_key=(key,)
         )
 
+    async def models_at(self, base_url: str, key: str | None) -> JSON:
+        """What another server has, asked with that server's own key or none."""
+        return await self._json("GET", base_url, "", "/models", other_key=(key,))
+
     async def _json(
         self,
         method: Literal["GET", "POST"],
@@ -258,6 +262,10 @@ class NotFound(Rejected):
     """404: no such endpoint, route or job."""
 
 
+class KeyRefused(Rejected):
+    """401 or 403: the key is none, or may not do this."""
+
+
 def _refused(name: str, response: httpx.Response, said: str) -> CallFailed:
     code = response.status_code
     said = f": {said}" if said else f" {response.reason_phrase}".rstrip()
@@ -271,7 +279,7 @@ def _refused(name: str, response: httpx.Response, said: str) -> CallFailed:
         return failed
     match code:
         case 401 | 403:
-            return Rejected(f"{name} refused the key ({code}){said}; check RUNPOD_API_KEY and what it may do")
+            return KeyRefused(f"{name} refused the key ({code}){said}; check RUNPOD_API_KEY and what it may do")
         case 402:
             return Rejected(f"{name} wants credits (402){said}; add credits to the Runpod account")
         case 404:
