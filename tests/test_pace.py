@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from runner.emulator import Emulator
 from runner.errors import Busy, CannotStart
-from runner.events import RunState
+from runner.events import Event, JobSubmitted, RunState
 from runner.execute import execute
 from runner.journal import Journal
 from runner.model import Chat, Job
@@ -117,7 +117,14 @@ def serving(limited: Limited) -> Iterator[Limited]:
             thread.join()
 
 
-async def pictures(server: Limited, folder: Path, paces: Paces, count: int = 200, calls: int = 32) -> RunState:
+async def pictures(
+    server: Limited,
+    folder: Path,
+    paces: Paces,
+    count: int = 200,
+    calls: int = 32,
+    watch: Callable[[str], None] = lambda _: None,
+) -> RunState:
     """A run of so many pictures, one job each."""
     text = f"""
         name: many
@@ -133,10 +140,16 @@ async def pictures(server: Limited, folder: Path, paces: Paces, count: int = 200
     """
     state = RunState()
     store = Store(folder / "store")
+
+    def sink(event: Event) -> None:
+        state.add(event)
+        if isinstance(event, JobSubmitted):
+            watch(event.job)
+
     with Journal(folder / "runs") as journal:
         async with Runpod(f"{server.url}/v2", "k", store, connections=calls, paces=paces) as provider:
             await execute(
-                planned(text), run_id="r", provider=provider, store=store, sink=state.add, synced=journal.synced,
+                planned(text), run_id="r", provider=provider, store=store, sink=sink, synced=journal.synced,
                 clock=time.time, keep_text=lambda *_: None, calls=calls, jitter=random.Random(1),
             )  # fmt: skip
     store.close()
@@ -221,6 +234,19 @@ async def test_who_waits_for_a_turn_can_be_stopped_and_has_sent_nothing(tmp_path
 
         assert scope.cancelled_caught
         assert len(server.asked["run"]) == 1
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.11, 0.17, 0.23, 0.29, 0.35])
+async def test_a_run_that_is_stopped_while_many_wait_knows_every_job_that_was_taken(
+    tmp_path: Path, seconds: float
+) -> None:
+    limits = {"run": Limit(4, 2, window=0.02), "status": Limit(2, window=0.05), "cancel": Limit(200, 20)}
+    known: list[str] = []
+    with serving(Limited(999, 1.0)) as server:
+        with anyio.move_on_after(seconds):
+            await pictures(server, tmp_path, Paces(limits), watch=known.append)
+
+        assert sorted(known) == sorted(server.jobs)
 
 
 async def test_requests_of_other_servers_and_of_loopback_are_not_limited_in_advance(tmp_path: Path) -> None:
