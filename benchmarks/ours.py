@@ -70,8 +70,11 @@ class Nobody:
 
     origin = "nobody"
 
-    async def submit(self, job: Job, within: float) -> Ticket:
-        raise AssertionError(job, within)
+    def pause(self, call: Call) -> float:
+        raise AssertionError(call)
+
+    async def submit(self, job: Job, within: float, sending: Callable[[], None]) -> Ticket:
+        raise AssertionError(job, within, sending)
 
     async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:
         raise AssertionError(ticket, moved)

@@ -167,7 +167,11 @@ class World:
         await anyio.lowlevel.checkpoint()
         self.kept[key] = reply
 
-    async def submit(self, job: Job, within: float) -> Ticket:
+    def pause(self, call: Call) -> float:
+        del call
+        return 0.0
+
+    async def submit(self, job: Job, within: float, sending: Callable[[], None]) -> Ticket:
         raise NotImplementedError
 
     async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:
