@@ -10,7 +10,8 @@ A row of ``runner/models/*.yaml``, or of an author's own catalogue::
       status: listed                    # listed | unlisted | removed (then: successor)
       price: {usd: 0.02, per: image}    # see runner/price.py
       images: {wire: image, minimum: 1, maximum: 1}   # pictures it takes; a field ending in s takes a list
-      files: {audio: {wire: audio, required: true}}   # other files; bytes: the field for base64 without a URL
+      files: {audio: {wire: audio, required: true}}   # other files; bytes: the field for base64 without a URL;
+                                      # sets: duration, if what is made is as long; seconds: what its price is known to
       prompt: optional                  # where a video needs none
       params:                           # our word for each parameter it takes → a JSON Schema, and
         steps: {wire: num_inference_steps, type: integer, minimum: 1, maximum: 8, default: 4}
@@ -138,7 +139,7 @@ class Model:
                 width, height = size or (1024, 1024)
                 return rate * width * height / 1e6
             case "second":
-                return rate * self._seconds(said, length)
+                return rate * price.seconds(self._seconds(said, length))
             case "1k_characters":
                 return rate * length / 1000
         return rate
@@ -171,7 +172,7 @@ class Model:
             return length / SLOWEST
         for name, rule in self.files.items():
             if said.get(name) is not None and rule.get("sets") == "duration":
-                return float(getattr(said[name], "seconds", None) or self._longest)
+                return float(getattr(said[name], "seconds", None) or rule.get("seconds") or self._longest)
         seconds = said.get("duration")
         return float(seconds if seconds is not None else self._longest)
 
@@ -179,7 +180,8 @@ class Model:
     def _longest(self) -> float:
         """Seconds of the longest video that it makes."""
         rule = self.params.get("duration", {})
-        return float(max(rule.get("enum") or [rule.get("maximum", 60)]))
+        given = [rule["seconds"] for rule in self.files.values() if "seconds" in rule]
+        return float(max(rule.get("enum") or [rule.get("maximum", 60), *given][-1:]))
 
     def wire(self, params: Mapping[str, JSON]) -> dict[str, JSON]:
         """Our words to this model's: ``{"steps": 4}`` → ``{"num_inference_steps": 4}``."""
@@ -337,7 +339,7 @@ def _model(name: str, row: JSON, file: str) -> Model:
     try:
         if price := fields.pop("price", None):
             rows = tuple(price.get("rows", ()))
-            fields["price"] = Price(float(price["usd"]), price["per"], rows, price.get("input"))
+            fields["price"] = Price(float(price["usd"]), price["per"], rows, price.get("input"), price.get("step"))
     except (KeyError, TypeError, ValueError, AttributeError) as err:
         msg = f"{where} has a price that cannot be read. Write price: {{usd: 0.02, per: image}}."
         raise UsageError(msg) from err

@@ -85,7 +85,7 @@ LORAS: JSON = {
             "path": {"type": "string", "description": "Where the weights are: a URL, or a name on Hugging Face."},
             "scale": {"type": "number", "description": "How strongly they count, usually 0 to 1."},
         },
-        "required": ["path"],
+        "required": ["path", "scale"],
     },
     "description": "Weights to lay over the model: path (a URL) and scale.",
     "examples": [[{"path": "https://huggingface.co/flymy-ai/qwen-image-realism-lora", "scale": 1}]],
