@@ -11,49 +11,25 @@ from typing import Any
 
 import pytest
 
-from runner.catalogue import Model, builtin
+from runner.catalogue import Model
 from runner.emulator.endpoints import public
 from runner.kinds import KINDS
 from runner.model import Artifact, Chat, Job
 
 from . import oracle
-from .oracle import Refusal, Words
+from .oracle import Refusal
+from .rows import FILES, MODELS, Words, least, values
 
 PHOTO = Artifact(sha256="ab" * 32, media_type="image/png", bytes=3, path="/a.png")
 SOUND = Artifact(sha256="cd" * 32, media_type="audio/wav", bytes=3, path="/a.wav")
 FILM = Artifact(sha256="ef" * 32, media_type="video/mp4", bytes=3, path="/a.mp4")
-FILES = {"audio": SOUND, "video": FILM, "image": PHOTO, "last_image": PHOTO, "voice_sample": SOUND}
-MODELS = sorted(builtin().models.values(), key=lambda model: model.id)
+ARTIFACTS = {"a.png": PHOTO, "a.wav": SOUND, "a.mp4": FILM}
 
 
-def least(model: Model) -> Words:
-    """The params that a model cannot do without, and nothing else."""
-    found: Words = {"model": model, ("text" if model.kind == "generate_speech" else "prompt"): "a red teapot"}
-    for word in model.lacks(["prompt"]):
-        found[word] = FILES[word] if word in FILES else model.params[word]["enum"][0]
-    return found
-
-
-def values(rule: Words) -> list[Any]:
-    """The values that a rule names: all of a list, both ends of a range, what holds if nothing is said."""
-    if "sizes" in rule:
-        return list(rule["sizes"])
-    if "rule" in rule:
-        low, high = rule["rule"]["minimum"], rule["rule"]["maximum"]
-        return [f"{low}x{high}", f"{high}x{low}"]
-    if rule.get("type") == "boolean":
-        return [True, False]
-    if rule.get("type") == "array":
-        return [["END"] if "items" in rule else [{"path": "https://example.com/l.safetensors", "scale": 1}]]
-    named = [*rule.get("enum", ()), *(rule[end] for end in ("minimum", "maximum", "default") if end in rule)]
-    return list(dict.fromkeys([*named, *rule.get("examples", ())])) or [
-        7 if rule.get("type") in ("integer", "number") else "en"
-    ]
-
-
-def sent(model: Model, **params: Any) -> Words:
+def sent(model: Model, params: Words) -> Words:
     """The input of the job, or the body of the chat, with addresses for files."""
-    call = KINDS[model.kind].advance({**least(model), **params}, ())
+    given = {name: ARTIFACTS.get(value, value) for name, value in least(model).items()}
+    call = KINDS[model.kind].advance({**given, **params, "model": model}, ())
     if isinstance(call, Chat):
         return dict(call.body)
     assert isinstance(call, Job)
@@ -73,11 +49,11 @@ def test_both_tables_hold_the_same_endpoints() -> None:
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
 def test_the_emulator_takes_what_the_catalogue_sends(model: Model) -> None:
     asked = [{}, *({word: value} for word, rule in model.params.items() for value in values(dict(rule)))]
-    asked += [{word: FILES[word]} for word in model.files]
+    asked += [{word: ARTIFACTS[FILES[word]]} for word in model.files]
     most = model.most_pictures or 3
     asked += [{"image": PHOTO}, {"images": [PHOTO] * most}] if model.images and not model.lacks(()) else []
 
-    refused = {str(params): public()[model.endpoint].refusal(sent(model, **params)) for params in asked}
+    refused = {str(params): public()[model.endpoint].refusal(sent(model, params)) for params in asked}
 
     assert {params: said for params, said in refused.items() if said} == {}
 
@@ -116,15 +92,12 @@ FREE = {"audio_base64", "prompt", "image", "images", "audio", "video", "last_ima
 """Texts and files: what can be wrong with them is below."""
 
 
-FILES_BY_NAME = {"image": "a.png", "audio": "a.wav", "video": "a.mp4", "last_image": "a.png", "voice_sample": "a.wav"}
-
-
 def mistakes() -> Iterator[tuple[str, Words]]:
     """Steps that the emulator would refuse, by what is wrong with them."""
     for model in MODELS:
         rules = public()[model.endpoint].inputs
         words = {str(rule.get("wire", word)): word for word, rule in model.params.items() if "sizes" not in rule}
-        step = {"kind": model.kind, **{k: FILES_BY_NAME.get(k, v) for k, v in least(model).items()}, "model": model.id}
+        step = {"kind": model.kind, "model": model.id, **least(model)}
         for name, rule in rules.items():
             if name in words and name not in FREE:
                 for value in wrong(dict(rule)):
