@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import catalogue, source
+from . import catalogue, rows, source
 from . import check as checking
 from . import pipeline as pipelines
 from . import plan as planning
+from .catalogue import Catalogue, Model
 from .check import Checked
-from .errors import CannotStart, PipelineProblems, Problem, UsageError
+from .errors import CannotStart, PipelineProblems, Problem, UsageError, nearest
 from .events import Sink
 from .files import is_url, place
 from .model import JSON
@@ -72,15 +73,75 @@ class Options:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(path: Path) -> Read:
-    """Read and check a pipeline file. `UsageError` if there is no such file."""
+def read(path: Path, own: Path | None = None) -> Read:
+    """Read and check a pipeline file; ``own`` is a catalogue of the author's. `UsageError` if there is no such file."""
+    text = _text(path, "a pipeline file")
+    files = _Files(path)
+    found, problems = pipelines.load(text, str(path), files.text)
+    checked = None
+    if found is not None:
+        try:
+            known = models(project(path), own)
+        except PipelineProblems as err:
+            problems = [*problems, *err.problems]
+        else:
+            checked, more = checking.check(found, known, files.is_file)
+            problems = [*problems, *more]
+    if any(not problem.warning for problem in problems):
+        checked = None
+    problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
+    return Read(path, text, found, checked, tuple(problems))
+
+
+def models(folder: Path, own: Path | None = None) -> Catalogue:
+    """The models that a project knows: ours, over them ``models:`` of its ``runner.yaml``, over them a file of rows.
+
+    Raises `PipelineProblems` for a row that is none.
+    """
+    known = catalogue.builtin()
+    settings = folder / "runner.yaml"
+    if settings.is_file():
+        known = known.merged(_rows_of_project(settings))
+    if own is not None:
+        known = known.merged(rows.read(source.parse(_text(own, "a catalogue"), str(own))))
+    return known
+
+
+def _rows_of_project(settings: Path) -> list[Model]:
     try:
-        text = path.read_text(encoding="utf-8")
+        document = source.parse(_text(settings, "settings"), _shown(settings))
+    except PipelineProblems as err:
+        if err.problems[0].code == "empty":  # it only says where the project begins
+            return []
+        raise
+    has_rows = isinstance(document.data, dict) and document.data.get("models") is not None
+    return rows.read(document, ("models",)) if has_rows else []
+
+
+def of_kind(known: Catalogue, kind: str | None) -> list[Model]:
+    """The models for a kind of step, or all of them, kind by kind. `UsageError` if no model is for that kind."""
+    kinds = [kind] if kind else list(catalogue.KINDS)
+    if kind and kind not in catalogue.KINDS:
+        msg = f"There is no kind {kind} with models. {nearest(kind, catalogue.KINDS)}"
+        raise UsageError(msg)
+    return [model for each in kinds for model in known.of_kind(each) if kind or model.kind == each]
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _text(path: Path, what: str) -> str:
+    """The text of a file. `UsageError` says why there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         msg = f"There is no file {path}."
         raise UsageError(msg) from None
     except IsADirectoryError:
-        msg = f"{path} is a folder; name a pipeline file in it."
+        msg = f"{path} is a folder; name {what} in it."
         raise UsageError(msg) from None
     except UnicodeDecodeError:
         msg = f"{path} is not a text file in UTF-8."
@@ -88,16 +149,6 @@ def read(path: Path) -> Read:
     except OSError as err:
         msg = f"{path} cannot be read: {err.strerror}."
         raise UsageError(msg) from None
-    files = _Files(path)
-    found, problems = pipelines.load(text, str(path), files.text)
-    checked = None
-    if found is not None:
-        checked, more = checking.check(found, catalogue.builtin(), files.is_file)
-        problems = [*problems, *more]
-    if any(not problem.warning for problem in problems):
-        checked = None
-    problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
-    return Read(path, text, found, checked, tuple(problems))
 
 
 def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = False) -> Plan:

@@ -32,7 +32,6 @@ from difflib import get_close_matches
 from importlib import resources
 
 from . import source
-from .errors import UsageError, nearest
 from .model import JSON
 from .price import SLOWEST, Price
 
@@ -304,50 +303,26 @@ def builtin() -> Catalogue:
     """The catalogue that comes with the package, read when it is first asked for."""
     folder = resources.files("runner") / "models"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
-    rows = (row for f in files for row in read(source.parse(f.read_text(encoding="utf-8"), f.name).data, f.name))
-    return Catalogue({model.id: model for model in rows})
+    models = (model for f in files for model in read(source.parse(f.read_text(encoding="utf-8"), f.name).data))
+    return Catalogue({model.id: model for model in models})
 
 
-_ROW = {name for name in Model.__dataclass_fields__ if name not in ("id", "known", "base_url", "api_key_env")}
 KINDS = ("generate_text", "generate_image", "edit_image", "generate_speech", "transcribe_audio", "generate_video")
 """Kinds whose models have rows."""
 
 
-def read(data: JSON, file: str) -> list[Model]:
-    """The models of a catalogue file. `UsageError` says which row is none."""
-    if not isinstance(data, dict):
-        msg = f"{file}: a catalogue is a mapping of model ids to rows."
-        raise UsageError(msg)
-    return [_model(name, row, file) for name, row in data.items()]
+def read(rows: Mapping[str, JSON]) -> list[Model]:
+    """The models of rows whose form is right: ours are tested, an author's go through `rows.read`."""
+    return [_model(name, row) for name, row in rows.items()]
 
 
-def _model(name: str, row: JSON, file: str) -> Model:
-    where = f"{file}: the row of {name}"
-    if not isinstance(row, dict) or not {"kind", "endpoint"} <= set(row):
-        msg = f"{where} needs kind: and endpoint:."
-        raise UsageError(msg)
-    for word in row:
-        if word not in _ROW:
-            msg = f"{where} has the unknown word {word}. {nearest(word, sorted(_ROW))}"
-            raise UsageError(msg)
-    if row["kind"] not in KINDS:
-        msg = f"{where} has the unknown kind {row['kind']}. {nearest(str(row['kind']), KINDS)}"
-        raise UsageError(msg)
+def _model(name: str, row: Mapping[str, JSON]) -> Model:
     fields = dict(row)
     for word in ("also", "aliases", "abilities"):
         fields[word] = tuple(fields.get(word, ()))
-    try:
-        if price := fields.pop("price", None):
-            rows = tuple(price.get("rows", ()))
-            fields["price"] = Price(float(price["usd"]), price["per"], rows, price.get("input"), price.get("step"))
-    except (KeyError, TypeError, ValueError, AttributeError) as err:
-        msg = f"{where} has a price that cannot be read. Write price: {{usd: 0.02, per: image}}."
-        raise UsageError(msg) from err
-    rules = {"images": fields.get("images", {}), **fields.get("params", {}), **fields.get("files", {})}
-    for word, rule in rules.items():
-        if not isinstance(rule, dict):
-            msg = f"{where} says {rule!r} of {word}; that must be a mapping, such as {{type: integer, minimum: 1}}."
-            raise UsageError(msg)
+    if price := fields.pop("price", None):
+        rows = tuple(price.get("rows", ()))
+        fields["price"] = Price(float(price["usd"]), price["per"], rows, price.get("input"), price.get("step"))
     return Model(id=name, **fields)
 
 

@@ -35,6 +35,7 @@ def cli() -> None:
     runner check FILE        what is wrong with it, before anything runs
     runner plan FILE         what would run, in what order, at what price
     runner run FILE          run it
+    runner models            which models there are, what each takes and costs
     """
 
 
@@ -47,9 +48,16 @@ def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
     )(command)
 
 
+def _catalogue_option(command: click.decorators.FC) -> click.decorators.FC:
+    return click.option(
+        "--catalogue", type=_PATH, metavar="FILE", help="Rows of models of your own, over those that are known."
+    )(command)
+
+
 @cli.command()
 @click.argument("file", type=_PATH)
 @_inputs_options
+@_catalogue_option
 @click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
 @click.option("--local", is_flag=True, help="Run against the built-in emulator: no key, no cost.")
 @click.option(
@@ -62,6 +70,7 @@ def run(
     file: Path,
     typed: tuple[str, ...],
     inputs_file: Path | None,
+    catalogue: Path | None,
     out: Path | None,
     local: bool,
     concurrency: int | None,
@@ -80,7 +89,7 @@ def run(
 
     if quiet and as_json:
         raise UsageError("--quiet and --json exclude each other. Write one of them.")
-    read = app.read(file)
+    read = app.read(file, catalogue)
     _show([problem for problem in read.problems if problem.warning])
     options = app.Options(out=out, local=local, calls=concurrency, fail_fast=fail_fast, env=os.environ)
     with terminal.reporter(sys.stderr, time.time, quiet=quiet or as_json) as reporter:
@@ -99,11 +108,12 @@ def run(
 
 @cli.command()
 @click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...")
-def check(files: Sequence[Path]) -> None:
+@_catalogue_option
+def check(files: Sequence[Path], catalogue: Path | None) -> None:
     """Check pipelines: every problem at once, with its place and its cure. Nothing runs."""
     from . import app
 
-    problems = [problem for file in files for problem in app.read(file).problems]
+    problems = [problem for file in files for problem in app.read(file, catalogue).problems]
     _show(problems)
     if any(not problem.warning for problem in problems):
         sys.exit(PipelineProblems.exit_code)
@@ -113,14 +123,43 @@ def check(files: Sequence[Path]) -> None:
 @cli.command()
 @click.argument("file", type=_PATH)
 @_inputs_options
-def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None) -> None:
+@_catalogue_option
+def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None, catalogue: Path | None) -> None:
     """Show what would run: the order and why, each call, the most it can cost. Nothing runs."""
     from . import app
     from .reports import planned
 
-    read = app.read(file)
+    read = app.read(file, catalogue)
     _show([problem for problem in read.problems if problem.warning])
     click.echo(planned.text(app.plan(read, _given(typed, inputs_file), os.environ, preview=True)))
+
+
+@cli.command()
+@click.argument("name", required=False, metavar="[ID]")
+@click.option("--kind", metavar="KIND", help="Only models for this kind of step.")
+@_catalogue_option
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: bool) -> None:
+    """List the models, or tell all about one: parameters, files, price, a pipeline to start from."""
+    import json
+
+    from . import app
+    from .reports import models as report
+
+    known = app.models(app.project(Path("runner.yaml")), catalogue)
+    if name is not None:
+        model = known.find(name)
+        if model is None:
+            near = ", ".join(known.near(name, kind))
+            raise UsageError(f"There is no model {name}. Nearest: {near}.")
+        said = {**report.data(model), "snippet": report.snippet(model)}
+        click.echo(json.dumps(said, indent=2, ensure_ascii=False) if as_json else report.one(model))
+        return
+    found = app.of_kind(known, kind)
+    if as_json:
+        click.echo(json.dumps([report.data(model) for model in found], indent=2, ensure_ascii=False))
+    else:
+        click.echo(report.text(found))
 
 
 @cli.command()

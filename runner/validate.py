@@ -51,6 +51,13 @@ def validate(document: Document) -> list[Problem]:
     return [p for fault in faults for p in _problems(document, fault)]
 
 
+def against(document: Document, schema: JSON, at: tuple[str, ...] = ()) -> list[Problem]:
+    """Every fault of the part of a document at a place, against any schema."""
+    data = functools.reduce(lambda data, part: data[part], at, document.data)
+    faults = [_Fault((*at, *error.absolute_path), error) for error in _errors(Draft202012Validator(schema), data)]
+    return [problem for fault in faults for problem in _problems(document, fault)]
+
+
 @functools.cache
 def _top_validator() -> Validator:
     return Draft202012Validator(top_schema())

@@ -201,7 +201,7 @@ def test_the_nearest_models_of_the_kind_come_first() -> None:
 
 def test_a_row_is_read() -> None:
     text = "a/b: {name: B, kind: generate_image, endpoint: b, price: {usd: 1, per: image}, aliases: [bee]}"
-    (found,) = read(yaml.safe_load(text), "x.yaml")
+    (found,) = read(yaml.safe_load(text))
 
     assert Catalogue({found.id: found}).find("bee") is found
     assert found.cost({}) == 1.0

@@ -16,7 +16,7 @@ PACKAGE = REPO / "runner"
 
 WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
-           "cells", "pipeline", "fanout", "fitting", "price", "check", "plan", "outputs"}  # fmt: skip
+           "cells", "pipeline", "fanout", "fitting", "price", "rows", "check", "plan", "outputs"}  # fmt: skip
 DOING = {"budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder"}
 SHOWING = {"reports"}
@@ -30,7 +30,7 @@ MAY_IMPORT = {
     **dict.fromkeys(READING, WORDS | READING),
     **dict.fromkeys(DOING, WORDS | READING | DOING),
     **{name: WORDS | {name} | BELOW.get(name, set()) for name in WORLD},
-    **dict.fromkeys(SHOWING, WORDS | {"plan", "reports"}),
+    **dict.fromkeys(SHOWING, WORDS | {"catalogue", "kinds", "price", "plan", "reports"}),
     "emulator": {"emulator"},
     **dict.fromkeys(EDGES, WORDS | READING | DOING | WORLD | SHOWING | EDGES | {"emulator"}),
 }
