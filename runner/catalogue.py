@@ -223,7 +223,8 @@ class Model:
         if len(selecting) > 1:
             what = "video" if self.kind == "generate_video" else "picture"
             message = f"{' and '.join(selecting)} both say how large the {what} is."
-            yield Wrong(selecting[-1], message, "Keep one of them.")
+            instead = "Keep one of them." if "size" in selecting else "Keep one of them, or write a size."
+            yield Wrong(selecting[-1], message, instead)
 
     def _wrong_size(self, value: str) -> Iterator[Wrong]:
         rule = self.params["size"]
@@ -266,11 +267,12 @@ class Catalogue:
         return self._names.get(name)
 
     def near(self, name: str, kind: str | None = None, most: int = 3) -> list[str]:
-        """The ids nearest to a name that is not known, those of the wanted kind first."""
+        """The ids nearest to a name that is not known: of the wanted kind, but for one that is nearly the same."""
         wanted = [m.id for m in self.models.values() if kind is None or m.serves(kind)]
+        same = get_close_matches(name, list(self.models), n=1, cutoff=0.85)
         close = get_close_matches(name, wanted, n=most, cutoff=0.3)
         rest = get_close_matches(name.rpartition("/")[2], wanted, n=most, cutoff=0.0)
-        return list(dict.fromkeys([*close, *rest]))[:most]
+        return list(dict.fromkeys([*same, *close, *rest]))[:most]
 
     def of_kind(self, kind: str) -> list[Model]:
         return [model for model in self.models.values() if model.serves(kind)]
@@ -329,7 +331,10 @@ def _model(name: str, row: Mapping[str, JSON]) -> Model:
 def _violation(name: str, value: JSON, rule: Mapping[str, JSON]) -> Wrong | None:
     """The parts of JSON Schema that rows use, in words: a compiled validator a model would cost more than it gives."""
     if "enum" in rule and value not in rule["enum"]:
-        return Wrong(name, f"{name} cannot be {value}.", f"It can be {', '.join(map(str, rule['enum']))}.")
+        known = [str(each) for each in rule["enum"]]
+        near = get_close_matches(str(value), known, n=1) if isinstance(value, str) else []
+        meant = f"Did you mean {near[0]}? " if near else ""
+        return Wrong(name, f"{name} cannot be {value}.", f"{meant}It can be {', '.join(known)}.")
     if isinstance(value, int | float) and not isinstance(value, bool):
         low, high = rule.get("minimum"), rule.get("maximum")
         if (low is not None and value < low) or (high is not None and value > high):

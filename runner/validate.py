@@ -118,6 +118,11 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
                           f"Add {keys.split(' ')[0]}:.")  # fmt: skip
         case "type" if _is_text_as_written(document, fault):
             pass
+        case "not" | "pattern" if path[-1:] == ("headers",):  # of a header's name
+            allowed = error.validator == "pattern"
+            cure = "Use letters, digits and -." if allowed else _KEYS
+            message = f"{_short(value)} cannot be the name of a header."
+            yield Problem("value", message, document.mark((*path, value), key=True), cure)
         case "enum" if path[-1] == "kind":
             message = f"There is no kind {_short(value)}."
             yield Problem("unknown-kind", message, document.mark(path), nearest(str(value), _list(wanted)))
@@ -125,6 +130,9 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
             code = "type" if error.validator == "type" else "value"
             message, instead = explain(error, _last_name(path))
             yield Problem(code, message, document.mark(path), instead)
+
+
+_KEYS = "Runpod's key is sent by runner itself; the variable with another server's key is named by api_key_env:."
 
 
 def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:

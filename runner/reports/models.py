@@ -22,7 +22,7 @@ def text(models: Iterable[Model]) -> str:
     """The list, one line a model under its kind::
 
     generate_image
-      pruna/p-image-t2i    0.005 USD an image     1:1, 16:9, 9:16, 4:3, 3:4, 3:2, 2:3
+      vendor/painter    0.005 USD an image     1:1, 16:9, 9:16, 4:3
     """
     parts = []
     for kind, found in itertools.groupby(models, lambda model: model.kind):
