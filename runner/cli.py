@@ -147,6 +147,7 @@ def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: 
     from .reports import models as report
 
     known = app.models(app.project(Path("runner.yaml")), catalogue)
+    found = app.of_kind(known, kind)
     if name is not None:
         model = known.find(name)
         if model is None:
@@ -155,7 +156,6 @@ def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: 
         said = {**report.data(model), "snippet": report.snippet(model)}
         click.echo(json.dumps(said, indent=2, ensure_ascii=False) if as_json else report.one(model))
         return
-    found = app.of_kind(known, kind)
     if as_json:
         click.echo(json.dumps([report.data(model) for model in found], indent=2, ensure_ascii=False))
     else:

@@ -164,7 +164,7 @@ class Fitting:
 
 def _cure(name: str, model: Model, kind: Kind) -> str:
     """What to add where a model cannot do without something."""
-    wanted, rule = kind.PARAMS[name], model.params.get(name, {})
+    wanted, rule = kind.PARAMS.get(name, {"description": "The model cannot do without."}), model.params.get(name, {})
     if "enum" in rule:
         return f"Add {name}: it can be {', '.join(map(str, rule['enum']))}."
     if "artifact" in wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from runner.catalogue import Model, builtin
 from runner.price import Price
 from runner.reports import models as report
 
-from .conftest import Cli
+from .conftest import REPO, Cli
 from .rows import MODELS
 
 ROW = """\
@@ -107,6 +108,7 @@ def test_the_snippet_of_a_model_passes_check(cli: Cli, tmp_path: Path, model: Mo
     [
         (["models", "flux-1-schnel"], "no model flux-1-schnel. Nearest: black-forest-labs/flux-1-schnell, "),
         (["models", "--kind", "edit_picture"], "no kind edit_picture with models. Did you mean edit_image?"),
+        (["models", "flux", "--kind", "edit_picture"], "no kind edit_picture with models. Did you mean edit_image?"),
         (["models", "--catalogue", "none.yaml"], "There is no file none.yaml."),
     ],
 )
@@ -157,6 +159,27 @@ def test_a_row_of_ones_own_may_replace_one_of_ours(cli: Cli, tmp_path: Path) -> 
     (tmp_path / "mine.yaml").write_text(row)
 
     assert "my-copy" in cli("models", "qwen/qwen-image", "--catalogue", "mine.yaml").out
+
+
+def test_the_row_of_the_readme_is_one(cli: Cli, tmp_path: Path) -> None:
+    row = re.search(r"```yaml\n(models:\n.*?)```", (REPO / "README.md").read_text(), re.DOTALL)
+    assert row is not None
+    (tmp_path / "runner.yaml").write_text(row[1])
+
+    said = cli("models", "acme/teapots").out
+
+    assert "0.01 USD an image" in said
+    assert "steps         an integer, 1 to 8; 4 if you do not say" in said
+
+
+def test_a_model_that_serves_two_kinds_has_params_of_both(cli: Cli, tmp_path: Path) -> None:
+    row = "a/b: {kind: generate_speech, also: [generate_image], endpoint: b, price: {usd: 0, per: image}, "
+    (tmp_path / "mine.yaml").write_text(row + "params: {steps: {minimum: 1, required: true}, voice: {}}}\n")
+
+    said = cli("models", "a/b", "--catalogue", "mine.yaml").out
+
+    assert "steps  an integer, at least 1; required" in said
+    assert "price        0 USD an image" in said
 
 
 def test_a_model_of_ones_own_runs(cli: Cli, tmp_path: Path, tea: Path) -> None:

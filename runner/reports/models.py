@@ -56,7 +56,7 @@ def data(model: Model) -> dict[str, JSON]:
     row = dataclasses.asdict(dataclasses.replace(model, params=dict(model.params)))
     for word in ("known", "base_url", "api_key_env", "headers", "policy"):
         del row[word]
-    row["price"] = {k: v for k, v in row["price"].items() if v} if row["price"] else None
+    row["price"] = {k: v for k, v in row["price"].items() if v not in (None, ())} if row["price"] else None
     return {word: value for word, value in row.items() if value or word == "price"}
 
 
@@ -107,7 +107,7 @@ def _yields(model: Model) -> Mapping[str, JSON]:
 def _needed_files(model: Model) -> Iterator[tuple[str, str]]:
     """The files that the model cannot do without, and what each is."""
     for word in model.lacks([*model.params, "prompt"]):
-        yield word, KINDS[model.kind].PARAMS[word]["artifact"]
+        yield word, _wanted(model, word)["artifact"]
 
 
 def _given(model: Model) -> Iterator[tuple[str, JSON]]:
@@ -179,7 +179,7 @@ def _values(rule: Mapping[str, JSON], word: str = "") -> str:
 
 
 def _rule(model: Model, word: str, rule: Mapping[str, JSON]) -> str:
-    kind = rule.get("type") or KINDS[model.kind].PARAMS[word]["type"]
+    kind = rule.get("type") or _wanted(model, word)["type"]
     values = _values(rule, word)
     said = values if "enum" in rule or "sizes" in rule or word == "size" else f"{_TYPES[kind]}, {values}".rstrip(", ")
     default = rule.get("default")
@@ -196,11 +196,19 @@ def _files(model: Model) -> dict[str, str]:
         many = "a picture" if high == 1 else f"pictures, up to {high}" if high else "pictures"
         found["image" if high == 1 else "images"] = f"{many}; required" if low else many
     for word, rule in model.files.items():
-        medium = KINDS[model.kind].PARAMS[word]["artifact"]
+        medium = _wanted(model, word)["artifact"]
         article = "an" if medium[0] in "aeiou" else "a"
         what = f"{article} {medium} file" if medium == "audio" else f"{article} {medium}"
         ends = "; says how long the video is" if rule.get("sets") == "duration" else ""
         found[word] = what + ("; required" if rule.get("required") else "") + ends
+    return found
+
+
+def _wanted(model: Model, word: str) -> Mapping[str, JSON]:
+    """What the kinds that the model serves want of a parameter."""
+    found: Mapping[str, JSON] = next(
+        KINDS[kind].PARAMS[word] for kind in (model.kind, *model.also) if word in KINDS[kind].PARAMS
+    )
     return found
 
 
