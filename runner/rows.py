@@ -18,6 +18,7 @@ _TEXTS: JSON = {"type": "array", "items": _TEXT}
 _NUMBER: JSON = {"type": "number"}
 _COUNT: JSON = {"type": "integer", "minimum": 0}
 _FLAG: JSON = {"type": "boolean"}
+_SCALAR: JSON = {"type": ["string", "number", "boolean"]}
 _SIZE: JSON = {**_TEXT, "pattern": "^[1-9][0-9]{0,4}[x*][1-9][0-9]{0,4}$"}
 
 
@@ -32,7 +33,15 @@ _PRICE = _closed(
     ["usd", "per"],
     usd={**_NUMBER, "minimum": 0},
     per={**_TEXT, "enum": ["image", "megapixel", "second", "video", "1k_characters", "1m_tokens"]},
-    rows={"type": "array", "items": {"type": "object", "required": ["usd"]}},
+    rows={
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {"usd": {**_NUMBER, "minimum": 0}, "side": _COUNT},
+            "required": ["usd"],
+            "additionalProperties": {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]},
+        },
+    },
     input={**_NUMBER, "minimum": 0},
     step={**_NUMBER, "exclusiveMinimum": 0},
 )
@@ -79,26 +88,54 @@ ROW = _closed(
 def read(document: Document, at: tuple[str, ...] = ()) -> list[Model]:
     """The models of the rows at a place of a document. Raises `PipelineProblems`."""
     rows = functools.reduce(lambda data, part: data[part], at, document.data)
+    if not isinstance(rows, dict):
+        message = "A catalogue is a mapping of model ids to rows; this is none."
+        raise PipelineProblems([Problem("type", message, document.mark(at), "Write ID: {kind: …, endpoint: …}.")])
     problems = against(document, {"type": "object", "additionalProperties": ROW}, at)
-    problems += _words(document, rows, at) if not problems else []
+    if not problems:
+        problems = [p for name, row in rows.items() for p in _params(document, row, (*at, name))]
     if problems:
         raise PipelineProblems(problems)
-    return catalogue.read(rows)
+    return catalogue.read({name: _chatting(row) for name, row in rows.items()})
 
 
-def _words(document: Document, rows: Mapping[str, JSON], at: tuple[str, ...]) -> Iterator[Problem]:
-    """Params and files that no step of the row's kinds can have."""
-    for name, row in rows.items():
-        kinds = [row["kind"], *row.get("also", ())]
-        for part in ("params", "files"):
-            known = [
-                word
-                for kind in kinds
-                for word, schema in KINDS[kind].PARAMS.items()
-                if ("artifact" in schema) == (part == "files")
-            ]
-            for word in row.get(part, ()):
-                if word not in known:
-                    mark = document.mark((*at, name, part, word), key=True)
-                    message = f"{' and '.join(kinds)} {'have' if len(kinds) > 1 else 'has'} no {part[:-1]} {word}."
-                    yield Problem("unknown-key", message, mark, nearest(word, known))
+def _params(document: Document, row: Mapping[str, JSON], at: tuple[str, ...]) -> Iterator[Problem]:
+    """Params and files that no step of the row's kinds can have, and values that these cannot be."""
+    kinds = [row["kind"], *row.get("also", ())]
+    for part in ("params", "files"):
+        known = {
+            word: schema
+            for kind in kinds
+            for word, schema in KINDS[kind].PARAMS.items()
+            if ("artifact" in schema) == (part == "files")
+        }
+        for word in row.get(part, ()):
+            if word not in known:
+                message = f"{' and '.join(kinds)} {'have' if len(kinds) > 1 else 'has'} no {part[:-1]} {word}."
+                mark = document.mark((*at, part, word), key=True)
+                yield Problem("unknown-key", message, mark, nearest(word, list(known)))
+            elif part == "params":
+                yield from against(document, _values(known[word]["type"]), (*at, part, word))
+
+
+def _values(wanted: str) -> JSON:
+    """What a rule may say of a parameter of this type."""
+    value = {"type": wanted}
+    types = [wanted, "integer"] if wanted == "number" else [wanted]
+    return {
+        "properties": {
+            "type": {"enum": types},
+            "default": value,
+            "enum": {"items": value},
+            "examples": {"items": value},
+        }
+    }
+
+
+def _chatting(row: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """A row of a text model that says nothing of its params takes those of the OpenAI route, as they are."""
+    if row["kind"] != "generate_text":
+        return row
+    usual = catalogue.builtin().of_kind("generate_text")[0].params
+    words = ["max_tokens"] if "params" in row else list(usual)
+    return {**row, "params": {**{word: {} for word in words}, **row.get("params", {})}}

@@ -111,8 +111,9 @@ HEAVY = {"httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio", "asyncio", "s
         (["--help"], HEAVY | {"yaml", "jinja2", "jsonschema"}),
         (["check", "pipelines/product-card.yaml"], {"httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio"}),
         (["plan", "pipelines/product-card.yaml"], {"httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio"}),
+        (["models"], {"httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio"}),
     ],
-    ids=["version", "help", "check", "plan"],
+    ids=["version", "help", "check", "plan", "models"],
 )
 def test_a_command_loads_only_what_it_needs(arguments: list[str], never: set[str]) -> None:
     program = (

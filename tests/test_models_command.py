@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
+import operator
+import random
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runner import app
+from runner import app, rows, source
 from runner.catalogue import Model, builtin
+from runner.errors import PipelineProblems
 from runner.price import Price
 from runner.reports import models as report
 
 from .conftest import REPO, Cli
 from .rows import MODELS
 
+ROWS = sorted((Path(app.__file__).parent / "models").glob("*.yaml"))
 ROW = """\
   acme/teapots:
     kind: generate_image
@@ -182,6 +190,14 @@ def test_a_model_that_serves_two_kinds_has_params_of_both(cli: Cli, tmp_path: Pa
     assert "price        0 USD an image" in said
 
 
+def test_a_text_model_of_ones_own_takes_what_chats_take(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("a/b: {kind: generate_text, endpoint: b, openai_model: b}\n")
+    path = tmp_path / "it.yaml"
+    path.write_text("name: t\nsteps:\n  a: {kind: generate_text, model: a/b, prompt: x, temperature: 2, top_p: 0.5}\n")
+
+    assert "temperature: 2" in cli("plan", path, "--catalogue", "mine.yaml").out
+
+
 def test_a_model_of_ones_own_runs(cli: Cli, tmp_path: Path, tea: Path) -> None:
     (tmp_path / "runner.yaml").write_text("models:\n" + ROW)
     tea.write_text(PIPELINE + 'outputs:\n  pot.png: "{{ steps.photo.image }}"\n')
@@ -200,7 +216,7 @@ def test_a_project_file_without_models_is_no_matter(cli: Cli, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("models: [a]", "runner.yaml:1:9: models must be a mapping; this is a list."),
+        ("models: [a]", "runner.yaml:1:9: A catalogue is a mapping of model ids to rows; this is none."),
         ("models:\n  a/b: {kind: generate_image}", "runner.yaml:2:3: The model a/b has no endpoint."),
         ("models:\n  a/b: {kind: make_image, endpoint: b}", "runner.yaml:2:15: There is no kind make_image."),
         ("models:\n  a/b: {kind: edit_image, endpoint: b/c}", "runner.yaml:2:37: b/c is not a valid endpoint."),
@@ -218,6 +234,10 @@ def test_a_project_file_without_models_is_no_matter(cli: Cli, tmp_path: Path) ->
          "runner.yaml:2:57: steps does not know the key minimun."),
         ("models:\n  a/b: {kind: edit_image, endpoint: b, files: {audio: {wire: a}}}",
          "runner.yaml:2:48: edit_image has no file audio."),
+        ("models:\n  a/b: {kind: edit_image, endpoint: b, params: {steps: {enum: [four]}}}",
+         "runner.yaml:2:64: enum must be an integer; this is the text four."),
+        ("models:\n  a/b: {kind: edit_image, endpoint: b, price: {usd: 1, per: image, rows: [{usd: x}]}}",
+         "runner.yaml:2:81: usd must be a number; this is the text x."),
         ("models:\n a: b: c", "runner.yaml:2:6:"),
     ],
 )  # fmt: skip
@@ -232,10 +252,34 @@ def test_a_row_that_is_none_is_told_with_its_place(cli: Cli, tmp_path: Path, tea
         assert done.err.count("[") >= 1
 
 
+JUNK: tuple[Any, ...] = (None, -1, 0, 1.5, "x", "", [], {}, ["a"], {"a": 1}, True, "1x1", "{{ x }}", [None])
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield at
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
+        yield from places(inner, (*at, key))
+
+
+def test_no_row_breaks_what_reads_it() -> None:
+    chosen = random.Random(1)
+    ours = [row for path in ROWS for row in source.parse(path.read_text(encoding="utf-8"), path.name).data.items()]
+
+    for _ in range(300):
+        name, row = copy.deepcopy(chosen.choice(ours))
+        *most, last = chosen.choice(list(places(row))[1:])
+        functools.reduce(operator.getitem, most, row)[last] = copy.deepcopy(chosen.choice(JUNK))
+        try:
+            (model,) = rows.read(source.parse(json.dumps({name: row}), "mine.yaml"))
+        except PipelineProblems:
+            continue
+        assert report.one(model)
+        assert report.text([model])
+        assert json.dumps(report.data(model))
+        assert report.snippet(model)
+        assert model.cost({"duration": 5}) is None or model.most is None or model.price
+
+
 def test_our_own_rows_have_the_form_that_is_asked_of_others() -> None:
-    from runner import rows, source
-
-    for path in sorted((Path(app.__file__).parent / "models").glob("*.yaml")):
-        found = rows.read(source.parse(path.read_text(encoding="utf-8"), path.name))
-
-        assert found
+    for path in ROWS:
+        assert rows.read(source.parse(path.read_text(encoding="utf-8"), path.name))

@@ -234,5 +234,5 @@ def _when(row: Mapping[str, JSON]) -> str:
         elif isinstance(value, bool):
             words.append(word if value else f"no {word}")
         elif word != "usd":
-            words.append(f"{word} {' or '.join(value) if isinstance(value, list) else value}")
+            words.append(f"{word} {' or '.join(map(str, value)) if isinstance(value, list) else value}")
     return " and ".join(words)
