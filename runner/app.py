@@ -12,15 +12,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import catalogue, rows, source
+from . import catalogue, source
 from . import check as checking
 from . import pipeline as pipelines
 from . import plan as planning
-from .catalogue import Catalogue, Model
+from .catalogue import Catalogue
 from .check import Checked
-from .errors import CannotStart, PipelineProblems, Problem, UsageError, nearest
-from .events import Sink
+from .errors import CannotStart, Mark, PipelineProblems, Problem, StepError, UsageError, nearest
+from .events import RunState, Sink, fold
 from .files import is_url, place
+from .known import models, text_of
 from .model import JSON
 from .pipeline import Pipeline
 from .plan import Plan
@@ -70,85 +71,73 @@ class Options:
     calls: int | None = None
     """Calls in flight at once; None for what the pipeline says, or 64."""
     fail_fast: bool = False
+    cancel_on_interrupt: bool = False
+    """Tell Runpod to stop the jobs of a run that is interrupted; else they go on, and a resumed run collects them."""
     env: Mapping[str, str] = field(default_factory=dict)
+    catalogue: Path | None = None
+    """A file of the author's own models."""
+
+    @classmethod
+    def of(cls, past: RunState, *, env: Mapping[str, str], cancel_on_interrupt: bool) -> Options:
+        """How a run was started that is taken up again."""
+        said = past.options
+        return cls(
+            out=Path(said["out"]) if said.get("out") else None,
+            local=bool(said.get("local")),
+            calls=said.get("calls"),
+            fail_fast=bool(said.get("fail_fast")),
+            cancel_on_interrupt=cancel_on_interrupt,
+            env=env,
+            catalogue=Path(said["catalogue"]) if said.get("catalogue") else None,
+        )
+
+    def kept(self) -> dict[str, JSON]:
+        """What the journal keeps of it, for whoever takes the run up again."""
+        paths = {"out": self.out, "catalogue": self.catalogue}
+        kept = {name: str(path.resolve()) if path else None for name, path in paths.items()}
+        return {**kept, "local": self.local, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
 def read(path: Path, own: Path | None = None) -> Read:
     """Read and check a pipeline file; ``own`` is a catalogue of the author's. `UsageError` if there is no such file."""
-    text = _text(path, "a pipeline file")
-    files = _Files(path)
-    found, problems = pipelines.load(text, str(path), files.text)
-    checked = None
-    if found is not None:
-        try:
-            known = models(project(path), own)
-        except PipelineProblems as err:
-            problems = [*problems, *err.problems]
-        else:
-            checked, more = checking.check(found, known, files.is_file)
-            problems = [*problems, *more]
-    if any(not problem.warning for problem in problems):
-        checked = None
+    text = text_of(path, "a pipeline file")
+    try:
+        known, wrong = models(project(path), own), []
+    except PipelineProblems as err:
+        known, wrong = catalogue.builtin(), list(err.problems)
+    found, checked, problems = _checked(path, text, known, (path.resolve(),))
+    if wrong:  # which models there are is not known then
+        checked, problems = None, [*(p for p in problems if p.code != "unknown-model"), *wrong]
     problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
     return Read(path, text, found, checked, tuple(problems))
 
 
-def models(folder: Path, own: Path | None = None) -> Catalogue:
-    """The models that a project knows: ours, over them ``models:`` of its ``runner.yaml``, over them a file of rows.
+def _checked(
+    path: Path, text: str, known: Catalogue, above: tuple[Path, ...]
+) -> tuple[Pipeline | None, Checked | None, list[Problem]]:
+    """A pipeline and those that it runs. ``above`` are the files that run this one."""
+    files = _Files(path)
 
-    Raises `PipelineProblems` for a row that is none.
-    """
-    known = catalogue.builtin()
-    settings = folder / "runner.yaml"
-    if settings.is_file():
-        known = known.merged(_rows_of_project(settings))
-    if own is not None:
-        known = known.merged(rows.read(source.parse(_text(own, "a catalogue"), str(own))))
-    return known
-
-
-def _rows_of_project(settings: Path) -> list[Model]:
-    try:
-        document = source.parse(_text(settings, "settings"), _shown(settings))
-    except PipelineProblems as err:
-        if err.problems[0].code == "empty":  # it only says where the project begins
+    def nested(name: str) -> Checked | list[Problem]:
+        inner = path.parent / name
+        if inner.resolve() in above:
             return []
-        raise
-    has_rows = isinstance(document.data, dict) and document.data.get("models") is not None
-    return rows.read(document, ("models",)) if has_rows else []
+        try:
+            text = files.text(name)
+        except (OSError, ValueError) as err:
+            why = "it is not a text file in UTF-8" if isinstance(err, UnicodeError) else str(err)
+            return [Problem("file", f"{inner} cannot be read: {why}.", Mark(str(inner), 1, 1), "Name a pipeline file.")]
+        _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()))
+        return checked or [problem for problem in problems if not problem.warning]
 
-
-def of_kind(known: Catalogue, kind: str | None) -> list[Model]:
-    """The models for a kind of step, or all of them, kind by kind. `UsageError` if no model is for that kind."""
-    kinds = [kind] if kind else list(catalogue.KINDS)
-    if kind and kind not in catalogue.KINDS:
-        msg = f"There is no kind {kind} with models. {nearest(kind, catalogue.KINDS)}"
-        raise UsageError(msg)
-    return [model for each in kinds for model in known.of_kind(each) if kind or model.kind == each]
-
-
-def _shown(path: Path) -> str:
-    """A path as short as it can be said from here."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def _text(path: Path, what: str) -> str:
-    """The text of a file. `UsageError` says why there is none."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        msg = f"There is no file {path}."
-        raise UsageError(msg) from None
-    except IsADirectoryError:
-        msg = f"{path} is a folder; name {what} in it."
-        raise UsageError(msg) from None
-    except UnicodeDecodeError:
-        msg = f"{path} is not a text file in UTF-8."
-        raise UsageError(msg) from None
-    except OSError as err:
-        msg = f"{path} cannot be read: {err.strerror}."
-        raise UsageError(msg) from None
+    found, problems = pipelines.load(text, str(path), files.text)
+    checked = None
+    if found is not None:
+        checked, more = checking.check(found, known, files.is_file, nested)
+        problems = [*problems, *more]
+    if any(not problem.warning for problem in problems):
+        checked = None
+    return found, checked, problems
 
 
 def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = False) -> Plan:
@@ -171,36 +160,91 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
 
 async def run(read: Read, given: Given, options: Options, reporter: Sink, leave: Leave) -> Done:
     """Run a pipeline file to its end, or to the signal that stops it. Nothing is sent if it has problems."""
+    if options.local:
+        read = replace(read, checked=_localised(read.whole()))
+    return await _run(read, plan(read, given, options.env), options, reporter, leave)
+
+
+async def resume(past: RunState, folder: Path, options: Options, reporter: Sink, leave: Leave) -> Done:
+    """Take up a run that has stopped, with its pipeline as the file says now and the inputs that it had."""
+    found = read(Path(past.file), options.catalogue)
+    if options.local:
+        found = replace(found, checked=_localised(found.whole()))
+    checked = found.whole()
+    inputs = {name: value for name, value in past.inputs.items() if name in checked.pipeline.inputs}
+    try:
+        planned = planning.Nested(checked, options.env).plan(inputs)
+    except StepError as err:
+        msg = f"The inputs of the run {past.run} no longer fit its pipeline: {err}"
+        raise UsageError(msg) from err
+    return await _run(found, planned, options, reporter, leave, past=past, folder=folder)
+
+
+async def _run(
+    read: Read,
+    planned: Plan,
+    options: Options,
+    reporter: Sink,
+    leave: Leave,
+    *,
+    past: RunState | None = None,
+    folder: Path | None = None,
+) -> Done:
     from .session import Session
 
-    planned = plan(read, given, options.env)
     base_url, key = _address(options)
-    if options.local:
-        planned = _localised(planned)
-    with _provider_address(options, planned, base_url) as (url, origin):
+    with _provider_address(options, read.whole(), base_url) as (url, origin):
         session = Session(
             planned,
-            home=project(read.path) / ".runner",
+            home=folder.parent.parent if folder else project(read.path) / ".runner",
             base=read.path.resolve().parent,
+            file=read.path.resolve(),
             text=read.text,
             out=options.out or Path("out") / planned.pipeline,
             address=(url, key, origin),
+            options=options.kept(),
             env=options.env,
             calls=options.calls or planned.calls,
             fail_fast=options.fail_fast,
+            cancel_on_interrupt=options.cancel_on_interrupt,
             reporter=reporter,
             leave=leave,
+            past=past,
         )
         return await session.run()
 
 
-def _localised(planned: Plan) -> Plan:
-    """The same plan with other servers' models played by the emulator: a local run costs nobody anything."""
-    steps = tuple(
-        replace(s, model=replace(s.model, base_url=None, api_key_env=None)) if s.model and s.model.base_url else s
-        for s in planned.steps
-    )
-    return replace(planned, steps=steps)
+def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, Path] | None:
+    """A run of this project by its id, or the last one that did not come to a good end; with its folder.
+
+    `UsageError` for an id that there is not. ``pipeline`` asks for one of that file only.
+    """
+    from . import journal
+
+    runs = project(pipeline or Path.cwd() / "x") / ".runner" / "runs"
+    if name is not None:
+        if not (runs / name / journal.NAME).is_file():
+            known = sorted((p.name for p in runs.glob("*")), reverse=True)
+            msg = f"There is no run {name} in {runs}. {nearest(name, known)}".rstrip()
+            raise UsageError(msg)
+        return fold(journal.read(runs / name)), runs / name
+    for folder in sorted(runs.glob("*"), reverse=True):
+        if (folder / journal.NAME).is_file():
+            state = fold(journal.read(folder))
+            if state.outcome != "done" and pipeline in (None, Path(state.file)):
+                return state, folder
+    return None
+
+
+def _localised(checked: Checked) -> Checked:
+    """The same pipeline with other servers' models played by the emulator: a local run costs nobody anything."""
+    steps = {}
+    for name, step in checked.steps.items():
+        model = step.model
+        if model is not None and model.base_url:
+            model = replace(model, base_url=None, api_key_env=None, headers={})
+        steps[name] = replace(step, model=model, nested=_localised(step.nested) if step.nested else None)
+    return replace(checked, steps=steps)
 
 
 def project(path: Path) -> Path:
@@ -212,14 +256,17 @@ def project(path: Path) -> Path:
     return folder
 
 
-def endpoints(planned: Plan) -> dict[str, Endpoint]:
+def endpoints(checked: Checked) -> dict[str, Endpoint]:
     """Runpod's public endpoints, and what the emulator cannot know: private ones, other servers', an author's own."""
     from .emulator import Endpoint, public
 
     kinds = {"generate_text": "text", "generate_image": "image", "edit_image": "edit", "generate_speech": "speech",
              "transcribe_audio": "transcription", "generate_video": "video", "call_endpoint": "echo"}  # fmt: skip
-    models = [step.model for step in planned.steps if step.model is not None]
-    own = [m for m in models if m.endpoint not in {known.endpoint for known in catalogue.builtin().models.values()}]
+    own = [
+        m
+        for m in checked.models()
+        if m.endpoint not in {known.endpoint for known in catalogue.builtin().models.values()}
+    ]
     return {**public(), **{m.endpoint: Endpoint(kind=kinds[m.kind]) for m in own}}  # type: ignore[arg-type] # its own words
 
 
@@ -267,7 +314,7 @@ def _address(options: Options) -> tuple[str, str]:
 
 
 @contextmanager
-def _provider_address(options: Options, planned: Plan, base_url: str) -> Iterator[tuple[str, str | None]]:
+def _provider_address(options: Options, checked: Checked, base_url: str) -> Iterator[tuple[str, str | None]]:
     """The base URL, and what it is called in keys; the emulator runs as long as the run does."""
     if not options.local:
         yield base_url, None
@@ -275,7 +322,7 @@ def _provider_address(options: Options, planned: Plan, base_url: str) -> Iterato
     from .emulator import Emulator
 
     try:
-        emulator = Emulator(endpoints(planned))
+        emulator = Emulator(endpoints(checked))
         with emulator:
             yield emulator.url, "emulator"
     except OSError as err:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
@@ -20,10 +20,25 @@ from .errors import PipelineProblems, RunnerError, UsageError
 if TYPE_CHECKING:
     from .app import Given
     from .errors import Problem
-    from .events import RunState
+    from .events import RunState, Sink
+    from .session import Done, Leave
 
 BUG = 70
 _PATH = click.Path(path_type=Path)
+
+
+def _ending_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that `run` and `resume` share."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the final state as JSON, and nothing else."),
+        click.option("--quiet", is_flag=True, help="Say nothing but errors."),
+        click.option(
+            "--cancel-on-interrupt", is_flag=True,
+            help="On Ctrl-C, tell Runpod to stop the jobs in flight. They go on if not, for runner resume to collect.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -35,7 +50,9 @@ def cli() -> None:
     runner check FILE        what is wrong with it, before anything runs
     runner plan FILE         what would run, in what order, at what price
     runner run FILE          run it
+    runner resume            take up the last run that was stopped or failed
     runner models            which models there are, what each takes and costs
+    runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
     """
 
 
@@ -64,8 +81,8 @@ def _catalogue_option(command: click.decorators.FC) -> click.decorators.FC:
     "--concurrency", type=click.IntRange(1, 1000), help="Calls in flight at once.  [default: what the file says, or 64]"
 )
 @click.option("--fail-fast", is_flag=True, help="Start nothing new after a failure; what is in flight is kept.")
-@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
-@click.option("--json", "as_json", is_flag=True, help="Print the final state as JSON, and nothing else.")
+@click.option("--resume", "again", is_flag=True, help="Take up the last run of this pipeline that did not end well.")
+@_ending_options
 def run(
     file: Path,
     typed: tuple[str, ...],
@@ -75,32 +92,67 @@ def run(
     local: bool,
     concurrency: int | None,
     fail_fast: bool,
+    again: bool,
+    cancel_on_interrupt: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Run a pipeline and write its outputs. What an earlier run paid for is not paid again."""
+    from functools import partial
+
+    from . import app
+
+    options = app.Options(
+        out=out, local=local, calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt,
+        env=os.environ, catalogue=catalogue,
+    )  # fmt: skip
+    found = app.find_run(None, file.resolve()) if again else None
+    read = app.read(file, catalogue)
+    _show([problem for problem in read.problems if problem.warning])
+    if found is None:
+        _end(partial(app.run, read, _given(typed, inputs_file), options), quiet=quiet, as_json=as_json)
+    if typed or inputs_file:
+        raise UsageError("A run that is taken up again keeps its inputs. Leave out -i and --inputs, or --resume.")
+    _end(partial(app.resume, *found, options), quiet=quiet, as_json=as_json)
+
+
+@cli.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@_ending_options
+def resume(run_id: str | None, cancel_on_interrupt: bool, quiet: bool, as_json: bool) -> None:
+    """Take up a run that was stopped, or that failed: what is done stays, what is in flight is collected."""
+    from functools import partial
+
+    from . import app
+
+    found = app.find_run(run_id)
+    if found is None:
+        raise UsageError("There is no run here that could be taken up again: all came to a good end.")
+    state, folder = found
+    options = app.Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt)
+    _end(partial(app.resume, state, folder, options), quiet=quiet, as_json=as_json)
+
+
+def _end(start: Callable[[Sink, Leave], Coroutine[None, None, Done]], *, quiet: bool, as_json: bool) -> NoReturn:
+    """Do a run, show it while it goes on and what came of it, and leave with its exit code."""
     import time
 
     import anyio
 
-    from . import app
     from .reports import summary, terminal
-    from .runfolder import state_text
+    from .runfolder import state_lines
 
     if quiet and as_json:
         raise UsageError("--quiet and --json exclude each other. Write one of them.")
-    read = app.read(file, catalogue)
-    _show([problem for problem in read.problems if problem.warning])
-    options = app.Options(out=out, local=local, calls=concurrency, fail_fast=fail_fast, env=os.environ)
     with terminal.reporter(sys.stderr, time.time, quiet=quiet or as_json) as reporter:
 
         def leave(state: RunState) -> None:
             reporter.__exit__(None, None, None)
             click.echo(summary.open_tickets(state), err=True)
 
-        done = anyio.run(app.run, read, _given(typed, inputs_file), options, reporter, leave)
+        done = anyio.run(start, reporter, leave)
     if as_json:
-        click.echo(state_text(done.state), nl=False)
+        click.echo("".join(state_lines(done.state)), nl=False)
     elif not quiet or done.exit_code:
         click.echo(summary.text(done.state, done.folder, done.outputs, done.missing), err=quiet)
     sys.exit(done.exit_code)
@@ -143,15 +195,15 @@ def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: 
     """List the models, or tell all about one: parameters, files, price, a pipeline to start from."""
     import json
 
-    from . import app
+    from . import app, known
     from .reports import models as report
 
-    known = app.models(app.project(Path("runner.yaml")), catalogue)
-    found = app.of_kind(known, kind)
+    all_of_them = known.models(app.project(Path("runner.yaml")), catalogue)
+    found = known.of_kind(all_of_them, kind)
     if name is not None:
-        model = known.find(name)
+        model = all_of_them.find(name)
         if model is None:
-            near = ", ".join(known.near(name, kind))
+            near = ", ".join(all_of_them.near(name, kind))
             raise UsageError(f"There is no model {name}. Nearest: {near}.")
         said = {**report.data(model), "snippet": report.snippet(model)}
         click.echo(json.dumps(said, indent=2, ensure_ascii=False) if as_json else report.one(model))
@@ -160,6 +212,29 @@ def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: 
         click.echo(json.dumps([report.data(model) for model in found], indent=2, ensure_ascii=False))
     else:
         click.echo(report.text(found))
+
+
+@cli.command()
+@click.argument("files", type=_PATH, nargs=-1, metavar="[FILE...]")
+@_catalogue_option
+@click.option("--local", is_flag=True, help="Check what a run with --local needs: the emulator, no key.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else.")
+def doctor(files: Sequence[Path], catalogue: Path | None, local: bool, as_json: bool) -> None:
+    """Check key, network, endpoints and disk, and say what is wrong. Only asks what is free.
+
+    With pipelines, each of their endpoints and servers is asked; without, one public endpoint.
+    """
+    import anyio
+
+    from . import app
+    from . import doctor as doctors
+    from .errors import CannotStart
+
+    findings = anyio.run(doctors.examine, [app.read(file, catalogue) for file in files], os.environ, local)
+    fancy = sys.stdout.isatty() and "utf" in (sys.stdout.encoding or "").lower()
+    click.echo(doctors.as_json(findings) if as_json else doctors.text(findings, fancy=fancy))
+    if any(finding.state == "wrong" for finding in findings):
+        sys.exit(CannotStart.exit_code)
 
 
 @cli.command()
@@ -182,18 +257,33 @@ def schema() -> None:
     "--fail", "faults", multiple=True, metavar="[ENDPOINT/]OPERATION=OUTCOME[*TIMES][@SKIP]",
     help="Go wrong on purpose: run=429:1*2, job=FAILED, media=404. Repeat for more.",
 )  # fmt: skip
-def emulator(port: int, latency: str, faults: tuple[str, ...]) -> None:
+@click.option(
+    "--worker", "served", multiple=True, metavar="ENDPOINT",
+    help="The jobs of this endpoint wait for a real worker. Repeat for more.",
+)  # fmt: skip
+@click.option(
+    "--limits", type=click.Choice(["none", "documented"]), default="none", show_default=True,
+    help="Answer 429 as Runpod documents it, or never.",
+)  # fmt: skip
+def emulator(
+    port: int, latency: str, faults: tuple[str, ...], served: tuple[str, ...], limits: Literal["none", "documented"]
+) -> None:
     """Be a local Runpod: the real API's behaviour, no key, no cost. Stop it with Ctrl-C."""
-    from .emulator import Emulator, parse_fault, parse_latency, serve_forever
+    from .emulator import Emulator, environment, parse_fault, parse_latency, serve_forever
 
     try:
         script = [parse_fault(fault) for fault in faults]
-        server = Emulator(port=port, latency=parse_latency(latency), faults=script, history=200)
+        server = Emulator(
+            port=port, latency=parse_latency(latency), faults=script, served=served, limits=limits, history=200
+        )
     except ValueError as err:
         raise UsageError(str(err)) from err
 
     def up(url: str) -> None:
         click.echo(f"The emulator is at {url}\n\n  export RUNPOD_BASE_URL={url} RUNPOD_API_KEY=local\n")
+        for endpoint in served:
+            lines = [f"  export {name}='{value}'" for name, value in environment(url, endpoint).items()]
+            click.echo("\n".join([f"A worker of {endpoint} starts with\n", *lines, ""]))
 
     try:
         serve_forever(server, ready=up)

@@ -5,6 +5,8 @@ Nothing is resolved here: which model a name means, which step a template reads 
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -133,6 +135,11 @@ class Pipeline:
 
 def load(text: str, file: str, read_file: ReadFile) -> tuple[Pipeline | None, list[Problem]]:
     """Read a pipeline. The pipeline is there even with problems, as far as it can be understood."""
+    with source.collector_paused():
+        return _load(text, file, read_file)
+
+
+def _load(text: str, file: str, read_file: ReadFile) -> tuple[Pipeline | None, list[Problem]]:
     try:
         document = source.parse(text, file)
     except PipelineProblems as err:
@@ -256,6 +263,8 @@ class _Loader:
         return {**found, **{k: data[k] for k in ("limit", "at_once", "on_failure") if k in data}}
 
     def param(self, path: tuple[str | int, ...], wanted: JSON, value: JSON) -> Tree:
+        if wanted.get("plain"):
+            return value
         verbatim = bool(wanted.get("verbatim"))
         if isinstance(value, dict) and set(value) == {"file"} and (verbatim or wanted.get("type") == "string"):
             return self.from_file(path, str(value["file"]), verbatim=verbatim)
@@ -288,18 +297,10 @@ class _Loader:
             message = "A JSON Schema is a mapping."
             self.problems.append(Problem("schema", message, document.mark(path), "Write type: object."))
             return False
-        try:
-            Draft202012Validator.check_schema(value)
-        except SchemaError as err:
-            leaf = min(_leaves(err), key=lambda e: e.validator not in ("enum", "pattern", "format"))
-            message, instead = explain(leaf, str(leaf.absolute_path[-1]) if leaf.absolute_path else "schema")
-            mark = document.mark((*path, *leaf.absolute_path))
-            self.problems.append(Problem("schema", f"This is not a JSON Schema: {message}", mark, instead))
-            return False
-        faults = list(shape.faults(value))
-        for inner, message, instead in faults:
+        found = _schema_faults(json.dumps(value, sort_keys=True, default=str))
+        for inner, message, instead in found:
             self.problems.append(Problem("schema", message, document.mark((*path, *inner)), instead))
-        return not faults
+        return not found
 
     def tree(self, value: JSON, path: tuple[str | int, ...]) -> Tree:
         def tell(inner: tuple[str | int, ...], fault: TemplateFault) -> None:
@@ -318,6 +319,19 @@ class _Loader:
     def told(self, path: tuple[str | int, ...]) -> bool:
         """Whether the value at ``path`` has a problem of its own already."""
         return self.document.mark(path) in self.marks
+
+
+@functools.lru_cache(maxsize=1024)
+def _schema_faults(text: str) -> tuple[tuple[tuple[str | int, ...], str, str], ...]:
+    """What is wrong with a schema: where, what, what instead. Pipelines repeat their schemas; each is read once."""
+    value = json.loads(text)
+    try:
+        Draft202012Validator.check_schema(value)
+    except SchemaError as err:
+        leaf = min(_leaves(err), key=lambda e: e.validator not in ("enum", "pattern", "format"))
+        message, instead = explain(leaf, str(leaf.absolute_path[-1]) if leaf.absolute_path else "schema")
+        return ((tuple(leaf.absolute_path), f"This is not a JSON Schema: {message}", instead),)
+    return tuple((tuple(inner), message, instead) for inner, message, instead in shape.faults(value))
 
 
 def _leaves(error: ValidationError | SchemaError) -> Iterator[ValidationError | SchemaError]:

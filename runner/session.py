@@ -14,12 +14,13 @@ from typing import TypeAlias
 
 import anyio
 
+from .attempts import Past
 from .errors import StepError, StoreFailed, UsageError
-from .events import Event, Outcome, RunFinished, RunStarted, RunState, RunStopping, Sink
+from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink
 from .execute import execute
 from .files import is_url, place
 from .journal import Journal
-from .model import JSON, Artifact
+from .model import JSON, Artifact, Ticket
 from .outputs import outputs_of
 from .plan import Plan
 from .publish import publish
@@ -49,14 +50,20 @@ class Session:
     plan: Plan
     home: Path
     base: Path
+    file: Path
     text: str
     out: Path
     address: tuple[str, str, str | None]
+    options: Mapping[str, JSON]
+    """How the run was started, as the journal keeps it."""
     env: Mapping[str, str]
     calls: int
     fail_fast: bool
+    cancel_on_interrupt: bool
     reporter: Sink
     leave: Leave
+    past: RunState | None = None
+    """The run as it had come, if it is taken up again."""
     state: RunState = field(default_factory=RunState)
     stopped: int = 0
     """The signal that stopped the run, or 0."""
@@ -79,8 +86,9 @@ class Session:
         async with Runpod(
             url, key, store, connections=self.calls, origin=origin, env=self.env, times=times
         ) as provider:
-            plan = self.plan.with_files(await self._files(provider, store))
-            run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+            plan = self.plan.with_files(await self._files(provider, store, self.plan.files, self.base))
+            run_id = self.past.run if self.past else f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+            self.state = self.past or self.state
             folder = RunFolder(self.home / "runs", run_id, self.text)
             with Journal(folder.path) as journal:
                 done = await self._journalled(plan, run_id, provider, store, folder, journal)
@@ -97,7 +105,7 @@ class Session:
             journal(event)
             self._report(event)
 
-        sink(_started(plan, run_id))
+        sink(self._started(plan, run_id))
         names: dict[str, JSON] | None = None
         async with anyio.create_task_group() as tasks:
             with anyio.CancelScope() as scope:
@@ -114,6 +122,12 @@ class Session:
     async def _executed(
         self, plan: Plan, run_id: str, provider: Runpod, store: Store, sink: Sink, folder: RunFolder, journal: Journal
     ) -> dict[str, JSON]:
+        async def load_files(files: Mapping[str, str], pipeline: str) -> Mapping[str, Artifact]:
+            try:
+                return await self._files(provider, store, files, Path(pipeline).parent)
+            except UsageError as err:
+                raise BadFile(str(err)) from err
+
         try:
             return await execute(
                 plan,
@@ -124,8 +138,11 @@ class Session:
                 synced=journal.synced,
                 clock=time.time,
                 keep_text=folder.keep_text,
+                load_files=load_files,
                 calls=self.calls,
                 fail_fast=self.fail_fast,
+                past=_past(self.past),
+                cancel_jobs=self.cancel_on_interrupt,
             )
         except BaseExceptionGroup as group:
             if failed := group.subgroup(StoreFailed):
@@ -143,6 +160,23 @@ class Session:
                 sink(RunStopping(time.time(), number))
                 scope.cancel()
 
+    def _started(self, plan: Plan, run_id: str) -> RunStarted | RunResumed:
+        steps = {step.id: [edge.needs for edge in step.edges] for step in plan.steps}
+        kinds = {step.id: step.kind.NAME for step in plan.steps}
+        if self.past is not None:
+            return RunResumed(time.time(), run_id, plan.pipeline, plan.version, steps, kinds)
+        return RunStarted(
+            at=time.time(),
+            run=run_id,
+            pipeline=plan.pipeline,
+            version=plan.version,
+            file=str(self.file),
+            inputs=plan.inputs,
+            steps=steps,
+            kinds=kinds,
+            options=self.options,
+        )
+
     def _report(self, event: Event) -> None:
         if self.broken is None:
             try:
@@ -150,13 +184,13 @@ class Session:
             except Exception as err:  # noqa: BLE001 - a table that cannot be drawn is no reason to lose paid work
                 self.broken = err
 
-    async def _files(self, provider: Runpod, store: Store) -> dict[str, Artifact]:
-        """The pictures that the pipeline and its inputs name, in the store."""
+    async def _files(self, provider: Runpod, store: Store, files: Mapping[str, str], base: Path) -> dict[str, Artifact]:
+        """The files that a pipeline and its inputs name, in the store."""
         artifacts: dict[str, Artifact] = {}
-        for name, media in self.plan.files.items():
+        for name, media in files.items():
             try:
                 artifact = await (
-                    provider.artifact(name) if is_url(name) else store.add(_chunks(Path(place(name, self.base))))
+                    provider.artifact(name) if is_url(name) else store.add(_chunks(Path(place(name, base))))
                 )
             except StepError as err:
                 msg = f"{name} cannot be used: {err}"
@@ -184,17 +218,18 @@ class Session:
         return 70 if "bug" in faults else 4 if "budget" in faults else 1
 
 
-def _started(plan: Plan, run_id: str) -> RunStarted:
-    return RunStarted(
-        at=time.time(),
-        run=run_id,
-        pipeline=plan.pipeline,
-        version=plan.version,
-        file=plan.file,
-        inputs=plan.inputs,
-        steps={step.id: [edge.needs for edge in step.edges] for step in plan.steps},
-        kinds={step.id: step.kind.NAME for step in plan.steps},
-    )
+class BadFile(StepError):
+    """A file that a pipeline names, which another one runs, cannot be used."""
+
+    fault = "params"
+
+
+def _past(state: RunState | None) -> Past:
+    """What a run that is taken up again has paid and has left in flight."""
+    if state is None:
+        return Past()
+    tickets = {key: Ticket(*ticket) for key, ticket in state.tickets.items()}
+    return Past(tickets, dict(state.unknown), state.cost)
 
 
 def _first(group: BaseExceptionGroup[StoreFailed]) -> StoreFailed:

@@ -80,10 +80,10 @@ def test_only_what_failed_can_be_retried_and_the_refusal_says_so(client: httpx.C
 
 
 def test_a_result_that_has_expired_cannot_be_retried(client: httpx.Client) -> None:
-    with Emulator(faults=["job=FAILED"], retention=Retention(run=0.05)) as emulator:
+    with Emulator(faults=["job=FAILED"], retention=Retention(run=0.15)) as emulator:
         base = f"{emulator.url}/any"
         name = ran(client, base, ECHO)["id"]
-        time.sleep(0.1)
+        time.sleep(0.2)
         answer = client.post(f"{base}/retry/{name}")
 
     assert answer.status_code == 404
@@ -91,11 +91,11 @@ def test_a_result_that_has_expired_cannot_be_retried(client: httpx.Client) -> No
 
 def test_a_retry_outlives_the_clock_of_the_failure_before_it(client: httpx.Client) -> None:
     with Emulator(
-        faults=["job=FAILED"], retention=Retention(run=0.2), latency={"any": Latency(execution=0.15)}
+        faults=["job=FAILED"], retention=Retention(run=0.4), latency={"any": Latency(execution=0.3)}
     ) as emulator:
         base = f"{emulator.url}/any"
         name = ran(client, base, ECHO)["id"]
-        time.sleep(0.1)
+        time.sleep(0.15)
         client.post(f"{base}/retry/{name}")
         ended = client.get(f"{base}/status-sync/{name}")
 
@@ -161,6 +161,16 @@ def test_a_native_text_streams_in_batches_of_tokens_with_the_bill_last(client: h
     assert ended["output"] == parts
 
 
+def test_a_text_model_whose_output_is_an_object_streams_too(client: httpx.Client) -> None:
+    body = {"input": {"messages": [{"role": "user", "content": "Write about a blue bicycle."}], "stream": True}}
+    with Emulator() as emulator:
+        base = f"{emulator.url}/granite-4-0-h-small"
+        name = client.post(f"{base}/run", json=body).json()["id"]
+        parts = [piece["output"] for one in streamed(client, base, name) for piece in one["stream"]]
+
+    assert "bicycle" in "".join(part["choices"][0]["tokens"][0] for part in parts)
+
+
 def test_a_stream_of_a_job_that_does_not_stream_is_empty_and_held_no_longer_than_asked(client: httpx.Client) -> None:
     with Emulator(latency=Latency(execution=9)) as emulator:
         base = f"{emulator.url}/any"
@@ -192,13 +202,13 @@ def test_a_job_that_never_was_is_404_everywhere(client: httpx.Client, path: str)
 
 
 def test_health_counts_what_has_ended_even_after_it_is_forgotten(client: httpx.Client) -> None:
-    with Emulator(faults=["job=FAILED", "job=TIMED_OUT@1"], retention=Retention(run=0.02)) as emulator:
+    with Emulator(faults=["job=FAILED", "job=TIMED_OUT@1"], retention=Retention(run=0.3)) as emulator:
         base = f"{emulator.url}/any"
         name = ran(client, base, ECHO)["id"]
         client.post(f"{base}/retry/{name}")
         for _ in range(3):
             ran(client, base, ECHO)
-        time.sleep(0.05)
+        time.sleep(0.35)
         health = client.get(f"{base}/health").json()
         other = client.get(f"{emulator.url}/other/health").json()
 

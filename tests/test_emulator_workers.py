@@ -1,5 +1,6 @@
 """The worker's side of the queue, spoken over plain HTTP as the `runpod` package speaks it."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,10 @@ def client() -> Iterator[httpx.Client]:
         yield client
 
 
+# One for all: a client of its own for each request would spend more time on certificates than on the request.
+PLAIN = httpx.Client(timeout=5)
+
+
 @dataclass
 class Worker:
     """Sends what a `runpod` worker sends, without its Authorization: its environment had no key."""
@@ -30,7 +35,7 @@ class Worker:
     name: str = "w1"
 
     def take(self, **query: Any) -> httpx.Response:
-        return httpx.get(f"{self.base}/job-take/{self.name}?gpu=x", params={"gpu": "x", **query}, timeout=5)
+        return PLAIN.get(f"{self.base}/job-take/{self.name}", params={"gpu": "x", **query})
 
     def job(self) -> dict[str, Any]:
         taken: dict[str, Any] = self.take(job_in_progress=0).json()
@@ -44,14 +49,14 @@ class Worker:
 
     def ping(self, *jobs: str) -> httpx.Response:
         query = {"runpod_version": "1.12.0", **({"job_id": ",".join(jobs)} if jobs else {})}
-        return httpx.get(f"{self.base}/ping/{self.name}", params=query)
+        return PLAIN.get(f"{self.base}/ping/{self.name}", params=query)
 
     def stops(self) -> httpx.Response:
-        return httpx.get(f"{self.base}/job-stop/{self.name}?gpu=x", timeout=5)
+        return PLAIN.get(f"{self.base}/job-stop/{self.name}?gpu=x")
 
     def _posts(self, operation: str, job: str, said: Any) -> httpx.Response:
         url = f"{self.base}/{operation}/{self.name}/{job}?gpu=x&isStream=false"
-        return httpx.post(url, content=httpx.Request("POST", url, json=said).content, headers=FORM)
+        return PLAIN.post(url, content=json.dumps(said), headers=FORM)
 
 
 def queued(client: httpx.Client, base: str, **more: Any) -> str:
@@ -155,6 +160,39 @@ def test_two_workers_that_wait_get_a_job_each(client: httpx.Client) -> None:
             thread.join()
 
     assert set(taken.values()) == names
+
+
+def test_many_workers_do_each_of_many_jobs_exactly_once(client: httpx.Client) -> None:
+    with Emulator(served=["private"]) as emulator:
+        base = f"{emulator.url}/private"
+        done: list[str] = []
+
+        def works(name: str) -> None:
+            worker = Worker(base, name)
+            with httpx.Client() as own:
+                for _ in range(10):
+                    job = own.get(f"{base}/job-take/{name}?gpu=x").json()["id"]
+                    done.append(job)
+                    own.post(f"{base}/job-done/{worker.name}/{job}?gpu=x", json={"output": name})
+
+        threads = [threading.Thread(target=works, args=(f"w{number}",)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        names = [queued(client, base) for _ in range(80)]
+        for thread in threads:
+            thread.join()
+        health = client.get(f"{base}/health").json()["jobs"]
+
+    assert sorted(done) == sorted(names)
+    assert health == {"completed": 80, "failed": 0, "inProgress": 0, "inQueue": 0, "retried": 0}
+
+
+def test_faults_of_jobs_are_kept_for_the_endpoints_that_the_emulator_plays(client: httpx.Client) -> None:
+    with Emulator(served=["private"], faults=["job=FAILED"]) as emulator:
+        queued(client, f"{emulator.url}/private")
+        played = client.post(f"{emulator.url}/any/runsync", json={"input": {"x": 1}}).json()
+
+    assert played["status"] == "FAILED"
 
 
 def test_a_worker_that_hung_up_while_it_waited_is_given_nothing(client: httpx.Client) -> None:
@@ -275,7 +313,7 @@ def test_a_job_past_its_execution_timeout_is_taken_from_its_worker(client: httpx
 def test_a_retry_after_a_timeout_reaches_a_worker_who_is_not_told_to_stop_it(client: httpx.Client) -> None:
     with Emulator(served=["private"]) as emulator:
         base = f"{emulator.url}/private"
-        name = queued(client, base, policy={"executionTimeout": 80})
+        name = queued(client, base, policy={"executionTimeout": 400})
         worker = Worker(base)
         worker.job()
         client.get(f"{base}/status-sync/{name}")
@@ -289,7 +327,7 @@ def test_a_retry_after_a_timeout_reaches_a_worker_who_is_not_told_to_stop_it(cli
 
 
 def test_a_job_that_its_worker_no_longer_mentions_goes_to_another_one_and_then_times_out(client: httpx.Client) -> None:
-    with Emulator(served=["private"], worker_patience=0.15) as emulator:
+    with Emulator(served=["private"], worker_patience=0.4) as emulator:
         base = f"{emulator.url}/private"
         name = queued(client, base)
         first, second = Worker(base, "a"), Worker(base, "b")
@@ -297,13 +335,13 @@ def test_a_job_that_its_worker_no_longer_mentions_goes_to_another_one_and_then_t
         first.stream(name, "half of it")
         for _ in range(4):
             first.ping(name)
-            time.sleep(0.06)
+            time.sleep(0.15)
         held = status(client, base, name)
         again = second.job()
         second.ping(name)
+        health = client.get(f"{base}/health").json()["jobs"]
         late = first.done(name, output="back from the dead").json()
         told = first.stops().json()
-        health = client.get(f"{base}/health").json()["jobs"]
         ended = client.get(f"{base}/status-sync/{name}").json()
         stream = client.get(f"{base}/stream/{name}").json()
 
@@ -447,3 +485,70 @@ def test_the_environment_of_a_worker_names_every_address_of_its_endpoint() -> No
     assert found["RUNPOD_WEBHOOK_GET_JOB"] == "http://127.0.0.1:8787/v2/private/job-take/$ID?gpu=emulated"
     assert found["RUNPOD_SKIP_AUTO_SYSTEM_CHECKS"] == "true"
     assert all("?" in value for name, value in found.items() if name.startswith("RUNPOD_WEBHOOK"))
+
+
+CHAT = {"model": "mine", "messages": [{"role": "user", "content": "Hello?"}]}
+BODY = {"object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello!"}}]}
+
+
+def relayed(emulator: Emulator, act: Any, body: dict[str, Any]) -> tuple[httpx.Response, dict[str, Any]]:
+    """A chat with a served endpoint, and the job that its worker was given; `act` is what the worker does with it."""
+    worker, given = Worker(f"{emulator.url}/private"), list[dict[str, Any]]()
+
+    def works() -> None:
+        given.append(worker.job())
+        act(worker, given[0]["id"])
+
+    thread = threading.Thread(target=works)
+    thread.start()
+    url = f"{emulator.url}/private/openai/v1/chat/completions"
+    answer = httpx.post(url, json=body, headers=HEADERS, timeout=10)
+    thread.join()
+    return answer, given[0]
+
+
+def test_a_chat_with_a_served_endpoint_is_a_job_for_its_worker() -> None:
+    with Emulator(served=["private"]) as emulator:
+        answer, given = relayed(emulator, lambda worker, job: worker.done(job, output=[BODY]), CHAT)
+
+    assert given["input"] == {"openai_route": "/v1/chat/completions", "openai_input": CHAT}
+    assert (answer.status_code, answer.json()) == (200, BODY)
+    assert emulator.paid == 1
+
+
+def test_events_that_a_worker_streams_reach_the_chat_as_they_are() -> None:
+    raw = ['data: {"choices":[{"delta":{"content":"Hel', 'lo"}}]}\n\ndata: [DONE]\n\n']
+
+    def streams(worker: Worker, job: str) -> None:
+        for piece in raw:
+            worker.stream(job, piece)
+        worker.done(job, output=[])
+
+    with Emulator(served=["private"]) as emulator:
+        answer, _ = relayed(emulator, streams, {**CHAT, "stream": True})
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.text == "".join(raw)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_worker_that_fails_fails_the_chat_with_its_words(stream: bool) -> None:
+    with Emulator(served=["private"]) as emulator:
+        body = {**CHAT, "stream": stream}
+        answer, _ = relayed(emulator, lambda worker, job: worker.done(job, error="out of memory"), body)
+
+    assert answer.status_code == (200 if stream else 500)
+    assert "out of memory" in answer.text
+
+
+def test_a_chat_that_hangs_up_while_it_is_streamed_cancels_its_job() -> None:
+    with Emulator(served=["private"]) as emulator:
+        worker = Worker(f"{emulator.url}/private")
+        url = f"{emulator.url}/private/openai/v1/chat/completions"
+        with httpx.stream("POST", url, json={**CHAT, "stream": True}, headers=HEADERS) as answer:
+            job = worker.job()["id"]
+            worker.stream(job, "data: {}\n\n")
+            next(answer.iter_raw())
+        stops = worker.stops().json()
+
+    assert stops == {"jobsToStop": [job]}

@@ -6,7 +6,8 @@ The world here is a provider of our own making (`World`): it answers, fails or d
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ from runner.events import Event, fold
 from runner.execute import execute
 from runner.model import Call, Chat, Finished, Job, Reply, Ticket
 
-from .conftest import planned
+from .conftest import no_files, planned
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
@@ -162,12 +163,21 @@ class World:
     def keep_finished(self, key: str, finished: Finished) -> None:
         raise NotImplementedError
 
+    @asynccontextmanager
+    async def claimed(self, key: str, waits: Callable[[], None]) -> AsyncGenerator[bool, None]:
+        del key, waits  # nobody else is there
+        yield False
+
     async def keep(self, key: str, call: Call, reply: Reply) -> None:
         del call
         await anyio.lowlevel.checkpoint()
         self.kept[key] = reply
 
-    async def submit(self, job: Job, within: float) -> Ticket:
+    def pause(self, call: Call) -> float:
+        del call
+        return 0.0
+
+    async def submit(self, job: Job, within: float, sending: Callable[[], None]) -> Ticket:
         raise NotImplementedError
 
     async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:
@@ -186,7 +196,7 @@ async def run(nodes: list[Node], world: World, calls: int, sink: Callable[[Event
 
     await execute(
         planned(text(nodes)), run_id="r", provider=world, store=world, sink=sink, synced=synced, clock=lambda: 0.0,
-        keep_text=lambda *_: None, calls=calls, jitter=random.Random(0),
+        keep_text=lambda *_: None, load_files=no_files, calls=calls, jitter=random.Random(0),
     )  # fmt: skip
 
 

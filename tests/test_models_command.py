@@ -206,6 +206,18 @@ def test_a_model_of_ones_own_runs(cli: Cli, tmp_path: Path, tea: Path) -> None:
     assert (tmp_path / "out/tea/pot.png").stat().st_size > 1000
 
 
+def test_a_run_that_is_taken_up_again_knows_its_models(cli: Cli, tmp_path: Path, tea: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(ROW.replace("\n  ", "\n").removeprefix("  "))
+    fails = "{kind: render_text, text: '{{ steps.photo.seed / 0 }}'}"
+    tea.write_text(f"{PIPELINE}  more: {fails}\n")
+
+    first = cli("run", tea, "--local", "--quiet", "--catalogue", "mine.yaml")
+    again = cli("resume", "--quiet")
+
+    assert (first.code, again.code) == (1, 1)
+    assert "acme/teapots" not in again.err
+
+
 def test_a_project_file_without_models_is_no_matter(cli: Cli, tmp_path: Path) -> None:
     for text in ("", "# mine\n", "models:\n", "other: 1\n"):
         (tmp_path / "runner.yaml").write_text(text)

@@ -4,38 +4,37 @@ Every operation passes the same gate, in this order: log, key, endpoint, limit, 
 A new operation is one more method and one more line in `app`.
 """
 
-import json
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Literal
-from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
-from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .answers import Answer, left, openai_problem, problem, refusal, spoiled
+from . import calls, relay
+from .answers import Answer, openai_problem, problem, refusal, spoiled
+from .calls import Call
 from .chats import chat, models
 from .endpoints import Endpoint
 from .envelopes import envelope
 from .faults import MANNERS, WORKERS, Fault, Script
-from .jobs import RETRIABLE, Job, Policy, Queue
+from .jobs import RETRIABLE, Job, Queue
 from .limits import Limiter
 from .log import Log
 from .log import Request as Entry
 from .texts import Manner
 from .values import JSON
 from .work import Studio
-from .workers import Heard, Left, Workers
+from .workers import Heard, Workers
 
 # Bytes of a body. The limits are documented; the 413 beyond them is a guess (API.md section 7).
-LIMITS = {"run": 10_000_000, "runsync": 20_000_000, "chat": 20_000_000, "job-done": 20_000_000}
+LIMITS = {"run": 10_000_000, **dict.fromkeys(("runsync", "chat", "job-done", "job-stream"), 20_000_000)}
 _ADDRESS = re.compile(r"https?://[^/\s]", re.IGNORECASE)
 _JOB_HINT = 'the body must be a JSON object with an object under "input", and "webhook", if any, an http address'
 
@@ -53,19 +52,6 @@ class Manners:
     long_polling: bool = True
     failures: Literal["envelope", "http400"] = "envelope"
     streams: Literal["object", "array"] = "object"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request past the gate: who is asked, what for, with what, and how to learn that nobody waits any more."""
-
-    endpoint: str
-    job: str
-    query: Mapping[str, str]
-    body: JSON
-    fault: Fault | None
-    worker: str
-    left: Left
 
 
 Act = Callable[[Call], Awaitable[Response]]
@@ -149,15 +135,15 @@ class Service:
 
     def _route(self, operation: str, path: str, act: Act, methods: list[str]) -> Route:
         async def gate(request: Request) -> Response:
-            entry = _noted(request, operation)
+            entry = calls.noted(request, operation)
             limit = LIMITS.get(operation, 1_000_000)
-            raw = await _read(request, limit)
-            entry.body = _parsed(raw)
+            raw = await calls.read(request, limit)
+            entry.body = calls.parsed(raw)
             slug = request.path_params["endpoint"]
             refused = self._refused(request, slug, operation)
             if refused is not None:
                 return refused
-            if not request.state.held.enter_context(self.limiter.admitted(_key(request), slug, operation)):
+            if not request.state.held.enter_context(self.limiter.admitted(calls.key(request), slug, operation)):
                 return _speaks(operation)(429)
             fault = self._fault(entry, slug, operation)
             answer = refusal(fault, operation) if fault else None
@@ -165,14 +151,14 @@ class Service:
                 return answer
             if raw is None:
                 return problem(413, f"request body is larger than {limit // 1_000_000} MB")
-            answer = await act(_call(request, slug, entry.body, fault))
+            answer = await act(calls.call(request, slug, entry.body, fault))
             return await spoiled(answer, fault) if fault else answer
 
         return Route(f"/v2/{{endpoint}}{path}", gate, methods=methods)
 
     def _refused(self, request: Request, slug: str, operation: str) -> Response | None:
         """401 before 404: a stranger learns nothing about what exists."""
-        says, key = _speaks(operation), _key(request)
+        says, key = _speaks(operation), calls.key(request)
         wanting = not key and operation not in WORKERS  # a worker without a key in its environment sends none
         if wanting or (self.manners.keys is not None and key not in self.manners.keys):
             return says(401)
@@ -198,7 +184,7 @@ class Service:
         job = self._submitted(call, sync=True)
         if job is None:
             return problem(400, _JOB_HINT)
-        await self.queue.settled(job, _wait(call.query, 300_000))
+        await self.queue.settled(job, calls.wait(call.query, 300_000))
         if job.gone:
             return problem(404, "job not found")
         failed = job.status == "FAILED" and self.manners.failures == "http400"
@@ -209,7 +195,7 @@ class Service:
         job = self.queue.find(call.endpoint, call.job)
         if job is None:
             return problem(404, "job not found")
-        ttl = _milliseconds(call.query.get("ttl"))
+        ttl = calls.milliseconds(call.query.get("ttl"))
         if ttl is not None:
             self.queue.expire_in(job, ttl)
         return Answer(envelope(job))
@@ -220,7 +206,7 @@ class Service:
             return problem(404)
         job = self.queue.find(call.endpoint, call.job)
         if job is not None:
-            await self.queue.settled(job, _wait(call.query, 90_000))
+            await self.queue.settled(job, calls.wait(call.query, 90_000))
         return problem(404, "job not found") if job is None or job.gone else Answer(envelope(job))
 
     async def cancel(self, call: Call) -> Response:
@@ -246,7 +232,7 @@ class Service:
         job = self.queue.find(call.endpoint, call.job)
         if job is None:
             return problem(404, "job not found")
-        wait = _milliseconds(call.query.get("wait"))
+        wait = calls.milliseconds(call.query.get("wait"))
         pieces = await self.queue.drained(job, 1.0 if wait is None else min(wait, 90.0))
         if job.gone:
             return problem(404, "job not found")
@@ -273,7 +259,7 @@ class Service:
             call.endpoint,
             body["input"],
             sync=sync,
-            policy=_policy(body.get("policy")),
+            policy=calls.policy(body.get("policy")),
             latency=self.latency(call.endpoint),
             fault=self._job_fault(call.endpoint),
             webhook=webhook,
@@ -281,6 +267,8 @@ class Service:
         )
 
     def _job_fault(self, endpoint: str) -> str | None:
+        if self.workers.serves(endpoint):
+            return None  # what a real worker does with a job is its own affair
         fault = self.script.take(endpoint, "job")
         return fault.outcome if fault else None
 
@@ -328,6 +316,8 @@ class Service:
         """A chat completion, whole or streamed."""
         if not isinstance(call.body, dict):
             return openai_problem(400, "the body must be a JSON object")
+        if self.workers.serves(call.endpoint):
+            return await self._relayed(call, "/v1/chat/completions")
         manner: Manner = "plain"
         if call.fault is not None and call.fault.outcome in MANNERS:
             manner = call.fault.outcome  # type: ignore[assignment] # MANNERS holds exactly those words
@@ -344,14 +334,23 @@ class Service:
 
     async def models(self, call: Call) -> Response:
         """The name that `model` of a chat has to be."""
+        if self.workers.serves(call.endpoint):
+            return await self._relayed(call, "/v1/models")
         return models(call.endpoint, self._text_endpoint(call))
+
+    async def _relayed(self, call: Call, route: str) -> Response:
+        body = {"input": relay.order(route, call.body)}
+        job = self._submitted(replace(call, body=body), sync=True)
+        assert job is not None
+        stream = isinstance(call.body, dict) and call.body.get("stream") is True
+        return await relay.relayed(self.queue, job, stream=stream)
 
     def _text_endpoint(self, call: Call) -> Endpoint:
         return self.studio.endpoint(call.endpoint, {"messages": []})
 
     async def media(self, request: Request) -> Response:
         """A file that a job has made; asks for no key, and a key that comes anyway is a leak in the log."""
-        entry = _noted(request, "media")
+        entry = calls.noted(request, "media")
         found = self.studio.shelf.get(request.path_params["name"])
         entry.endpoint = found.endpoint if found else None
         fault = self._fault(entry, entry.endpoint, "media")
@@ -360,15 +359,6 @@ class Service:
             return answer
         answer = Response(found.data, media_type=found.media_type) if found else problem(404, "file not found")
         return await spoiled(answer, fault) if fault else answer
-
-
-def _call(request: Request, slug: str, body: JSON, fault: Fault | None) -> Call:
-    """A worker adds to its addresses with `&`; where they have no query, that lands in the path."""
-    params, query = request.path_params, dict(request.query_params)
-    job, _, more = params.get("job", "").partition("&")
-    worker, _, most = params.get("worker", "").partition("&")
-    query |= dict(parse_qsl(more or most))
-    return Call(slug, job, query, body, fault, worker, lambda: left(request.receive))
 
 
 def _order(job: Job) -> dict[str, JSON]:
@@ -382,65 +372,6 @@ def _heard(heard: Heard) -> Response:
     return problem(404, "job not found") if heard == "unknown" else Answer({"status": heard})
 
 
-def _key(request: Request) -> str:
-    return request.headers.get("authorization", "").removeprefix("Bearer").strip()
-
-
 def _speaks(operation: str) -> Callable[..., Answer]:
     """How an operation puts an error."""
     return openai_problem if operation in {"chat", "models"} else problem
-
-
-def _noted(request: Request, operation: str) -> Entry:
-    state: State = request.state
-    entry: Entry = state.entry
-    entry.operation = operation
-    entry.endpoint = request.path_params.get("endpoint")
-    entry.query = dict(request.query_params)
-    return entry
-
-
-async def _read(request: Request, limit: int) -> bytes | None:
-    """The body, or None when it is too long; read to its end, or the client would not see the answer."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= limit:
-            parts.append(part)
-    return b"".join(parts) if size <= limit else None
-
-
-def _parsed(raw: bytes | None) -> JSON:
-    try:
-        return json.loads(raw) if raw else None
-    except (ValueError, RecursionError):
-        return None
-
-
-def _policy(given: object) -> Policy:
-    """Milliseconds become seconds. The documented minima are not enforced: tests could not wait for them."""
-    usual = Policy()
-    if not isinstance(given, dict):
-        return usual
-    ttl, execution = _milliseconds(given.get("ttl")), _milliseconds(given.get("executionTimeout"))
-    return Policy(
-        usual.ttl if ttl is None else ttl,
-        usual.execution if execution is None else execution,
-        given.get("lowPriority") is True,
-    )
-
-
-def _milliseconds(text: object) -> float | None:
-    """Seconds, or None for what is no positive number."""
-    try:
-        value = float(str(text)) / 1000
-    except ValueError:
-        return None
-    return value if 0 < value < float("inf") else None
-
-
-def _wait(query: Mapping[str, str], most: int) -> float:
-    """`?wait=` in seconds; the default is 90 s, and what is out of range counts as the nearest bound."""
-    wait = _milliseconds(query.get("wait"))
-    return 90.0 if wait is None else min(max(wait, 1.0), most / 1000)

@@ -28,10 +28,10 @@ from .routes import Manners, Service
 from .shelf import Shelf
 from .webhooks import Delivery, Webhooks
 from .work import Fetch, Studio
-from .workers import Workers as Crew
+from .workers import Workers
 
 Latencies = Latency | Mapping[str, Latency]
-Workers = int | Mapping[str, int] | None
+Played = int | Mapping[str, int] | None
 
 _SILENT = logging.getLogger("runner.emulator.silent")
 _SILENT.addHandler(logging.NullHandler())
@@ -51,7 +51,7 @@ class Emulator:
         *,
         latency: Latencies = Latency(),  # noqa: B008 - frozen
         faults: Iterable[Fault | str] = (),
-        workers: Workers = None,
+        workers: Played = None,
         served: Collection[str] = (),
         keys: Collection[str] | None = None,
         long_polling: bool = True,
@@ -86,7 +86,7 @@ class Emulator:
         painters = ThreadPoolExecutor(max(2, min(4, os.cpu_count() or 1)), "emulator-painter")
         shelf = Shelf(room=media_room, seconds=retention.media, clock=monotonic)
         self._studio = Studio(endpoints, shelf, painters, fetch)
-        self._webhooks = Webhooks(pause=webhook_pause)
+        self._webhooks = Webhooks(pause=webhook_pause, history=history)
         self._queue = Queue(
             work=self._studio.works,
             workers=self._workers_of,
@@ -95,7 +95,7 @@ class Emulator:
             history=history,
             ended=self._calls_back,
         )
-        crew = Crew(self._queue, served, patience=worker_patience)
+        outside = Workers(self._queue, served, patience=worker_patience)
         self._service = Service(
             queue=self._queue,
             studio=self._studio,
@@ -103,7 +103,7 @@ class Emulator:
             log=self._log,
             manners=Manners(keys, long_polling, failures, streams),
             limiter=Limiter(DOCUMENTED if limits == "documented" else {}, monotonic),
-            workers=crew,
+            workers=outside,
             latency=self._drawn,
         )
         self._thread: threading.Thread | None = None

@@ -60,7 +60,7 @@ def resolution(size: Size) -> str:
 
 def _ratio(given: Mapping[str, JSON]) -> Size | None:
     ratio = given.get("aspect_ratio")
-    if ratio is None or ratio in {"match_input_image", "custom", "auto"}:
+    if ratio is None or str(ratio) in {"match_input_image", "custom", "auto"}:
         return None
     found = _RATIO.fullmatch(str(ratio).strip())
     if found is None or "0" in {found[1], found[2]}:

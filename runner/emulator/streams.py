@@ -15,10 +15,8 @@ def streamed(given: Mapping[str, JSON], output: JSON) -> list[JSON] | None:
     asked = given.get("stream")
     if isinstance(asked, list) and isinstance(output, dict) and "echo" in output:
         return asked
-    if asked is not True or not isinstance(output, list) or not output or not isinstance(output[0], dict):
-        return None
-    said = output[0]
-    choices = said.get("choices")
+    said = output[0] if isinstance(output, list) and output else output
+    choices = said.get("choices") if asked is True and isinstance(said, dict) else None
     if not isinstance(choices, list) or not choices or "tokens" not in choices[0]:
         return None
     *parts, last = pieces("".join(choices[0]["tokens"])) or [""]

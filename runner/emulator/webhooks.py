@@ -1,7 +1,7 @@
 """Webhooks: a finished job in, its envelope posted to the address that it named, again when nobody took it."""
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
 from dataclasses import dataclass
 from time import monotonic
 
@@ -10,6 +10,7 @@ import httpx2 as httpx
 from .values import JSON
 
 ATTEMPTS = 3
+_TIMEOUT = 10.0  # seconds; what Runpod allows is silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,11 @@ class Delivery:
 class Webhooks:
     """Posts on the emulator's loop; each delivery lives on its own, so a slow receiver holds up nobody."""
 
-    def __init__(self, *, pause: float, timeout: float = 10.0, clock: Callable[[], float] = monotonic) -> None:
-        """`pause` is the seconds between two attempts, 10 on Runpod."""
+    def __init__(self, *, pause: float, history: int) -> None:
+        """`pause` is the seconds between two attempts, 10 on Runpod; `history` the deliveries to remember."""
         self._pause = pause
-        self._timeout = timeout
-        self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
-        self.deliveries: list[Delivery] = []
+        self.deliveries: deque[Delivery] = deque(maxlen=history)
 
     def post(self, job: str, url: str, body: JSON) -> None:
         """Sends from here on by itself."""
@@ -48,12 +47,12 @@ class Webhooks:
 
     async def _delivers(self, job: str, url: str, body: JSON) -> None:
         # No proxies of the environment and no redirects: the address is the one that the job named.
-        async with httpx.AsyncClient(timeout=self._timeout, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False) as client:
             for attempt in range(1, ATTEMPTS + 1):
                 if attempt > 1:
                     await asyncio.sleep(self._pause)
                 status = await _posted(client, url, body)
-                self.deliveries.append(Delivery(job, url, attempt, status, self._clock()))
+                self.deliveries.append(Delivery(job, url, attempt, status, monotonic()))
                 if status == 200:
                     return
 

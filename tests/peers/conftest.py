@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx2 as httpx
 import pytest
@@ -60,10 +60,8 @@ def url() -> Iterator[str]:
     yield from started()
 
 
-def _answer(command: list[str], case: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Any:
-    done = subprocess.run(
-        command, input=json.dumps(case), capture_output=True, text=True, timeout=60, check=False, env=environ
-    )
+def _answer(command: list[str], case: Mapping[str, Any]) -> Any:
+    done = subprocess.run(command, input=json.dumps(case), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -99,23 +97,35 @@ def sdk(url: str) -> Ask:
 
 
 @pytest.fixture(scope="session")
-def python(url: str) -> Ask:
+def python(url: str) -> Iterator[Ask]:
     """Calls `runpod` or `openai` of PyPI: `python("run_sync", ENDPOINT, input={...})`."""
+    command = [str(PEERS / "venv/bin/python"), str(HERE / "client.py")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asked, answers = process.stdin, process.stdout
 
-    def ask(do: str, endpoint: str, at: str = url, **more: Any) -> Any:
-        environ = {**os.environ, "RUNPOD_ENDPOINT_BASE_URL": at}
-        command = [str(PEERS / "venv/bin/python"), str(HERE / "client.py")]
-        return _answer(command, {"url": at, "endpoint": endpoint, "do": do, **more}, environ)
+        def ask(do: str, endpoint: str, at: str = url, **more: Any) -> Any:
+            asked.write(json.dumps({"url": at, "endpoint": endpoint, "do": do, **more}) + "\n")
+            asked.flush()
+            said = json.loads(answers.readline())
+            assert "raised" not in said, said["raised"]
+            return said
 
-    return ask
+        yield ask
 
 
 class Worker:
     """The official worker as a process, with the process of its pings."""
 
-    def __init__(self, url: str, endpoint: str, name: str, folder: Path, **environ: str) -> None:
+    def __init__(
+        self, url: str, endpoint: str, name: str, folder: Path, *, handler: str = "generator", pings: bool = True
+    ) -> None:
+        """Without `pings` it knows no more than its five addresses: not its name, and no key."""
         self.log = folder / f"{name}.log"
-        told = {**environment(url, endpoint, worker=name), "RUNPOD_PING_INTERVAL": "1000", **environ}
+        told = {**environment(url, endpoint, worker=name), "RUNPOD_PING_INTERVAL": "1000", "HANDLER": handler}
+        if not pings:
+            del told["RUNPOD_POD_ID"], told["RUNPOD_AI_API_KEY"]
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
                 [str(PEERS / "venv/bin/python"), str(HERE / "handler.py"), "--rp_log_level", "DEBUG"],
@@ -129,6 +139,12 @@ class Worker:
         """To the worker and its pings alike, as when a pod goes away."""
         os.killpg(self._process.pid, number)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ends()
+
     def ends(self) -> None:
         if self._process.poll() is None:
             self.signals(signal.SIGKILL)
@@ -137,10 +153,11 @@ class Worker:
 
 @pytest.fixture(scope="module")
 def private() -> Iterator[str]:
-    """The base of an endpoint that only workers serve, on an emulator with little patience."""
+    """The base of one of three endpoints that only workers serve, on an emulator with little patience."""
     program = (
         "from runner.emulator import Emulator, serve_forever\n"
-        "serve_forever(Emulator(served=['private'], worker_patience=2.5), ready=lambda url: print(url, flush=True))\n"
+        "emulator = Emulator(served=['private', 'bare', 'many'], worker_patience=2.5)\n"
+        "serve_forever(emulator, ready=lambda url: print(url, flush=True))\n"
     )
     for at in started(program=program):
         yield f"{at}/private"
@@ -149,12 +166,9 @@ def private() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def worker(private: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """A worker that has taken up its work."""
-    one = Worker(private.removesuffix("/private"), "private", "w1", tmp_path_factory.mktemp("worker"))
-    try:
+    with Worker(private.removesuffix("/private"), "private", "w1", tmp_path_factory.mktemp("worker")) as one:
         waited(lambda: health(private)["workers"]["idle"] == 1)
         yield one
-    finally:
-        one.ends()
 
 
 def health(base: str) -> Any:

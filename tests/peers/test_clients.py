@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from io import BytesIO
-from typing import Any, get_args
+from typing import Any
 
 import httpx2 as httpx
 import pytest
 from PIL import Image
-
-from runner.emulator.endpoints import Kind
 
 from .conftest import Ask
 
@@ -19,8 +17,6 @@ FLUX = "black-forest-labs-flux-1-schnell"
 SAY = "Write a slogan for a blue bicycle."
 CHAT = {"model": "Qwen/Qwen3-32B-AWQ", "messages": [{"role": "user", "content": SAY}], "max_tokens": 200}
 SIZE = (256, 320)
-
-media = pytest.mark.skipif("video" not in get_args(Kind), reason="this emulator has no speech and no video yet")
 
 
 def png() -> str:
@@ -66,6 +62,7 @@ def test_the_provider_generates_an_image(provider: Ask) -> None:
     assert size(b64decode(made["bytes"])) == (512, 768)
     assert made["mediaType"] == "image/png"
     assert "/media/" in made["told"]["images"][0]["url"]
+    assert made["told"]["images"][0]["cost"] > 0
 
 
 def test_the_provider_edits_an_image(provider: Ask) -> None:
@@ -77,7 +74,6 @@ def test_the_provider_edits_an_image(provider: Ask) -> None:
     assert made["mediaType"] in {"image/jpeg", "image/png"}
 
 
-@media
 def test_the_provider_speaks(provider: Ask) -> None:
     made = provider("speech", "resembleai/chatterbox-turbo", {"text": "Good morning.", "voice": "lucy"})
 
@@ -86,7 +82,6 @@ def test_the_provider_speaks(provider: Ask) -> None:
     assert made["told"]["audioUrl"].startswith("http")
 
 
-@media
 def test_the_provider_makes_a_video(provider: Ask) -> None:
     made = provider(
         "video",
@@ -97,6 +92,27 @@ def test_the_provider_makes_a_video(provider: Ask) -> None:
 
     assert b64decode(made["bytes"])[4:8] == b"ftyp"
     assert made["mediaType"] == "video/mp4"
+
+
+def test_the_provider_transcribes_what_the_emulator_said(provider: Ask, sdk: Ask) -> None:
+    spoken = sdk("runSync", "chatterbox-turbo", {"prompt": "Good morning.", "voice": "lucy"})["output"]["audio_url"]
+    audio = {"$bytes": b64encode(fetched(spoken)).decode()}
+
+    said = provider("transcription", "pruna/whisper-v3-large", {"audio": audio}, runpod={"pollIntervalMillis": 50})
+
+    assert "good morning" in said["text"].lower()
+
+
+def test_the_provider_calls_a_tool(provider: Ask) -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    tools = {"weather": {"description": "The weather of a city.", "inputSchema": schema}}
+    params = {"prompt": "What is the weather in Oslo?", "tools": tools, "toolChoice": "required"}
+
+    said = provider("text", "qwen/qwen3-32b-awq", params)
+
+    assert said["finish"] == "tool-calls"
+    assert said["toolCalls"][0]["toolName"] == "weather"
+    assert isinstance(said["toolCalls"][0]["input"]["city"], str)
 
 
 def test_the_provider_is_told_why_an_image_failed(provider: Ask) -> None:
@@ -137,7 +153,6 @@ def test_the_javascript_sdk_edits_an_image(sdk: Ask) -> None:
     assert size(fetched(said["output"]["image_url"]))[0] > 0
 
 
-@media
 def test_the_javascript_sdk_speaks_and_makes_a_video(sdk: Ask) -> None:
     speech = sdk("runSync", "chatterbox-turbo", {"prompt": "Good morning.", "voice": "lucy"})
     video = sdk("runSync", "wan-2-6-t2v", {"prompt": "a teapot turns", "size": "1280*720", "duration": 5})
@@ -219,7 +234,6 @@ def test_the_python_client_edits_an_image(python: Ask) -> None:
     assert size(fetched(said["output"]["image_url"]))[0] > 0
 
 
-@media
 def test_the_python_client_speaks_and_makes_a_video(python: Ask) -> None:
     speech = python("run_sync", "chatterbox-turbo", input={"prompt": "Good morning.", "voice": "lucy"})
     video = python("run_sync", "wan-2-6-t2v", input={"prompt": "a teapot turns", "size": "1280*720", "duration": 5})

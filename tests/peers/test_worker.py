@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -123,21 +122,39 @@ def test_the_javascript_sdk_runs_and_streams_on_the_worker(private: str, worker:
     assert streamed["pieces"] == [{"number": number} for number in range(3)]
 
 
+def test_a_worker_that_knows_its_addresses_and_nothing_else_serves_an_endpoint(private: str, tmp_path: Path) -> None:
+    at = private.removesuffix("/private")
+    base = f"{at}/bare"
+    with Worker(at, "bare", "bare", tmp_path, handler="plain", pings=False):
+        said = asked(base, "runsync", {"say": "hello"})
+        long = asked(base, "runsync", {"say": "late", "seconds": 3})
+        failed = asked(base, "runsync", {"why": "the kiln is cold"})
+
+    assert (said["status"], said["output"]) == ("COMPLETED", "hello")
+    assert (long["output"], long.get("retries")) == ("late", None)
+    assert (failed["status"], failed["error"]) == ("FAILED", "the kiln is cold")
+
+
+def test_a_worker_that_does_four_jobs_at_once_takes_them_in_batches(private: str, tmp_path: Path) -> None:
+    at = private.removesuffix("/private")
+    base = f"{at}/many"
+    with Worker(at, "many", "many", tmp_path, handler="many") as worker:
+        names = [asked(base, "run", {"seconds": 1})["id"] for _ in range(8)]
+        ended = [asked(base, f"status-sync/{name}") for name in names]
+
+    assert [one["output"] for one in ended] == [{"slept": 1}] * 8
+    assert "/job-take-batch/many?gpu=emulated&batch_size=" in worker.log.read_text()
+
+
 def test_a_job_of_a_worker_that_dies_goes_to_the_next_worker(private: str, worker: Worker, tmp_path: Path) -> None:
+    at = private.removesuffix("/private")
     worker.ends()
-    dying = Worker(private.removesuffix("/private"), "private", "dying", tmp_path)
-    try:
+    with Worker(at, "private", "dying", tmp_path) as dying:
         name = asked(private, "run", {"do": "sleep", "seconds": 2})["id"]
         waited(lambda: asked(private, f"status/{name}").get("workerId") == "dying")
         waited(lambda: f"job_id={name}" in dying.log.read_text())
-        dying.signals(signal.SIGKILL)
-    finally:
-        dying.ends()
-    heir = Worker(private.removesuffix("/private"), "private", "heir", tmp_path)
-    try:
+    with Worker(at, "private", "heir", tmp_path):
         ended = asked(private, f"status-sync/{name}", wait=20_000)
-    finally:
-        heir.ends()
 
     assert (ended["status"], ended["workerId"], ended["retries"]) == ("COMPLETED", "heir", 1)
     assert health(private)["jobs"]["retried"] >= 1
