@@ -10,7 +10,7 @@ from .values import JSON
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A picture that a job has made, and where it can be fetched."""
+    """A file that a job has made, and where it can be fetched."""
 
     data: bytes
     media_type: str
@@ -35,7 +35,8 @@ def envelope(job: Job) -> dict[str, JSON]:
 
 
 def shaped(made: Made, shape: str | None) -> JSON:
-    """The output of an image job in one of the shapes that workers are known to use."""
+    """The output of a job that makes a file, in one of the shapes that workers are known to use."""
+    key = f"{made.media_type.partition('/')[0]}_url"
     cost = {} if made.cost is None else {"cost": made.cost}
     raw = b64encode(made.data).decode() if shape in {"images", "comfy", "base64", "datauri"} else ""
     match shape:
@@ -46,15 +47,17 @@ def shaped(made: Made, shape: str | None) -> JSON:
         case "comfy":
             return {"images": [{"filename": "picture_00001_.png", "type": "base64", "data": raw}]}
         case "base64":
-            return {"image_url": raw, **cost}
+            return {key: raw, **cost}
         case "datauri":
-            return {"image_url": f"data:{made.media_type};base64,{raw}", **cost}
+            return {key: f"data:{made.media_type};base64,{raw}", **cost}
         case "list":
             return [{"image": made.url, "seed": made.seed}]
+        case "url":
+            return {"url": made.url, **cost}
         case "string":
             return made.url
         case _:
-            return {"image_url": made.url, **cost}
+            return {key: made.url, **cost}
 
 
 def failure(form: str) -> str:

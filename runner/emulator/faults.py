@@ -8,10 +8,22 @@ from threading import Lock
 CODES = ("400", "401", "402", "404", "408", "413", "429", "500", "502", "503", "504")
 ANSWERS = (*CODES, "html", "notjson", "empty", "cut", "reset", "hang", "slow")
 ENDS = ("FAILED", "CANCELLED", "TIMED_OUT", "EXPIRED", "STUCK", "NOOUTPUT", "PROGRESS")
-SHAPES = ("result", "images", "comfy", "base64", "datauri", "list", "string")
+SHAPES = ("result", "images", "comfy", "base64", "datauri", "list", "string", "url")
 ERRORS = ("error:json", "error:repr", "error:upstream")
 MEDIA = ("notpicture", "huge", "huge:length")
-MANNERS = ("badjson", "fenced", "length", "think")
+MANNERS = (
+    "badjson",
+    "fenced",
+    "length",
+    "think",
+    "unclosed",
+    "reasoning",
+    "noschema",
+    "stall",
+    "errorchunk",
+    "chopped",
+)
+TIMED = ("slow", "stall")
 
 # Which outcomes each operation can have. The sentence of a wrong word is made from this table.
 OUTCOMES: dict[str, tuple[str, ...]] = {
@@ -39,7 +51,8 @@ _FORM = "[ENDPOINT/]OPERATION=OUTCOME[*TIMES][@SKIP]"
 class Fault:
     """What goes wrong, with which operation, how often, and after how many that go well.
 
-    `seconds` is the Retry-After of a status code and the delay of `slow`.
+    `seconds` is the Retry-After of a status code, the delay of `slow` and the pause of `stall`, which
+    without them never ends.
     """
 
     operation: str
@@ -59,7 +72,7 @@ class Fault:
             raise ValueError(f"{self.operation} cannot end in {self.outcome!r}; it can end in {words}")
         if self.outcome == "slow" and self.seconds is None:
             raise ValueError("slow wants its seconds, for example slow:1.5")
-        if self.seconds is not None and self.outcome != "slow" and not self.outcome.isdigit():
+        if self.seconds is not None and self.outcome not in TIMED and not self.outcome.isdigit():
             raise ValueError(f"only status codes and slow take seconds after a colon, not {self.outcome}")
 
     def matches(self, endpoint: str | None, operation: str) -> bool:

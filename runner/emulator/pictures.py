@@ -17,6 +17,7 @@ from .captions import band
 from .palettes import RGB, Palette, mixed, palette
 
 MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+_DESCRIPTION = 0x010E  # Exif: ImageDescription
 _SOFT = 112  # pixels on the short side of what is painted small
 Point = tuple[float, float]
 
@@ -34,17 +35,27 @@ def picture(prompt: str, *, size: tuple[int, int], seed: int, signature: str) ->
     return canvas
 
 
-def encoded(image: Image.Image, form: str) -> bytes:
-    """The file's bytes; PNG is packed lightly because nobody waits for a smaller one."""
+def encoded(image: Image.Image, form: str, about: str = "") -> bytes:
+    """The file's bytes, with the prompt inside; PNG is packed lightly because nobody waits for a smaller one."""
     out = BytesIO()
+    exif = Image.Exif()
+    if about:
+        exif[_DESCRIPTION] = about.encode(errors="replace")[:2000]
     match form:
         case "png":
-            image.save(out, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
+            image.save(out, "PNG", compress_level=1, compress_type=zlib.Z_RLE, exif=exif)
         case "webp":
-            image.save(out, "WEBP", quality=88, method=0)
+            image.save(out, "WEBP", quality=88, method=0, exif=exif)
         case _:
-            image.save(out, "JPEG", quality=90)
+            image.save(out, "JPEG", quality=90, exif=exif)
     return out.getvalue()
+
+
+def described(image: Image.Image) -> str:
+    """What a picture says of itself: the prompt that `encoded` put into it, else nothing."""
+    text = image.getexif().get(_DESCRIPTION)
+    # Exif knows ASCII; the bytes of UTF-8 come back as so many letters of Latin-1.
+    return text.encode("latin-1", "ignore").decode(errors="replace").strip("\0 ") if isinstance(text, str) else ""
 
 
 def grained(image: Image.Image, random: Random) -> Image.Image:

@@ -235,6 +235,8 @@ class Service:
             call.body,
             latency=self.latency(call.endpoint),
             manner=manner,
+            pause=call.fault.seconds if call.fault is not None else None,
+            look=self.studio.seen,
         )
 
     async def models(self, call: Call) -> Response:
@@ -242,7 +244,7 @@ class Service:
         return models(call.endpoint, self._text_endpoint(call))
 
     def _text_endpoint(self, call: Call) -> Endpoint:
-        return Endpoint("text") if self.studio.endpoints is None else self.studio.endpoints[call.endpoint]
+        return self.studio.endpoint(call.endpoint, {"messages": []})
 
     async def media(self, request: Request) -> Response:
         """A file that a job has made; asks for no key, and a key that comes anyway is a leak in the log."""

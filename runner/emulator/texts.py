@@ -1,20 +1,38 @@
 """Texts: an OpenAI chat request in, what a friendly model would have answered out.
 
-The same messages, seed and model always give the same words; the temperature changes nothing.
+The same messages, seed and model always give the same words; the temperature changes nothing but
+that at zero the seed has no say.
 """
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Literal
 
+from .endpoints import Thinking
 from .filling import filled
 from .phrases import paragraph
 from .shapes import Schema, shape
 from .subjects import Subject, subject
+from .tools import ToolCall, calls, told
 
-Manner = Literal["plain", "badjson", "fenced", "length", "think"]
+Manner = Literal[
+    "plain",
+    "badjson",
+    "fenced",
+    "length",
+    "think",
+    "unclosed",
+    "reasoning",
+    "noschema",
+    "stall",
+    "errorchunk",
+    "chopped",
+]
+Look = Callable[[object], str]
+"""The address of a picture in, what it shows in words out; raises RefusedError for what is no picture."""
 _TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
 
 _WORDS = re.compile(
@@ -51,37 +69,61 @@ class Reply:
     """What the model said, why it stopped, and how much it read and wrote."""
 
     content: str
-    finish: Literal["stop", "length"]
+    finish: Literal["stop", "length", "tool_calls"]
     prompt_tokens: int
     completion_tokens: int
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
 
     @property
-    def usage(self) -> dict[str, int]:
+    def usage(self) -> dict[str, Any]:
         """As OpenAI names it."""
-        return {
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-            "total_tokens": self.prompt_tokens + self.completion_tokens,
-        }
+        return usage([self])
 
 
-def reply(request: dict[str, Any], *, manner: Manner = "plain", think: bool = False) -> Reply:
-    """The answer to a chat request; `manner` is a scripted way of answering badly."""
+def usage(replies: list[Reply]) -> dict[str, Any]:
+    """What several answers to one prompt have used: the prompt is read once."""
+    read, written = replies[0].prompt_tokens, sum(one.completion_tokens for one in replies)
+    said: dict[str, Any] = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+    thought = sum(len(_TOKEN.findall(one.reasoning)) for one in replies)
+    return said | ({"completion_tokens_details": {"reasoning_tokens": thought}} if thought else {})
+
+
+def reply(
+    request: dict[str, Any],
+    *,
+    manner: Manner = "plain",
+    think: Thinking = False,
+    look: Look | None = None,
+    turn: int = 0,
+) -> Reply:
+    """The answer to a chat request; `manner` is a scripted way of answering badly, `turn` counts those of `n`."""
     messages = [(str(m.get("role", "user")), said(m)) for m in request.get("messages", []) if isinstance(m, dict)]
     asked = next((text for role, text in messages if role == "user" and text.strip()), "")
     about = subject(_WORDS.sub("", asked))
-    random = Random(json.dumps([messages, request.get("seed"), request.get("model")]))
+    seed = None if request.get("temperature") == 0 else request.get("seed")
+    drawn = [messages, seed, request.get("model"), *([turn] if turn and request.get("temperature") != 0 else [])]
+    random = Random(json.dumps(drawn))
     wanted = _schema(request, messages)
-    content = _answer(wanted, about, random, manner)
-    if wanted is None:
+    called = calls(request, messages, random)
+    content = "" if called else _answer(wanted, about, random, manner)
+    if wanted is None and not called:
         content = _brief(content, asked, about, random)
-    if think or manner == "think":
-        content = f"<think>\n{_thought(about, json_wanted=wanted is not None)}\n</think>\n\n{content}"
+        content = " ".join([*_reports(request), *_sights(request, look), content])
+    content = _stopped(content, request.get("stop"))
+    reasoning = ""
+    if (mode := _thinks(request, messages, think, manner)) is not False:
+        reasoning = _thought(about, called, json_wanted=wanted is not None)
+        if mode is True:
+            content, reasoning = f"<think>\n{reasoning}\n</think>\n\n{content}", ""
+    if manner == "unclosed":
+        content = content.partition("\n</think>")[0]
     most = request.get("max_completion_tokens") or request.get("max_tokens")
     limit = most if isinstance(most, int) and most > 0 else None
     if manner == "length":
         limit = max(1, min(limit or 10**9, len(_TOKEN.findall(content)) * 2 // 3))
-    return _bounded(content, limit, sum(len(_TOKEN.findall(text)) + 4 for _, text in messages))
+    read = sum(len(_TOKEN.findall(text)) + 4 for _, text in messages)
+    return _bounded(Reply(content, "stop", read, 0, reasoning, called), limit, cut=manner == "unclosed")
 
 
 def pieces(content: str) -> list[str]:
@@ -148,15 +190,78 @@ def _brief(content: str, asked: str, about: Subject, random: Random) -> str:
     return content
 
 
-def _thought(about: Subject, *, json_wanted: bool) -> str:
+def _reports(request: dict[str, Any]) -> list[str]:
+    """What the tools said, in their own words."""
+    return [f"According to {name}: {content.strip()[:2000]}." for name, content in told(request)]
+
+
+def _sights(request: dict[str, Any], look: Look | None) -> list[str]:
+    """What can be seen in the pictures of the messages."""
+    if look is None:
+        return []
+    parts = [
+        part
+        for message in request.get("messages", [])
+        if isinstance(message, dict) and isinstance(message.get("content"), list)
+        for part in message["content"]
+        if isinstance(part, dict) and part.get("type") == "image_url"
+    ]
+    sources = (part.get("image_url") for part in parts)
+    return [f"I see {look(one.get('url') if isinstance(one, dict) else one)}." for one in sources]
+
+
+def _stopped(content: str, stop: object) -> str:
+    """The text before the first of the sequences that end it."""
+    words = [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else []
+    ends = [at for word in words if isinstance(word, str) and word and (at := content.find(word)) >= 0]
+    return content[: min(ends)] if ends else content
+
+
+def _thinks(
+    request: dict[str, Any], messages: list[tuple[str, str]], think: Thinking, manner: Manner
+) -> Literal[True, False, "apart"]:
+    """How the model thinks aloud: a scripted manner, then what the request says, then its habit."""
+    if manner in {"think", "unclosed"}:
+        return True
+    if manner == "reasoning":
+        return "apart"
+    options = request.get("chat_template_kwargs")
+    options = options if isinstance(options, dict) else {}
+    wish = options.get("enable_thinking", options.get("thinking"))
+    signs = re.findall(r"/(no_)?think\b", "\n".join(text for role, text in messages if role in {"system", "user"}))
+    if wish is None and signs:
+        wish = not signs[-1]  # the last one counts, as in Qwen's template
+    if wish is False or request.get("reasoning_effort") == "none":
+        return False
+    return think or False
+
+
+def _thought(about: Subject, called: tuple[ToolCall, ...], *, json_wanted: bool) -> str:
     ask = (
-        "They want JSON of a given shape, so I answer with nothing else." if json_wanted else "A few sentences will do."
+        f"To know that I call {' and '.join(call.name for call in called)}."
+        if called
+        else "They want JSON of a given shape, so I answer with nothing else."
+        if json_wanted
+        else "A few sentences will do."
     )
     return f"The user asks about {about.a}. {ask} Let me keep it warm and concrete."
 
 
-def _bounded(content: str, limit: int | None, prompt_tokens: int) -> Reply:
-    ends = [found.end() for found in _TOKEN.finditer(content)]
-    if limit is None or len(ends) <= limit:
-        return Reply(content, "stop", prompt_tokens, len(ends))
-    return Reply(content[: ends[limit - 1]], "length", prompt_tokens, limit)
+def _bounded(whole: Reply, limit: int | None, *, cut: bool) -> Reply:
+    """As much as the limit allows: what is thought comes first, what is called is not cut."""
+    thought = [found.end() for found in _TOKEN.finditer(whole.reasoning)]
+    ends = [found.end() for found in _TOKEN.finditer(whole.content)]
+    count = len(thought) + len(ends) + sum(len(_TOKEN.findall(call.arguments)) + 4 for call in whole.calls)
+    if limit is None or count <= limit:
+        return replace(
+            whole, finish="length" if cut else "tool_calls" if whole.calls else "stop", completion_tokens=count
+        )
+    left = limit - len(thought)
+    return replace(
+        whole,
+        reasoning=whole.reasoning if left >= 0 else whole.reasoning[: thought[limit - 1]],
+        content=whole.content[: ends[left - 1]] if 0 < left <= len(ends) else "" if left <= 0 else whole.content,
+        calls=(),
+        finish="length",
+        completion_tokens=limit,
+    )

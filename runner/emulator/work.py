@@ -16,18 +16,44 @@ from urllib.parse import urlsplit
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .edits import edited
-from .endpoints import Endpoint, Kind
+from .endpoints import Endpoint, Kind, public
 from .envelopes import Made, failure, shaped
 from .jobs import Job, RefusedError
-from .pictures import MEDIA_TYPES, encoded, picture
+from .pictures import MEDIA_TYPES, described, encoded, picture
 from .shelf import Shelf
+from .sizes import LARGEST, picture_size
+from .speech import spoken
 from .texts import Reply, reply
+from .transcripts import heard, transcript
 from .values import JSON
 
 Fetch = Callable[[str], bytes]
-_SIZE = re.compile(r"(\d{1,5})\s*[*xX]\s*(\d{1,5})")
-_RATIO = re.compile(r"(\d{1,2}):(\d{1,2})")
-_LARGEST = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A job as its worker sees it: what was sent, and the server's defaults for what was not."""
+
+    job: Job
+    endpoint: Endpoint
+    given: Mapping[str, JSON]
+
+    @property
+    def prompt(self) -> str:
+        """What is asked for in words."""
+        return _prompt(self.given)
+
+    @property
+    def seed(self) -> int:
+        """The one that was sent, or one of the job's own for -1 and for none."""
+        seed = self.given.get("seed")
+        return seed if isinstance(seed, int) and seed >= 0 else self.job.seed
+
+    @property
+    def sources(self) -> list[JSON]:
+        """The pictures that were sent, one or many."""
+        given = self.given.get("images") or self.given.get("image")
+        return given if isinstance(given, list) else [] if given is None else [given]
 
 
 @dataclass(slots=True)
@@ -41,100 +67,162 @@ class Studio:
     origin: str = ""
 
     def endpoint(self, slug: str, given: Mapping[str, JSON]) -> Endpoint:
-        """The row of the table, or without one a guess from the input."""
+        """The row of the table and what is known of the public endpoint; without either a guess from the input."""
+        known = public().get(slug)
         if self.endpoints is not None:
-            return self.endpoints[slug]
-        if "image" in given or "images" in given:
-            return Endpoint("edit")
-        if "messages" in given or "sampling_params" in given or "max_tokens" in given:
-            return Endpoint("text")
-        return Endpoint("image" if "prompt" in given else "echo")
+            row = self.endpoints[slug]
+            return row if known is None or row.kind != known.kind else row.completed(known)
+        return known or Endpoint(_guess(given))
 
     async def works(self, job: Job) -> JSON:
         """The output of a job."""
         if job.fault is not None and job.fault.startswith("error:"):
             raise RefusedError(failure(job.fault))
         endpoint = self.endpoint(job.endpoint, job.input)
-        return await WORK[endpoint.kind](self, job, endpoint)
+        wrong = None if "openai_input" in job.input else endpoint.refusal(job.input)
+        if wrong is not None:
+            raise RefusedError(f"Invalid parameter: {wrong}")
+        sent = {name: value for name, value in job.input.items() if value is not None}
+        return await WORK[endpoint.kind](self, Order(job, endpoint, {**endpoint.defaults(), **sent}))
 
-    async def paints(self, job: Job, endpoint: Endpoint, image: Callable[[], Image.Image]) -> JSON:
-        """Draws and packs in a thread, puts the file on the shelf, says where it is."""
-        form = _form(job.input)
+    async def makes(self, make: Callable[[], bytes]) -> bytes:
+        """Runs in one of the threads that may be busy for a while."""
+        return await asyncio.get_running_loop().run_in_executor(self.painters, make)
 
-        def paint() -> tuple[bytes, tuple[int, int]]:
+    def shelved(self, order: Order, data: bytes, media_type: str, suffix: str, cost: float | None) -> JSON:
+        """Puts the file on the shelf and says where it is, under the key that such files have."""
+        name = f"{order.job.id}.{suffix}"
+        self.shelf.put(name, data, media_type, endpoint=order.job.endpoint)
+        made = Made(data, media_type, f"{self.origin}/media/{name}", order.seed, cost)
+        inline = order.given.get("enable_base64_output") is True and order.job.fault is None
+        return shaped(made, "base64" if inline else order.job.fault)
+
+    async def paints(self, order: Order, image: Callable[[], Image.Image]) -> JSON:
+        """Draws and packs a picture."""
+        form = _form(order.given)
+        about = order.prompt
+
+        def paint() -> tuple[bytes, int]:
             drawn = image()
-            return encoded(drawn, form), drawn.size
+            return encoded(drawn, form, about), drawn.width * drawn.height
 
-        data, size = await asyncio.get_running_loop().run_in_executor(self.painters, paint)
-        name = f"{job.id}.{'jpg' if form == 'jpeg' else form}"
-        self.shelf.put(name, data, MEDIA_TYPES[form], endpoint=job.endpoint)
-        url = f"{self.origin}/media/{name}"
-        made = Made(data, MEDIA_TYPES[form], url, _seed(job), endpoint.picture_cost(*size))
-        return shaped(made, job.fault)
+        data, pixels = await asyncio.get_running_loop().run_in_executor(self.painters, paint)
+        cost = order.endpoint.cost(str(order.given.get("resolution", "")), pixels=pixels)
+        return self.shelved(order, data, MEDIA_TYPES[form], "jpg" if form == "jpeg" else form, cost)
 
     def opened(self, source: object) -> Image.Image:
         """A picture from a data URI, raw base64 or an address; its own media never touch the network."""
-        if not isinstance(source, str) or not source:
-            raise RefusedError("Invalid parameter: image must be a URL, a data URI or base64 text")
-        if re.match(r"https?://", source, re.IGNORECASE):
-            return _decoded(self._fetched(source))
-        try:
-            return _decoded(
-                b64decode(source.partition(",")[2] if source.startswith("data:") else source, validate=True)
-            )
-        except (BadBase64, ValueError):
-            raise RefusedError("Invalid parameter: image is neither a URL nor valid base64 data") from None
+        return _decoded(self.read(source, "image"))
 
-    def _fetched(self, url: str) -> bytes:
+    def seen(self, source: object) -> str:
+        """What a picture shows, in words: its format, its size, and its prompt if it was made here."""
+        data = self.read(source, "image")
+        _decoded(data)
+        with Image.open(BytesIO(data)) as image:
+            about = described(image)
+            what = f"a picture of {image.width} by {image.height} pixels ({image.format})"
+        return f"{what} that shows “{about}”" if about else what
+
+    def read(self, source: object, what: str) -> bytes:
+        """The bytes of a file that an input names or holds; `what` is the name of the parameter."""
+        if not isinstance(source, str) or not source:
+            raise RefusedError(f"Invalid parameter: {what} must be a URL, a data URI or base64 text")
+        if re.match(r"https?://", source, re.IGNORECASE):
+            return self._fetched(source, what)
+        try:
+            return b64decode(source.partition(",")[2] if source.startswith("data:") else source, validate=True)
+        except (BadBase64, ValueError):
+            raise RefusedError(f"Invalid parameter: {what} is neither a URL nor valid base64 data") from None
+
+    def _fetched(self, url: str, what: str) -> bytes:
         parts = urlsplit(url)
         if f"{parts.scheme}://{parts.netloc}" == self.origin and parts.path.startswith("/media/"):
             media = self.shelf.get(parts.path.removeprefix("/media/"))
             if media is None:
-                raise RefusedError(f"Failed to download image: {url} has expired")
+                raise RefusedError(f"Failed to download {what}: {url} has expired")
             return media.data
         if self.fetch is None:
-            raise RefusedError(f"Failed to download image: the emulator fetches nothing from elsewhere, so not {url}")
+            raise RefusedError(f"Failed to download {what}: the emulator fetches nothing from elsewhere, so not {url}")
         try:
             return self.fetch(url)
         except Exception as err:
-            raise RefusedError(f"Failed to download image: {url}: {err}") from err
+            raise RefusedError(f"Failed to download {what}: {url}: {err}") from err
 
 
-async def _echoes(_: Studio, job: Job, __: Endpoint) -> JSON:
-    return {"echo": job.input}
+async def _echoes(_: Studio, order: Order) -> JSON:
+    return {"echo": order.job.input}
 
 
-async def _draws(studio: Studio, job: Job, endpoint: Endpoint) -> JSON:
-    prompt = _prompt(job.input)
-    size = _size(job.input) or (1024, 1024)
-    return await studio.paints(
-        job, endpoint, lambda: picture(prompt, size=size, seed=_seed(job), signature=job.endpoint)
-    )
+async def _draws(studio: Studio, order: Order) -> JSON:
+    if order.sources and order.endpoint.inputs.keys() & {"image", "images"}:
+        return await _edits(studio, order)
+    prompt, signature = order.prompt, order.job.endpoint
+    size = picture_size(order.given) or (1024, 1024)
+    return await studio.paints(order, lambda: picture(prompt, size=size, seed=order.seed, signature=signature))
 
 
-async def _edits(studio: Studio, job: Job, endpoint: Endpoint) -> JSON:
-    prompt = _prompt(job.input)
-    size = _size(job.input)
-    given = job.input.get("images") or job.input.get("image")
-    sources = given if isinstance(given, list) else [given]
-    if not sources or given is None:
+async def _edits(studio: Studio, order: Order) -> JSON:
+    prompt, size = order.prompt, picture_size(order.given)
+    if not order.sources:
         raise RefusedError("Invalid parameter: image is required")
 
     def paint() -> Image.Image:
-        opened = [studio.opened(source) for source in sources]
-        return edited(opened, prompt, size=size, seed=_seed(job), signature=job.endpoint)
+        opened = [studio.opened(source) for source in order.sources]
+        return edited(opened, prompt, size=size, seed=order.seed, signature=order.job.endpoint)
 
-    return await studio.paints(job, endpoint, paint)
+    return await studio.paints(order, paint)
 
 
-async def _writes(_: Studio, job: Job, endpoint: Endpoint) -> JSON:
-    answer = native(job.input, endpoint)
-    cost = endpoint.text_cost(answer.prompt_tokens + answer.completion_tokens)
+async def _speaks(studio: Studio, order: Order) -> JSON:
+    text, given = order.prompt, order.given
+    voice = next((str(given[key]) for key in ("voice_url", "voice", "voice_id") if given.get(key)), "lucy")
+    if (form := given.get("format", "wav")) != "wav":
+        raise RefusedError(f"the emulator speaks WAV only, so not {form}; leave format out, or run it on Runpod")
+    speed, pitch = (_number(given, name, usual) for name, usual in (("speed", 1.0), ("pitch", 0.0)))
+    data = await studio.makes(lambda: spoken(text, voice, speed=speed, semitones=pitch))
+    cost = order.endpoint.cost(seconds=heard(data)[1], characters=len(text))
+    return studio.shelved(order, data, "audio/wav", "wav", cost)
+
+
+async def _transcribes(studio: Studio, order: Order) -> JSON:
+    given = order.given
+    name = "audio" if given.get("audio") else "audio_base64"
+    if not given.get(name):
+        raise RefusedError("Invalid parameter: audio is required, as a URL, or audio_base64")
+    data = studio.read(given[name], name)
+    language = given.get("language")
+    try:
+        said = transcript(
+            data,
+            language=language if isinstance(language, str) and language else None,
+            words=given.get("word_timestamps") is True,
+            form=str(given.get("transcription", "plain_text")),
+        )
+    except ValueError as err:
+        raise RefusedError(f"Invalid parameter: {name} cannot be decoded: {err}") from None
+    cost = order.endpoint.cost(seconds=said["duration"], characters=len(said["text"]))
+    said |= {} if cost is None else {"cost": cost}
+    match order.job.fault:
+        case "result":
+            return {"result": said.pop("text")} | said
+        case "string":
+            return said["text"]
+        case _:
+            return said
+
+
+async def _writes(_: Studio, order: Order) -> JSON:
+    answer = native(dict(order.given), order.endpoint)
+    model = order.given.get("model") or order.endpoint.model
+    read = order.endpoint.cost(f"{model} input", tokens=answer.prompt_tokens)
+    written = order.endpoint.cost(f"{model} output", tokens=answer.completion_tokens)
     said: dict[str, JSON] = {
         "choices": [{"tokens": [answer.content]}],
         "usage": {"input": answer.prompt_tokens, "output": answer.completion_tokens},
     }
-    return [said if cost is None else {**said, "cost": cost}]
+    if read is not None and written is not None:
+        said["cost"] = round(read + written, 9)
+    return said if order.endpoint.native == "object" else [said]
 
 
 def native(given: dict[str, JSON], endpoint: Endpoint) -> Reply:
@@ -148,12 +236,32 @@ def native(given: dict[str, JSON], endpoint: Endpoint) -> Reply:
     return reply(request, think=endpoint.think)
 
 
-WORK: dict[Kind, Callable[[Studio, Job, Endpoint], Awaitable[JSON]]] = {
+WORK: dict[Kind, Callable[[Studio, Order], Awaitable[JSON]]] = {
     "text": _writes,
     "image": _draws,
     "edit": _edits,
+    "speech": _speaks,
+    "transcription": _transcribes,
     "echo": _echoes,
 }
+
+
+def _guess(given: Mapping[str, JSON]) -> Kind:
+    """What an endpoint that nobody knows may be for, by the names in its input."""
+    names = given.keys()
+    match given:
+        case {"messages": _} | {"sampling_params": _} | {"max_tokens": _}:
+            return "text"
+        case {"prompt": _} if names & {"duration", "fps", "num_frames", "video", "last_image", "audio"}:
+            return "video"
+        case {"prompt": _} if names & {"voice", "voice_id", "voice_url"}:
+            return "speech"
+        case {"image": _} | {"images": _}:
+            return "edit"
+        case {"audio": _} | {"audio_base64": _}:
+            return "transcription"
+        case _:
+            return "image" if "prompt" in given else "echo"
 
 
 def _prompt(given: Mapping[str, JSON]) -> str:
@@ -163,9 +271,11 @@ def _prompt(given: Mapping[str, JSON]) -> str:
     return prompt
 
 
-def _seed(job: Job) -> int:
-    seed = job.input.get("seed")
-    return seed if isinstance(seed, int) and seed >= 0 else job.seed
+def _number(given: Mapping[str, JSON], name: str, usual: float) -> float:
+    value = given.get(name, usual)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise RefusedError(f"Invalid parameter: {name} must be a number, not {value!r}")
+    return float(value)
 
 
 def _form(given: Mapping[str, JSON]) -> str:
@@ -176,40 +286,11 @@ def _form(given: Mapping[str, JSON]) -> str:
     return str(form)
 
 
-def _size(given: Mapping[str, JSON]) -> tuple[int, int] | None:
-    """Width and height, a size, or a ratio of about one megapixel, in this order."""
-    width, height, size, ratio = (given.get(key) for key in ("width", "height", "size", "aspect_ratio"))
-    if width is not None or height is not None:
-        return _checked(width if width is not None else 1024, height if height is not None else 1024)
-    if size is not None:
-        found = _SIZE.fullmatch(str(size).strip())
-        if found is None:
-            raise RefusedError(f"Invalid parameter: size must be in the format WIDTH*HEIGHT, not {size!r}")
-        return _checked(int(found[1]), int(found[2]))
-    if ratio is None or ratio in {"match_input_image", "custom", "auto"}:
-        return None
-    found = _RATIO.fullmatch(str(ratio).strip())
-    if found is None or "0" in {found[1], found[2]}:
-        raise RefusedError(f"Invalid parameter: aspect_ratio must look like 16:9, not {ratio!r}")
-    wide = (int(found[1]) / int(found[2])) ** 0.5
-    return _checked(max(16, round(1024 * wide / 16) * 16), max(16, round(1024 / wide / 16) * 16))
-
-
-def _checked(width: object, height: object) -> tuple[int, int]:
-    return _pixels("width", width), _pixels("height", height)
-
-
-def _pixels(name: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LARGEST:
-        raise RefusedError(f"Invalid parameter: {name} must be an integer from 1 to {_LARGEST}, not {value!r}")
-    return value
-
-
 def _decoded(data: bytes) -> Image.Image:
     try:
         with Image.open(BytesIO(data)) as image:
-            if image.width * image.height > _LARGEST**2:
-                raise RefusedError(f"Invalid parameter: image is larger than {_LARGEST}x{_LARGEST} pixels")
+            if image.width * image.height > LARGEST**2:
+                raise RefusedError(f"Invalid parameter: image is larger than {LARGEST}x{LARGEST} pixels")
             return ImageOps.exif_transpose(image).convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise RefusedError("Invalid parameter: image cannot be decoded, it is no picture or a damaged one") from None
