@@ -70,6 +70,8 @@ class Flight:
 
     landed: anyio.Event
     failed: StepError | None = None
+    refused: Reply | None = None
+    """What it was answered, if that is not in the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Tools:
     admission: Admission
     flights: dict[str, Flight] = field(default_factory=dict)
     """Calls under way, by key: who wants the same waits for the one, and fails with it."""
+    unknown: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """What an endpoint was found not to take (`Chat.may_refuse`), in its words: not asked for again in this run."""
 
 
 @dataclass(slots=True)
@@ -165,6 +169,9 @@ class Attempts:
             self._settle(None)
             msg = f"the chat with {chat.label} had no answer after {self.timeout:g} s; raise timeout: to wait longer"
             raise AttemptTimedOut(msg) from err
+        if reply.refused:
+            self._settle(0.0)
+            return reply
         cost = self._paid(reply.cost)
         return reply if cost == reply.cost else replace(reply, cost=cost)
 
@@ -278,6 +285,8 @@ class Attempts:
     def _wait_before_next(self, err: StepError) -> float | None:
         """Seconds to the next try, or None if there is none. Full jitter; what the server asks for wins."""
         fault = err.fault
+        if isinstance(err, BadOutput) and err.final and self.retry.on is None:
+            return None
         self.failed[fault] = times = self.failed.get(fault, 0) + 1
         if self.ticket is not None and self.finished is None and fault in _FREE:
             if anyio.current_time() >= self.deadline:

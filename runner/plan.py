@@ -16,7 +16,7 @@ from .check import Checked, CheckedStep, Edge, misfit
 from .errors import PipelineProblems, StepError, TemplateFailed, UsageError, nearest
 from .kinds import Kind
 from .kinds.kind import fit
-from .model import JSON, Artifact, Call, Cell
+from .model import JSON, Artifact, Call, Cell, Chat
 from .pipeline import Input, Pipeline, Retry
 from .source import parse, read_scalar
 from .templates import Template, Tree, partly, render_tree
@@ -43,7 +43,7 @@ class PlannedStep:
     preview: Call | None = None
     """The call it would make, as far as it is known before the run; None for a local kind."""
     usd: float | None = None
-    """The most that one of its calls can cost, in USD; None where no price is known."""
+    """The most that one of its cells can cost, in USD, if nothing is tried twice; None where no price is known."""
     when: Tree = None
     when_by_cell: bool = False
     foreach: Tree = None
@@ -278,7 +278,15 @@ def _previewed(pipeline: str, checked: CheckedStep, planned: PlannedStep, names:
         msg = f"The step {step.id} cannot run with these inputs: {err}"
         raise UsageError(msg) from err
     assert isinstance(call, Call)
-    return replace(planned, preview=call, usd=call.usd if _is_priced(checked, params) else checked.model.most)
+    return replace(planned, preview=call, usd=_most(call, checked, params))
+
+
+def _most(call: Call, checked: CheckedStep, params: Mapping[str, JSON]) -> float | None:
+    """The most that a cell can cost which begins with this call."""
+    if _is_priced(checked, params):
+        return call.usd_in_all if isinstance(call, Chat) else call.usd
+    most = checked.model.most if checked.model else None
+    return most * call.calls if most is not None and isinstance(call, Chat) else most
 
 
 _PRICE_DEPENDS_ON: Mapping[str, Sequence[str]] = {

@@ -7,8 +7,10 @@ from .kinds import KINDS, Kind
 from .model import JSON
 
 STEP_ID = "^[a-z][a-z0-9_]*$"
+STEPS_OWN = ("schema", "reask", "strict")
+"""Params that say what one step is about, and so are not said for all steps that use a model."""
 INPUT_TYPES = ("string", "integer", "number", "boolean", "list", "object", "image", "audio", "video", "file")
-FAULTS = ("network", "busy", "server", "job_failed", "bad_output", "timeout", "expired", "unknown")
+FAULTS = ("network", "busy", "server", "job_failed", "bad_output", "truncated", "timeout", "expired", "unknown")
 
 TEMPLATE: JSON = {"type": "string", "pattern": r"\{\{", "description": "A template that yields the value."}
 _FILE: JSON = {
@@ -164,7 +166,11 @@ def model_schema() -> JSON:
     params: dict[str, JSON] = {}
     for kind in KINDS.values():
         if kind.CALLS:
-            params.update((n, published(s)) for n, s in kind.PARAMS.items() if "prompt" not in n and "image" not in n)
+            params.update(
+                (n, published(s))
+                for n, s in kind.PARAMS.items()
+                if "prompt" not in n and "image" not in n and n not in STEPS_OWN
+            )
     where = {
         "model": {"type": "string", "description": "A Runpod model, or a private endpoint's id or console URL.",
                   "examples": [m.id for m in builtin().models.values() if m.status != "removed"]},

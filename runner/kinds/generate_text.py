@@ -1,13 +1,21 @@
-"""A prompt in, text out: one chat completion."""
+"""A prompt in, text out; with a schema, data that fits it.
+
+Every chat of a step is computed from the replies so far: an endpoint that does not take ``response_format`` is asked
+without it, an answer that does not fit the schema is sent back with what is wrong with it.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from ..errors import BadOutput
+from ..errors import BadOutput, Truncated
 from ..model import JSON, Call, Chat, Output, Reply
-from .kind import COST, INTEGER, NUMBER, SAMPLING, TEXT, BadParams, model_of
+from .answers import COUNTS, Answer, answer, silent
+from .finding import find
+from .kind import COST, FLAG, INTEGER, NUMBER, SAMPLING, TEXT, BadParams, model_of
+from .parse_json import REPAIRS
+from .saying import TOLD, again, asking, length
 
 NAME = "generate_text"
 VERSION = 1
@@ -16,12 +24,28 @@ CALLS = True
 PARAMS: Mapping[str, JSON] = {
     "prompt": {**TEXT, "description": "What to write.", "examples": ["Describe {{ inputs.product }} in one line."]},
     "system": {**TEXT, "description": "How to write: role, tone, form.", "examples": ["Return ONLY valid JSON."]},
+    "schema": {
+        "type": "object",
+        "description": "What the answer must look like as JSON: a JSON Schema. The step has data then.",
+        "examples": [{"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}}],
+        "verbatim": True,
+    },
+    "reask": {
+        **INTEGER,
+        "minimum": 0,
+        "maximum": 10,
+        "default": 2,
+        "description": "How often to ask again, with what is wrong, if the answer does not fit the schema.",
+    },
+    "strict": {**FLAG, "default": False, "description": "Refuse JSON whose punctuation would have to be mended."},
     "max_tokens": {**INTEGER, "minimum": 1, "default": 2048, "description": "The longest answer, thinking included."},
     "temperature": {**NUMBER, "minimum": 0, "description": "0 is sober, 1 is free."},
     "top_p": {**NUMBER, "minimum": 0, "maximum": 1, "description": "Nucleus sampling."},
     "top_k": {**INTEGER, "description": "How many of the likeliest tokens to choose from."},
+    "min_p": {**NUMBER, "minimum": 0, "maximum": 1, "description": "Leave out tokens less likely than this share."},
     "presence_penalty": {**NUMBER, "minimum": -2, "maximum": 2, "description": "Above 0: say new things."},
     "frequency_penalty": {**NUMBER, "minimum": -2, "maximum": 2, "description": "Above 0: repeat less."},
+    "repetition_penalty": {**NUMBER, "minimum": 0, "description": "Above 1: repeat less, prompt included."},
     "stop": {"type": "array", "items": TEXT, "maxItems": 4, "description": "Texts at which the answer ends."},
     **SAMPLING,
 }
@@ -30,24 +54,26 @@ TIMEOUT = 300.0
 
 MAX_TOKENS = 2048
 """Sent when the step says nothing: servers' own defaults are as low as 16, which cuts every answer."""
+REASK = 2
 
-_THOUGHT = re.compile(r"^\s*<think>(.*?)(?:</think>|\Z)\s*", re.DOTALL)
-_ORDER = ("max_tokens", "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "stop", "seed")
+_ORDER = ("max_tokens", "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty",
+          "repetition_penalty", "stop", "seed")  # fmt: skip
 
 
 def output(params: Mapping[str, JSON]) -> JSON:
-    """Text, what the model thought before it, why it ended and how many tokens it took."""
-    del params
-    tokens = {"type": "integer"}
+    """Text, what the model thought before it, why it ended and how many tokens it took; data if there is a schema."""
+    schema = params.get("schema")
+    data = {"data": {**schema, "$root": True}, "repairs": REPAIRS} if isinstance(schema, Mapping) else {}
     return {
         "type": "object",
         "properties": {
             "text": {"type": "string", "description": "The answer, without what the model thought first."},
+            **data,
             "reasoning": {"type": "string", "description": "What the model thought first; empty if it did not say."},
             "finish_reason": {"type": "string", "description": "stop, or length if the answer was cut."},
             "usage": {
                 "type": "object",
-                "properties": {"prompt_tokens": tokens, "completion_tokens": tokens, "total_tokens": tokens},
+                "properties": {name: {"type": "integer"} for name in COUNTS},
                 "additionalProperties": False,
             },
             **COST,
@@ -56,67 +82,111 @@ def output(params: Mapping[str, JSON]) -> JSON:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Talk:
+    """How far a conversation has come."""
+
+    messages: tuple[JSON, ...]
+    form: bool
+    """Whether the schema is sent as ``response_format``."""
+    asked_again: int = 0
+    reasoning: tuple[str, ...] = ()
+    usage: Mapping[str, int] = field(default_factory=dict)
+
+
 def advance(params: Mapping[str, JSON], replies: Sequence[Reply]) -> Call | Output:
-    """One chat, then its text."""
+    """The next chat, or the text."""
     model = model_of(params)
-    if replies:
-        return _read(replies[0], model.id)
+    talk = _Talk(asking(params), form="schema" in params)
+    for reply in replies:
+        heard = _heard(params, talk, reply)
+        if isinstance(heard, dict):
+            return Output(heard, model.id, sum(each.cost or 0.0 for each in replies))
+        talk = heard
+    return _chat(params, talk)
+
+
+def _heard(params: Mapping[str, JSON], talk: _Talk, reply: Reply) -> _Talk | dict[str, JSON]:
+    """How the conversation goes on after a reply, or what the step yields. `BadOutput` if neither can be."""
+    if reply.refused:
+        return replace(talk, form=False)
+    said = answer(reply)
+    talk = replace(
+        talk,
+        reasoning=(*talk.reasoning, *([said.reasoning] if said.reasoning else [])),
+        usage={name: talk.usage.get(name, 0) + said.usage[name] for name in COUNTS},
+    )
+    if not said.text.strip():
+        raise silent(said)
+    if "schema" not in params:
+        return _yielded(talk, said)
+    try:
+        found = find(said.text, params["schema"], strict=bool(params.get("strict")), ended=not said.cut)
+    except BadOutput as err:
+        return _asked_again(params, talk, said, err)
+    return _yielded(talk, said, data=found.value, repairs=list(found.repairs))
+
+
+def _asked_again(params: Mapping[str, JSON], talk: _Talk, said: Answer, wrong: BadOutput) -> _Talk:
+    """The conversation with what is wrong as its last word. `BadOutput` if that has been said often enough."""
+    if said.cut:
+        most = params.get("max_tokens") or MAX_TOKENS
+        msg = f"the answer was cut off at max_tokens, {most}, before its JSON was whole, after {said.text[-40:]!r}; "
+        msg += "raise max_tokens"
+        raise Truncated(msg, keep=said.text)
+    most = _reask(params)
+    if talk.asked_again == most:
+        times = f", though it was asked again {most} time{'s' * (most != 1)}" if most else ""
+        failed = BadOutput(f"{wrong}{times}", keep=said.text)
+        failed.final = True
+        raise failed
+    return replace(talk, messages=(*talk.messages, *again(said.text, str(wrong))), asked_again=talk.asked_again + 1)
+
+
+def _reask(params: Mapping[str, JSON]) -> int:
+    most = params.get("reask")
+    return REASK if most is None else int(most)
+
+
+def _yielded(talk: _Talk, said: Answer, **more: JSON) -> dict[str, JSON]:
+    return {
+        "text": said.text,
+        **more,
+        "reasoning": "\n\n".join(talk.reasoning),
+        "finish_reason": said.finish_reason,
+        "usage": {name: talk.usage.get(name, 0) for name in COUNTS},
+    }
+
+
+def _chat(params: Mapping[str, JSON], talk: _Talk) -> Chat:
+    """The chat that asks for what comes next."""
+    model = model_of(params)
     said = {"max_tokens": MAX_TOKENS, **{name: params[name] for name in _ORDER if params.get(name) is not None}}
     for wrong in model.wrong(said):
         msg = f"{wrong.message} {wrong.instead}"
         raise BadParams(msg)
-    system = [{"role": "system", "content": params["system"]}] if params.get("system") else []
-    messages = [*system, {"role": "user", "content": params["prompt"]}]
-    sent = {**said, **(params.get("options") or {})}
-    length = sum(len(m["content"].encode()) for m in messages)
+    body = {"model": model.openai_model or model.id, **said, **(params.get("options") or {})}
+    if talk.form:
+        body["response_format"] = _form(params["schema"])
+    usd = model.cost(body, length(talk.messages))
+    left = (_reask(params) - talk.asked_again) if "schema" in params else 0
+    # Each of them reads what was said before: an answer as long as it may be, and what is wrong with it.
+    more = [model.cost(body, length(talk.messages) + n * (3 * int(body["max_tokens"]) + TOLD)) for n in range(left + 1)]
     return Chat(
         kind=f"{NAME}@{VERSION}",
         endpoint=model.endpoint,
-        body={"model": model.openai_model or model.id, **sent, "messages": messages},
+        body={**body, "messages": list(talk.messages)},
         base_url=model.base_url,
         api_key_env=model.api_key_env,
-        usd=model.cost(sent, length),
+        usd=usd,
         usd_per_token=model.price.usd / 1e6 if model.price else None,
         label=model.id,
+        calls=left + 1,
+        usd_in_all=sum(each for each in more if each is not None) if usd is not None else None,
+        may_refuse="response_format" if talk.form else "",
     )
 
 
-def _read(reply: Reply, model: str) -> Output:
-    try:
-        choice = reply.data["choices"][0]
-        message = dict(choice["message"])
-        text, reasoning = (_text(message, *names) for names in (("content",), ("reasoning_content", "reasoning")))
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as err:
-        msg = f"the answer is no chat completion: {str(reply.data)[:200]}"
-        raise BadOutput(msg, keep=str(reply.data)) from err
-    if found := _THOUGHT.match(text):
-        text, reasoning = text[found.end() :], reasoning or found[1].strip()
-    reason = choice.get("finish_reason") or "stop"
-    if not text.strip():
-        why = (
-            "it spent all of max_tokens on thinking; raise max_tokens"
-            if reason == "length"
-            else f"finish_reason is {reason}"
-        )
-        msg = f"the model answered with no text: {why}"
-        raise BadOutput(msg, keep=reasoning or None)
-    usage = reply.data.get("usage")
-    counts = {name: _count(usage, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")}
-    values: dict[str, JSON] = {"text": text, "reasoning": reasoning, "finish_reason": reason, "usage": counts}
-    return Output(values, model, reply.cost or 0.0)
-
-
-def _text(message: Mapping[str, JSON], *names: str) -> str:
-    """The first of these fields that says something: a text, or a list of parts of which some are text."""
-    said = next((message[name] for name in names if message.get(name)), "")
-    if isinstance(said, list):
-        said = "".join(part["text"] for part in said if part.get("type") == "text")
-    if not isinstance(said, str):
-        raise TypeError(names[0])
-    return said
-
-
-def _count(usage: JSON, name: str) -> int:
-    """A count of tokens; 0 where the server does not say: a text that is paid for is not lost over it."""
-    count = usage.get(name) if isinstance(usage, Mapping) else None
-    return count if isinstance(count, int) else 0
+def _form(schema: JSON) -> JSON:
+    """How an endpoint is told to keep to a schema. Not ``strict``: that takes only a part of JSON Schema."""
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}

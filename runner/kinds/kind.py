@@ -64,7 +64,7 @@ SAMPLING: dict[str, JSON] = {
     },
 }
 
-COMMON = {"prompt", "system", "image", "images", "options"}
+COMMON = {"prompt", "system", "image", "images", "options", "schema", "reask", "strict"}
 """Params that are the kind's own: the catalogue's rows speak of all others."""
 
 PICTURE: dict[str, JSON] = {

@@ -20,6 +20,7 @@ import httpx2 as httpx
 
 from .. import __version__
 from ..errors import (
+    BadRequest,
     Busy,
     CallFailed,
     ConnectionLost,
@@ -239,6 +240,8 @@ def _refused(name: str, response: httpx.Response, said: str) -> CallFailed:
         failed.retry_after = _seconds(response.headers.get("retry-after"))
         return failed
     match code:
+        case 400 | 422:
+            return BadRequest(f"{name} refused the request ({code}){said}")
         case 401 | 403:
             return Rejected(f"{name} refused the key ({code}){said}; check RUNPOD_API_KEY and what it may do")
         case 402:

@@ -13,6 +13,7 @@ import anyio
 
 from ..errors import (
     BadReply,
+    BadRequest,
     ConnectionLost,
     DownloadFailed,
     FateUnknown,
@@ -129,12 +130,13 @@ class Runpod:
         return Reply(_without_bytes(said), tuple(files), finished.cost)
 
     async def chat(self, chat: Chat) -> Reply:
-        body = json.dumps(chat.body, ensure_ascii=False).encode()
-        if chat.base_url:
-            key = self._env.get(chat.api_key_env) if chat.api_key_env else None
-            said = await self.client.chat_at(chat.base_url, body, 600.0, key)
-        else:
-            said = await self.client.chat(chat.endpoint, body, 600.0)
+        """The answer to a chat, or that it was refused, where the chat says that it may be."""
+        try:
+            said = await self._said(chat)
+        except BadRequest as err:
+            if not chat.may_refuse:
+                raise
+            return Reply(None, cost=0.0, refused=str(err))
         if not isinstance(said, dict) or not isinstance(said.get("choices"), list):
             msg = f"{chat.label} answered with something that is no chat completion: {wire.shown(said)}"
             raise BadReply(msg, keep=wire.shown(said, 1_000_000))
@@ -143,6 +145,13 @@ class Runpod:
         if chat.usd_per_token is not None and isinstance(tokens, int):
             return Reply(said, cost=tokens * chat.usd_per_token)
         return Reply(said, cost=wire.cost(said))
+
+    async def _said(self, chat: Chat) -> JSON:
+        body = json.dumps(chat.body, ensure_ascii=False).encode()
+        if chat.base_url:
+            key = self._env.get(chat.api_key_env) if chat.api_key_env else None
+            return await self.client.chat_at(chat.base_url, body, 600.0, key)
+        return await self.client.chat(chat.endpoint, body, 600.0)
 
     async def cancel(self, ticket: Ticket) -> Finished | None:
         """Stop a job. Gives back its output if it had ended before."""
