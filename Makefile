@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench schema clean
+.PHONY: demo test check bench bench-peers schema clean
 
 demo: .venv/installed
 	@$(BIN)/runner run pipelines/product-card.yaml --local
@@ -16,11 +16,14 @@ check: .venv/tested
 bench: .venv/tested
 	$(BIN)/python -m benchmarks
 
+bench-peers: .venv/tested .venv-peers/installed
+	$(BIN)/python -m benchmarks.peers
+
 schema: .venv/installed
 	$(BIN)/runner schema > schemas/pipeline.schema.json
 
 clean:
-	rm -rf .venv .runner out dist
+	rm -rf .venv .venv-peers .runner out dist
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -32,3 +35,8 @@ clean:
 .venv/tested: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch .venv/installed $@
+
+.venv-peers/installed: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	@touch $@

@@ -1,30 +1,15 @@
-"""Measure everything, print a table, keep it in ``benchmarks/results.md`` with machine and date."""
+"""Measure everything, print a table, keep it in ``benchmarks/results.md``."""
 
 from __future__ import annotations
 
-import datetime as dt
-import os
-import platform
-from pathlib import Path
+import itertools
 
-from . import load, starting, waiting
-from .figures import HEADER
+from . import jobs, load, memory, reading, starting, waiting
+from .table import table
 
-RESULTS = Path(__file__).parent / "results.md"
-
-
-def main() -> None:
-    """Print each row as soon as it is measured."""
-    day = dt.datetime.now(tz=dt.UTC).date()
-    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    lines = ["# Results", "", f"{day}, {machine}. Made by `make bench`. Ratios matter; seconds drift.", "", HEADER]
-    print("\n".join(lines))
-    for suite in (starting, load, waiting):
-        for figure in suite.figures():
-            print(figure.row(), flush=True)
-            lines.append(figure.row())
-    RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
+SUITES = (starting, reading, load, memory, jobs, waiting)
+SAYS = "Made by `make bench`: each figure beside its yardstick, both measured in turns; peers are in `peers.md`."
 
 if __name__ == "__main__":
-    main()
+    rows = itertools.chain.from_iterable(suite.figures() for suite in SUITES)
+    table("results.md", "Results", SAYS, rows)

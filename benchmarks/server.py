@@ -1,7 +1,7 @@
-"""A server that answers faster than any client here can ask: ``python -m benchmarks.server``, its port on stdout.
+"""A server that answers faster than any client here can ask: ``python -m benchmarks.server [SECONDS [BYTES]]``.
 
-It speaks just enough HTTP and just enough of Runpod: a chat is answered at once; a job takes as many seconds as its
-endpoint's name says (``t0.3``) and has a picture of one megabyte.
+Its base URL is on stdout. It speaks just enough HTTP and just enough of Runpod: a chat is answered at once; a job
+takes that many seconds (none) and has a picture of that many bytes (one megabyte), whatever its endpoint is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHAT = json.dumps(
 ).encode()
 
 
-def picture(number: int, size: int = 1_000_000) -> bytes:
+def picture(number: int, size: int) -> bytes:
     """A real PNG of about ``size`` bytes, another for each number: one stored, uncompressed image."""
     side = int((size / 3) ** 0.5)
     row = b"\0" + bytes((number * 7 + i) % 256 for i in range(3 * side))
@@ -41,7 +41,8 @@ def picture(number: int, size: int = 1_000_000) -> bytes:
 class Answering(asyncio.Protocol):
     """One connection. Requests may come in pieces and one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float, size: int) -> None:
+        self.seconds, self.size = seconds, size
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -64,15 +65,15 @@ class Answering(asyncio.Protocol):
         if path.endswith("/chat/completions"):
             self.send(CHAT)
         elif path.startswith("/media/"):
-            self.send(picture(int(path.rpartition("/")[2])), b"image/png")
+            self.send(picture(int(path.rpartition("/")[2]), self.size), b"image/png")
         elif path.endswith("/run"):
-            job = f"{time.monotonic() + float(path.split('/')[2].removeprefix('t'))}-{next_number()}"
+            job = f"{time.monotonic() + self.seconds}-{next_number()}"
             self.send(json.dumps({"id": job, "status": "IN_QUEUE"}).encode())
         else:
             self.status(path)
 
     def status(self, path: str) -> None:
-        """``/v2/t0.3/status/ID`` at once, ``/v2/t0.3/status-sync/ID`` when the job has ended."""
+        """``/v2/ENDPOINT/status/ID`` at once, ``/v2/ENDPOINT/status-sync/ID`` when the job has ended."""
         job = path.split("/")[4].partition("?")[0]
         ends, _, number = job.partition("-")
         left = float(ends) - time.monotonic()
@@ -99,14 +100,15 @@ def next_number() -> int:
     return next(_numbers)
 
 
-async def main() -> None:
-    server = await asyncio.get_running_loop().create_server(Answering, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
+async def main(seconds: str = "0", size: str = "1_000_000") -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Answering(float(seconds), int(size)), "127.0.0.1", 0, backlog=1024)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v2", flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
     try:
-        asyncio.run(main())
+        asyncio.run(main(*sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(0)

@@ -162,20 +162,14 @@ def project(path: Path) -> Path:
 
 
 def endpoints(planned: Plan) -> dict[str, Endpoint]:
-    """What the emulator answers for: the catalogue, and the private endpoints of this plan."""
-    from .emulator import Endpoint
+    """Runpod's public endpoints, and what the emulator cannot know: private ones, other servers', an author's own."""
+    from .emulator import Endpoint, public
 
-    kinds = {"generate_text": "text", "generate_image": "image", "edit_image": "edit"}
-    models = [*catalogue.builtin().models.values(), *(s.model for s in planned.steps if s.model is not None)]
-    return {
-        m.endpoint: Endpoint(
-            kind=kinds[m.kind],  # type: ignore[arg-type] # the emulator's own words for the same kinds
-            usd=m.price.usd if m.price else None,
-            per=m.price.per if m.price else "image",
-            model=m.openai_model or None,
-        )
-        for m in models
-    }
+    kinds = {"generate_text": "text", "generate_image": "image", "edit_image": "edit", "generate_speech": "speech",
+             "transcribe_audio": "transcription", "generate_video": "video", "call_endpoint": "echo"}  # fmt: skip
+    models = [step.model for step in planned.steps if step.model is not None]
+    own = [m for m in models if m.endpoint not in {known.endpoint for known in catalogue.builtin().models.values()}]
+    return {**public(), **{m.endpoint: Endpoint(kind=kinds[m.kind]) for m in own}}  # type: ignore[arg-type] # its own words
 
 
 class _Files:

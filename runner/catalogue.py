@@ -1,19 +1,22 @@
 """Known facts about models, as data: YAML rows in, `Model` values out. No code knows a model by name.
 
-A row of ``runner/models/*.yaml``::
+A row of ``runner/models/*.yaml``, or of an author's own catalogue::
 
     vendor/model-id:
       name: Shown Name
-      kind: generate_image              # which kind of step may use it
+      kind: generate_image              # which kind of step may use it; also: [edit_image] for others
       endpoint: slug                    # https://api.runpod.ai/v2/{slug}/run
       openai_model: Vendor/Name         # text: what "model" is on the OpenAI route
       status: listed                    # listed | unlisted | removed (then: successor)
-      price: {usd: 0.02, per: image}    # per image | megapixel | 1m_tokens
-      images: {wire: image, maximum: 1} # pictures it takes: field, most; a field ending in s takes a list
+      price: {usd: 0.02, per: image}    # see runner/price.py
+      images: {wire: image, minimum: 1, maximum: 1}   # pictures it takes; a field ending in s takes a list
+      files: {audio: {wire: audio, required: true}}   # other files; bytes: the field for base64 without a URL
+      prompt: optional                  # where a video needs none
       params:                           # our word for each parameter it takes → a JSON Schema, and
         steps: {wire: num_inference_steps, type: integer, minimum: 1, maximum: 8, default: 4}
+        safety_checker: {wire: disable_safety_checker, invert: true}
         size: {wire: [width, height], rule: {...}}   # or wire: size with join: "*" and an enum
-        aspect_ratio: {sizes: {4:3: 1024x768}}       # a ratio that selects a size
+        aspect_ratio: {sizes: {4:3: 1024x768}}       # a ratio, or a resolution, that selects a size
 
 ``default`` is what the server takes when nothing is sent: shown and used for estimates, never sent.
 """
@@ -26,26 +29,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import resources
-from typing import Literal, TypeAlias
 
 from . import source
+from .errors import UsageError, nearest
 from .model import JSON
-
-Unit: TypeAlias = Literal["image", "megapixel", "1m_tokens"]
+from .price import SLOWEST, Price
 
 CONSOLE = re.compile(r"https://console\.runpod\.io/serverless/user/endpoint/([A-Za-z0-9-]+)/?(?:[?#].*)?\Z")
 """A private endpoint's page in Runpod's console. Any other URL is not a model: it would be sent the key."""
 
 _PRIVATE = re.compile(r"(?=.*[0-9])[a-z0-9]{8,24}\Z")
 _SIZE = re.compile(r"([1-9][0-9]{0,4})[x*]([1-9][0-9]{0,4})\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """USD per image, per megapixel of its size, or per million tokens."""
-
-    usd: float
-    per: Unit
+_SELECTORS = ("aspect_ratio", "resolution")
+"""Words that may select a size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,68 +62,136 @@ class Model:
     endpoint: str
     name: str = ""
     openai_model: str = ""
+    also: tuple[str, ...] = ()
     status: str = "listed"
     successor: str = ""
     aliases: tuple[str, ...] = ()
+    variant_of: str = ""
     context: int | None = None
+    abilities: tuple[str, ...] = ()
     price: Price | None = None
+    prompt: str = "required"
     images: Mapping[str, JSON] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
     params: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
     base_url: str | None = None
     api_key_env: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    policy: Mapping[str, JSON] = field(default_factory=dict)
     known: bool = True
+
+    def serves(self, kind: str) -> bool:
+        """Whether a step of this kind may use it."""
+        return kind == self.kind or kind in self.also
 
     def takes(self, param: str) -> bool:
         return not self.known or param in self.params
 
+    @property
+    def words(self) -> list[str]:
+        """All that it takes, in our words."""
+        pictures = ["image", "images"] if self.images.get("maximum") != 1 else ["image"]
+        return [*(pictures if self.images else []), *self.files, *self.params]
+
+    @property
+    def most_pictures(self) -> int | None:
+        """How many pictures it takes; None where nothing bounds them."""
+        return self.images.get("maximum") if self.images or not self.known else 0
+
+    def lacks(self, given: Iterable[str]) -> list[str]:
+        """What it cannot do without and is not given."""
+        if not self.known:
+            return []
+        names = set(given)
+        needed = [n for n, rule in {**self.files, **self.params}.items() if rule.get("required")]
+        if self.images.get("minimum") and not names & {"image", "images"}:
+            needed.append("image")
+        if self.prompt == "required" and self.kind == "generate_video":
+            needed.append("prompt")
+        return [name for name in needed if name not in names]
+
     def size(self, params: Mapping[str, JSON]) -> tuple[int, int] | None:
         """Width and height in pixels that these params ask for; the server's default if they ask for none."""
-        said = params.get("size") or self._sizes().get(str(params.get("aspect_ratio")))
-        said = said or self.params.get("size", {}).get("default")
-        found = _SIZE.match(str(said))
+        selected = (self._sizes(word).get(str(params.get(word))) for word in _SELECTORS)
+        said = params.get("size") or next(filter(None, selected), None)
+        found = _SIZE.match(str(said or self.params.get("size", {}).get("default")))
         return (int(found[1]), int(found[2])) if found else None
 
     def cost(self, params: Mapping[str, JSON], length: int = 0) -> float | None:
         """The most that a call with these params can cost in USD; None where the catalogue has no price.
 
-        Text is bounded by ``max_tokens`` and a token for each three bytes of the prompt, which are ``length``.
+        ``length`` is that of the text that goes in. Chats are bounded by ``max_tokens`` and a token for each three
+        bytes of the prompt, speech by its slowest.
         """
-        if self.price is None:
+        price = self.price
+        if price is None:
             return None
-        match self.price.per:
-            case "image":
-                return self.price.usd
-            case "megapixel" if params.get("options"):
-                return self.most
+        if price.per == "1m_tokens":
+            return price.tokens(length / 3, int(params.get("max_tokens", 0)))
+        if params.get("options"):
+            return self._most(length)
+        said = {**{n: rule["default"] for n, rule in self.params.items() if "default" in rule}, **params}
+        size = self.size(params)
+        rate = price.rate(said, size)
+        match price.per:
             case "megapixel":
-                width, height = self.size(params) or (1024, 1024)
-                return self.price.usd * width * height / 1e6
-            case "1m_tokens":
-                return self.price.usd * (int(params.get("max_tokens", 0)) + length / 3) / 1e6
+                width, height = size or (1024, 1024)
+                return rate * width * height / 1e6
+            case "second":
+                return rate * self._seconds(said, length)
+            case "1k_characters":
+                return rate * length / 1000
+        return rate
 
     @property
     def most(self) -> float | None:
         """The most that any call can cost in USD, whatever its params; None where nothing bounds it."""
-        if self.price is None or self.price.per == "image":
-            return self.price.usd if self.price else None
-        if self.price.per == "1m_tokens":
-            return self.price.usd * self.context / 1e6 if self.context else None
+        return self._most(None)
+
+    def _most(self, length: int | None) -> float | None:
+        price = self.price
+        if price is None or price.per in ("image", "video"):
+            return price.usd if price else None
+        if price.per == "1m_tokens":
+            return price.usd * self.context / 1e6 if self.context else None
+        if price.per == "second" and self.kind == "generate_video":
+            return price.usd * self._longest
+        if price.per in ("second", "1k_characters"):
+            by = SLOWEST if price.per == "second" else 1000
+            return price.usd * length / by if length is not None else None
         rule = self.params.get("size", {})
         sides = [_SIZE.match(size) for size in rule.get("enum", ())]
         areas = [int(found[1]) * int(found[2]) for found in sides if found]
         areas += [rule["rule"]["maximum"] ** 2] if "rule" in rule else []
-        return self.price.usd * max(areas) / 1e6 if areas else None
+        return price.usd * max(areas) / 1e6 if areas else None
+
+    def _seconds(self, said: Mapping[str, JSON], length: int) -> float:
+        """The most seconds of what these params ask for."""
+        if self.kind != "generate_video":
+            return length / SLOWEST
+        for name, rule in self.files.items():
+            if said.get(name) is not None and rule.get("sets") == "duration":
+                return float(getattr(said[name], "seconds", None) or self._longest)
+        seconds = said.get("duration")
+        return float(seconds if seconds is not None else self._longest)
+
+    @property
+    def _longest(self) -> float:
+        """Seconds of the longest video that it makes."""
+        rule = self.params.get("duration", {})
+        return float(max(rule.get("enum") or [rule.get("maximum", 60)]))
 
     def wire(self, params: Mapping[str, JSON]) -> dict[str, JSON]:
         """Our words to this model's: ``{"steps": 4}`` → ``{"num_inference_steps": 4}``."""
         sent: dict[str, JSON] = {}
+        sized = False
         for name, value in params.items():
-            if name not in ("size", "aspect_ratio"):
-                sent[str(self.params.get(name, {}).get("wire", name))] = value
-        ratio = self.params.get("aspect_ratio", {})
-        if "aspect_ratio" in params and "sizes" not in ratio:
-            sent[str(ratio.get("wire", "aspect_ratio"))] = params["aspect_ratio"]
-        if "size" in params or ("aspect_ratio" in params and "sizes" in ratio):
+            rule = self.params.get(name, {})
+            if name == "size" or "sizes" in rule:
+                sized = True
+            else:
+                sent[str(rule.get("wire", name))] = not value if rule.get("invert") else value
+        if sized:
             sent.update(self._wire_size(params))
         return sent
 
@@ -147,15 +211,18 @@ class Model:
             return
         for name, value in params.items():
             if name not in self.params:
-                yield Wrong(name, f"{self.id} takes no {name}.", f"It takes: {', '.join(self.params)}.")
+                yield Wrong(name, f"{self.id} takes no {name}.", f"It takes: {', '.join(self.words)}.")
             elif name == "size":
                 yield from self._wrong_size(str(value))
-            elif name == "aspect_ratio":
-                yield from self._wrong_ratio(str(value))
+            elif name in _SELECTORS:
+                yield from self._wrong_selector(name, str(value))
             elif found := _violation(name, value, self.params[name]):
                 yield found
-        if "size" in params and "aspect_ratio" in params and "sizes" in self.params.get("aspect_ratio", {}):
-            yield Wrong("aspect_ratio", "size and aspect_ratio both say how large the picture is.", "Keep one of them.")
+        selecting = [word for word in ("size", *_SELECTORS) if word in params and (word == "size" or self._sizes(word))]
+        if len(selecting) > 1:
+            what = "video" if self.kind == "generate_video" else "picture"
+            message = f"{' and '.join(selecting)} both say how large the {what} is."
+            yield Wrong(selecting[-1], message, "Keep one of them.")
 
     def _wrong_size(self, value: str) -> Iterator[Wrong]:
         rule = self.params["size"]
@@ -173,20 +240,21 @@ class Model:
                     yield Wrong("size", f"{self.id} has no size {value}.", instead)
                     return
 
-    def _wrong_ratio(self, value: str) -> Iterator[Wrong]:
-        known = self._sizes() or dict.fromkeys(self.params["aspect_ratio"].get("enum", ()))
-        if value not in known:
+    def _wrong_selector(self, name: str, value: str) -> Iterator[Wrong]:
+        rule = self.params[name]
+        known = rule.get("sizes") or rule.get("enum")
+        if known is not None and value not in known:
             instead = f"It has {', '.join(known)}."
-            if "size" in self.params and "rule" in self.params["size"]:
+            if "rule" in self.params.get("size", {}):
                 instead += " Or give a size."
-            yield Wrong("aspect_ratio", f"{self.id} has no aspect ratio {value}.", instead)
+            yield Wrong(name, f"{self.id} has no {name.replace('_', ' ')} {value}.", instead)
 
-    def _sizes(self) -> Mapping[str, str]:
-        sizes: Mapping[str, str] = self.params.get("aspect_ratio", {}).get("sizes", {})
+    def _sizes(self, word: str) -> Mapping[str, str]:
+        sizes: Mapping[str, str] = self.params.get(word, {}).get("sizes", {})
         return sizes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalogue:
     """The models that are known, by id, alias and endpoint slug."""
 
@@ -194,22 +262,29 @@ class Catalogue:
 
     def find(self, name: str) -> Model | None:
         """The model of a public id, another name for it, or its endpoint's slug."""
-        return self._names().get(name)
+        return self._names.get(name)
 
     def near(self, name: str, kind: str | None = None, most: int = 3) -> list[str]:
         """The ids nearest to a name that is not known, those of the wanted kind first."""
-        wanted = [m.id for m in self.models.values() if kind in (None, m.kind)]
+        wanted = [m.id for m in self.models.values() if kind is None or m.serves(kind)]
         close = get_close_matches(name, wanted, n=most, cutoff=0.3)
         rest = get_close_matches(name.rpartition("/")[2], wanted, n=most, cutoff=0.0)
         return list(dict.fromkeys([*close, *rest]))[:most]
 
     def of_kind(self, kind: str) -> list[Model]:
-        return [model for model in self.models.values() if model.kind == kind]
+        return [model for model in self.models.values() if model.serves(kind)]
 
+    def merged(self, own: Iterable[Model]) -> Catalogue:
+        """This catalogue with an author's own rows over it."""
+        return Catalogue({**self.models, **{model.id: model for model in own}})
+
+    @functools.cached_property
     def _names(self) -> dict[str, Model]:
         names: dict[str, Model] = {}
         for model in self.models.values():
-            names.update(dict.fromkeys((model.endpoint, *model.aliases), model))
+            for name in (model.endpoint, *model.aliases):
+                if not (name == model.endpoint and model.variant_of):
+                    names[name] = model
         return {**names, **self.models}
 
 
@@ -227,25 +302,51 @@ def builtin() -> Catalogue:
     """The catalogue that comes with the package, read when it is first asked for."""
     folder = resources.files("runner") / "models"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
-    rows = (row for f in files for row in read(f.read_text(encoding="utf-8"), f.name))
+    rows = (row for f in files for row in read(source.parse(f.read_text(encoding="utf-8"), f.name).data, f.name))
     return Catalogue({model.id: model for model in rows})
 
 
-def read(text: str, file: str) -> Iterable[Model]:
-    """The models of a catalogue file."""
-    data = source.parse(text, file).data
-    return [_model(name, row) for name, row in data.items()]
+_ROW = {name for name in Model.__dataclass_fields__ if name not in ("id", "known", "base_url", "api_key_env")}
+KINDS = ("generate_text", "generate_image", "edit_image", "generate_speech", "transcribe_audio", "generate_video")
+"""Kinds whose models have rows."""
 
 
-def _model(name: str, row: Mapping[str, JSON]) -> Model:
+def read(data: JSON, file: str) -> list[Model]:
+    """The models of a catalogue file. `UsageError` says which row is none."""
+    if not isinstance(data, dict):
+        msg = f"{file}: a catalogue is a mapping of model ids to rows."
+        raise UsageError(msg)
+    return [_model(name, row, file) for name, row in data.items()]
+
+
+def _model(name: str, row: JSON, file: str) -> Model:
+    where = f"{file}: the row of {name}"
+    if not isinstance(row, dict) or not {"kind", "endpoint"} <= set(row):
+        msg = f"{where} needs kind: and endpoint:."
+        raise UsageError(msg)
+    for word in row:
+        if word not in _ROW:
+            msg = f"{where} has the unknown word {word}. {nearest(word, sorted(_ROW))}"
+            raise UsageError(msg)
+    if row["kind"] not in KINDS:
+        msg = f"{where} has the unknown kind {row['kind']}. {nearest(str(row['kind']), KINDS)}"
+        raise UsageError(msg)
     fields = dict(row)
-    price = fields.pop("price", None)
-    return Model(
-        id=name,
-        price=Price(float(price["usd"]), price["per"]) if price else None,
-        aliases=tuple(fields.pop("aliases", ())),
-        **fields,
-    )
+    for word in ("also", "aliases", "abilities"):
+        fields[word] = tuple(fields.get(word, ()))
+    try:
+        if price := fields.pop("price", None):
+            rows = tuple(price.get("rows", ()))
+            fields["price"] = Price(float(price["usd"]), price["per"], rows, price.get("input"))
+    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        msg = f"{where} has a price that cannot be read. Write price: {{usd: 0.02, per: image}}."
+        raise UsageError(msg) from err
+    rules = {"images": fields.get("images", {}), **fields.get("params", {}), **fields.get("files", {})}
+    for word, rule in rules.items():
+        if not isinstance(rule, dict):
+            msg = f"{where} says {rule!r} of {word}; that must be a mapping, such as {{type: integer, minimum: 1}}."
+            raise UsageError(msg)
+    return Model(id=name, **fields)
 
 
 def _violation(name: str, value: JSON, rule: Mapping[str, JSON]) -> Wrong | None:
@@ -258,4 +359,6 @@ def _violation(name: str, value: JSON, rule: Mapping[str, JSON]) -> Wrong | None
             limits = f"{low} to {high}" if low is not None and high is not None else (
                 f"at least {low}" if low is not None else f"at most {high}")  # fmt: skip
             return Wrong(name, f"{name} cannot be {value}.", f"It can be {limits}.")
+        if rule.get("type") == "integer" and not float(value).is_integer():
+            return Wrong(name, f"{name} cannot be {value}.", "It is a whole number.")
     return None

@@ -14,17 +14,17 @@ from pathlib import PurePosixPath
 
 from jsonschema import Draft202012Validator
 
-from . import catalogue
 from .catalogue import Catalogue, Model
 from .cells import BadCells, expand
 from .errors import Problem, nearest
 from .fanout import CLOSED, cell_names, cells_shape, followed
+from .fitting import Fitting
 from .inference import CELL_NAMES, Inference, infer
 from .kinds import KINDS, Kind
-from .kinds.kind import COMMON
 from .model import JSON
 from .pipeline import Input, Pipeline, Step
 from .shape import Shape
+from .source import collector_paused
 from .templates import Template, Tree, templates_of
 from .validate import explain
 
@@ -70,14 +70,15 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckedStep:
-    """A step whose names mean something: params of its alias filled in, ``files`` are paths or URLs it names."""
+    """A step whose names mean something: params of its alias filled in."""
 
     step: Step
     kind: Kind
     model: Model | None
     params: Mapping[str, Tree]
     edges: tuple[Edge, ...]
-    files: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What each file that it names by a path or a URL must be: image, audio, video or file."""
     when_by_cell: bool = False
 
 
@@ -91,8 +92,9 @@ class Checked:
 
 def check(pipeline: Pipeline, known: Catalogue, is_file: IsFile) -> tuple[Checked | None, list[Problem]]:
     """Every problem of a pipeline; its checked form if none of them is worse than a warning."""
-    checker = _Checker(pipeline, known, is_file)
-    steps = checker.run()
+    with collector_paused():
+        checker = _Checker(pipeline, known, is_file)
+        steps = checker.run()
     if any(not problem.warning for problem in checker.problems):
         return None, checker.problems
     return Checked(pipeline, steps), checker.problems
@@ -123,7 +125,6 @@ def misfit(declared: Input, value: JSON) -> Misfit | None:
     return None
 
 
-KEY = "RUNPOD_API_KEY"
 _CURES = {
     "foreach": "Name a list: an input of type: list, a field of a parse_json step, or a step that is fanned out.",
     "when": "Compare it with something: {{ inputs.season == 'winter' }}.",
@@ -132,8 +133,9 @@ _CURES = {
 
 class _Checker:
     def __init__(self, pipeline: Pipeline, known: Catalogue, is_file: IsFile) -> None:
-        self.pipeline, self.known, self.is_file = pipeline, known, is_file
+        self.pipeline, self.is_file = pipeline, is_file
         self.problems: list[Problem] = []
+        self.fitting = Fitting(pipeline, known, self.add, self.warn)
         self.names = self.shapes()
         self.inferred: dict[int, Inference] = {}
         """By the template's identity: each is walked once, and lives as long as the pipeline."""
@@ -141,18 +143,11 @@ class _Checker:
     def run(self) -> dict[str, CheckedStep]:
         for declared in self.pipeline.inputs.values():
             self.input(declared)
-        for name, alias in self.pipeline.models.items():
-            if not alias.base_url and self.find(alias.model, "") is None:
-                self.unknown_model(alias.model, None, ("models", name, "model"))
-        self.secrets()
+        self.fitting.names()
         steps = {}
         for step in self.pipeline.steps.values():
             if step.kind in KINDS:
                 steps[step.id] = self.step(step, KINDS[step.kind])
-        for name in self.pipeline.per_model:
-            if name not in self.pipeline.models and self.find(name, "") is None:
-                self.add("unknown-model", f"There is no model or alias {name}.", ("limits", "per_model", name),
-                         nearest(name, list(self.pipeline.models)), key=True)  # fmt: skip
         self.outputs()
         return self.in_order(steps)
 
@@ -190,24 +185,24 @@ class _Checker:
 
     def step(self, step: Step, kind: Kind) -> CheckedStep:
         path: Path = ("steps", step.id)
-        model = self.model(step, kind) if kind.CALLS and step.model else None
+        model = self.fitting.model(step, kind) if kind.CALLS and step.model else None
         alias = self.pipeline.models.get(step.model or "")
-        places = {name: (*path, name) for name in step.params}
+        places = {name: (*path, name) for name in ("model", *step.params)}
         params = dict(step.params)
         for name, tree in (alias.params if alias else {}).items():
             if name in kind.PARAMS and name not in params:
                 params[name], places[name] = tree, ("models", step.model or "", name)
         edges: dict[str, Edge] = {}
-        files: list[str] = []
+        files: dict[str, str] = {}
         names = {**self.names, **cell_names(step, self.names)} if step.fanned_out else self.names
         for name, tree in params.items():
             self.edges(step, name, tree, places[name], names, edges)
             self.value(kind.PARAMS[name], name, tree, places[name], files)
         if model is not None:
-            self.fits_model(model, params, places)
+            self.fitting.fits(model, kind, params, places)
         by_cell = self.control(step, names, edges)
         self.explicit(step, edges)
-        return CheckedStep(step, kind, model, params, tuple(edges.values()), tuple(files), by_cell)
+        return CheckedStep(step, kind, model, params, tuple(edges.values()), files, by_cell)
 
     def edges(
         self, step: Step, name: str, tree: Tree, path: Path, names: Mapping[str, Shape], edges: dict[str, Edge]
@@ -300,7 +295,7 @@ class _Checker:
                 self.problems.append(Problem(finding.code, finding.message, mark, finding.instead))
             yield inner, template, inference
 
-    def value(self, wanted: JSON, name: str, tree: Tree, path: Path, files: list[str]) -> None:
+    def value(self, wanted: JSON, name: str, tree: Tree, path: Path, files: dict[str, str]) -> None:
         """A parameter's value against what the kind wants: pictures where pictures belong, text where text does."""
         if isinstance(tree, Template):
             inference = self.inferred[id(tree)]
@@ -310,7 +305,7 @@ class _Checker:
             for index, item in enumerate(tree):
                 self.value(wanted.get("items", {}), f"{name}[{index}]", item, (*path, index), files)
         elif "artifact" in wanted and isinstance(tree, str) and self.file(path, tree):
-            files.append(tree)
+            files[tree] = wanted["artifact"]
 
     def shape(self, wanted: JSON, name: str, found: Shape, path: Path, *, sentence: bool = False) -> None:
         """Whether what a template yields can be what is wanted. A ``sentence`` has words around its expressions."""
@@ -343,7 +338,8 @@ class _Checker:
     def pictures(self, media: str, path: Path) -> str:
         """Names of what could stand there instead."""
         own = path[1] if path[0] == "steps" else None
-        steps = [f"steps.{s.id}.{media}" for s in self.pipeline.steps.values() if media in s.kind and s.id != own]
+        made = {name for name, kind in KINDS.items() if media in kind.output({}).get("properties", {})}
+        steps = [f"steps.{s.id}.{media}" for s in self.pipeline.steps.values() if s.kind in made and s.id != own]
         inputs = [f"inputs.{name}" for name, declared in self.pipeline.inputs.items() if declared.type == media]
         if not inputs and not steps:
             return "No step or input of this pipeline has one."
@@ -368,90 +364,6 @@ class _Checker:
             mark = document.mark_inside(place, *at) if at else document.mark(place)
             message = f"The step {step.id} waits for itself."
             self.problems.append(Problem("loop", message, mark, "Name another step, or none."))
-
-    # -- models -------------------------------------------------------------------------------------
-
-    def model(self, step: Step, kind: Kind) -> Model | None:
-        name, path = step.model or "", ("steps", step.id, "model")
-        alias = self.pipeline.models.get(name)
-        if alias is not None and alias.base_url:
-            if kind.NAME != "generate_text":
-                self.add("model", f"{name} is an OpenAI-compatible server; {kind.NAME} needs a Runpod model.", path,
-                         f"For this: {self.models_for(kind)}.")  # fmt: skip
-                return None
-            if self.pipeline.budget is not None:
-                self.unpriced(alias.model, ("models", name, "model"))
-            return Model(id=alias.model, kind=kind.NAME, endpoint=name, base_url=alias.base_url.rstrip("/"),
-                         api_key_env=alias.api_key_env, known=False)  # fmt: skip
-        place: Path = path
-        if alias is not None:
-            name, place = alias.model, ("models", name, "model")
-        found = self.find(name, kind.NAME)
-        if found is None:
-            if alias is None:
-                self.unknown_model(name, kind, place)
-        elif found.known and found.kind != kind.NAME:
-            self.add("model", f"{name} is a model for {found.kind}, not for {kind.NAME}.", path,
-                     f"For this: {self.models_for(kind)}.")  # fmt: skip
-            return None
-        elif found.status == "removed":
-            instead = f"Use {found.successor}." if found.successor else ""
-            message = f"Runpod has removed {found.id} from its list; it may stop working."
-            self.warn("removed-model", message, place, instead)
-        if found is not None and self.pipeline.budget is not None and found.price is None:
-            self.unpriced(found.id, place)
-        return found
-
-    def unpriced(self, model: str, place: Path) -> None:
-        self.add("unpriced", f"{model} has no known price, so the budget cannot be kept.", place,
-                 "Choose a model with a price, or remove budget:.")  # fmt: skip
-
-    def secrets(self) -> None:
-        """Runpod's key goes to Runpod: not into a prompt, and not to another server."""
-        for index, name in enumerate(self.pipeline.env):
-            if name == KEY:
-                self.add("secret", f"{KEY} cannot be read by templates: it would stand in prompts and files.",
-                         ("env", index), "Remove it; runner sends it to Runpod by itself.")  # fmt: skip
-        for name, alias in self.pipeline.models.items():
-            if alias.api_key_env == KEY:
-                path = ("models", name, "api_key_env")
-                instead = "Name the variable that holds that server's own key."
-                self.add("secret", f"{KEY} is sent to Runpod only, and {name} is another server.", path, instead)
-
-    def models_for(self, kind: Kind) -> str:
-        return ", ".join(model.id for model in self.known.of_kind(kind.NAME) if model.status != "removed")
-
-    def find(self, name: str, kind: str) -> Model | None:
-        return self.known.find(name) or catalogue.private(name, kind)
-
-    def unknown_model(self, name: str, kind: Kind | None, place: Path) -> None:
-        if name.startswith(("http://", "https://")):
-            self.add("model", f"{name} is no model: an address outside Runpod's console is never sent the key.", place,
-                     "Write the endpoint's id, or an entry of models: with base_url:.")  # fmt: skip
-        elif kind is not None and "/" not in name and self.pipeline.models:
-            self.add("unknown-model", f"There is no model or alias {name}.", place,
-                     nearest(name, list(self.pipeline.models)))  # fmt: skip
-        else:
-            near = ", ".join(self.known.near(name, kind.NAME if kind else None))
-            self.add("unknown-model", f"There is no model {name}.", place, f"Nearest: {near}.")
-
-    def fits_model(self, model: Model, params: Mapping[str, Tree], places: Mapping[str, Path]) -> None:
-        """Sizes, ratios, ranges and pictures that the model does not take. Templates are looked at by name only."""
-        said = {k: v for k, v in params.items() if k not in COMMON}
-        known = {k: v for k, v in said.items() if not isinstance(v, Template)}
-        unknown = {k for k in said if not model.takes(k)}
-        for name in unknown - set(known):
-            taken = ", ".join(model.params)
-            self.add("value", f"{model.id} takes no {name}.", places[name], f"It takes: {taken}.", key=True)
-        for wrong in model.wrong(known):
-            self.add("value", wrong.message, places[wrong.param], wrong.instead, key=wrong.param in unknown)
-        most = model.images.get("maximum")
-        pictures = params.get("images")
-        if most is not None and isinstance(pictures, list):
-            count = len(pictures) + ("image" in params)
-            if count > most:
-                message = f"{model.id} takes at most {most} picture{'s' * (most != 1)}, not {count}."
-                self.add("value", message, places["images"], "Remove some, or choose another model.")
 
     # -- outputs ------------------------------------------------------------------------------------
 

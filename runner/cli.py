@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -76,7 +76,7 @@ def run(
 
     from . import app
     from .reports import summary, terminal
-    from .runfolder import state_text
+    from .runfolder import state_lines
 
     if quiet and as_json:
         raise UsageError("--quiet and --json exclude each other. Write one of them.")
@@ -91,7 +91,7 @@ def run(
 
         done = anyio.run(app.run, read, _given(typed, inputs_file), options, reporter, leave)
     if as_json:
-        click.echo(state_text(done.state), nl=False)
+        click.echo("".join(state_lines(done.state)), nl=False)
     elif not quiet or done.exit_code:
         click.echo(summary.text(done.state, done.folder, done.outputs, done.missing), err=quiet)
     sys.exit(done.exit_code)
@@ -143,18 +143,33 @@ def schema() -> None:
     "--fail", "faults", multiple=True, metavar="[ENDPOINT/]OPERATION=OUTCOME[*TIMES][@SKIP]",
     help="Go wrong on purpose: run=429:1*2, job=FAILED, media=404. Repeat for more.",
 )  # fmt: skip
-def emulator(port: int, latency: str, faults: tuple[str, ...]) -> None:
+@click.option(
+    "--worker", "served", multiple=True, metavar="ENDPOINT",
+    help="The jobs of this endpoint wait for a real worker. Repeat for more.",
+)  # fmt: skip
+@click.option(
+    "--limits", type=click.Choice(["none", "documented"]), default="none", show_default=True,
+    help="Answer 429 as Runpod documents it, or never.",
+)  # fmt: skip
+def emulator(
+    port: int, latency: str, faults: tuple[str, ...], served: tuple[str, ...], limits: Literal["none", "documented"]
+) -> None:
     """Be a local Runpod: the real API's behaviour, no key, no cost. Stop it with Ctrl-C."""
-    from .emulator import Emulator, parse_fault, parse_latency, serve_forever
+    from .emulator import Emulator, environment, parse_fault, parse_latency, serve_forever
 
     try:
         script = [parse_fault(fault) for fault in faults]
-        server = Emulator(port=port, latency=parse_latency(latency), faults=script, history=200)
+        server = Emulator(
+            port=port, latency=parse_latency(latency), faults=script, served=served, limits=limits, history=200
+        )
     except ValueError as err:
         raise UsageError(str(err)) from err
 
     def up(url: str) -> None:
         click.echo(f"The emulator is at {url}\n\n  export RUNPOD_BASE_URL={url} RUNPOD_API_KEY=local\n")
+        for endpoint in served:
+            lines = [f"  export {name}='{value}'" for name, value in environment(url, endpoint).items()]
+            click.echo("\n".join([f"A worker of {endpoint} starts with\n", *lines, ""]))
 
     try:
         serve_forever(server, ready=up)

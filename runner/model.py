@@ -48,20 +48,29 @@ class Artifact:
 class Job:
     """A call of a Runpod queue endpoint. ``input`` is JSON with `Artifact` leaves.
 
-    ``media`` says what kind of file its output must hold, if any; ``usd`` is the most it can cost, where
-    the catalogue knows.
+    ``media`` says what kind of file its output must hold, if any; ``any`` takes what files there are. ``usd`` is the
+    most it can cost, where the catalogue knows.
     """
 
     kind: str
     endpoint: str
     input: Mapping[str, JSON]
-    media: Media | None = None
+    media: Media | Literal["any"] | None = None
     usd: float | None = None
     label: str = ""
+    policy: Mapping[str, JSON] = field(default_factory=dict)
+    """``executionTimeout`` and ``ttl`` in ms, ``lowPriority``: how Runpod treats it, not what it makes."""
+    headers: Mapping[str, JSON] = field(default_factory=dict)
+    """Headers of its own: text, or ``{"env": NAME}`` for what must stand in no file."""
+    raw: Mapping[str, str] = field(default_factory=dict)
+    """Fields of the input whose files go out under another name, as bare base64, where they have no URL."""
+    stream: bool = False
+    """Whether its output is read in parts while it runs."""
 
     @cached_property
     def request(self) -> JSON:
-        return {"operation": "run", "endpoint": self.endpoint, "input": self.input}
+        operation = "stream" if self.stream else "run"
+        return {"operation": operation, "endpoint": self.endpoint, "input": self.input}
 
     @cached_property
     def text(self) -> str:
@@ -84,7 +93,10 @@ class Chat:
     api_key_env: str | None = None
     usd: float | None = None
     usd_per_token: float | None = None
+    """Of the tokens that it makes, and of those that go in where ``usd_per_token_in`` does not say otherwise."""
+    usd_per_token_in: float | None = None
     label: str = ""
+    headers: Mapping[str, JSON] = field(default_factory=dict)
     calls: int = 1
     usd_in_all: float | None = None
     may_refuse: str = ""
@@ -138,6 +150,7 @@ class Ticket:
 
     endpoint: str
     job: str
+    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ Nothing is resolved here: which model a name means, which step a template reads 
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -97,6 +99,8 @@ class Alias:
     model: str
     base_url: str | None = None
     api_key_env: str | None = None
+    headers: Mapping[str, JSON] = field(default_factory=dict)
+    policy: Mapping[str, JSON] = field(default_factory=dict)
     params: Mapping[str, Tree] = field(default_factory=dict)
 
 
@@ -131,6 +135,11 @@ class Pipeline:
 
 def load(text: str, file: str, read_file: ReadFile) -> tuple[Pipeline | None, list[Problem]]:
     """Read a pipeline. The pipeline is there even with problems, as far as it can be understood."""
+    with source.collector_paused():
+        return _load(text, file, read_file)
+
+
+def _load(text: str, file: str, read_file: ReadFile) -> tuple[Pipeline | None, list[Problem]]:
     try:
         document = source.parse(text, file)
     except PipelineProblems as err:
@@ -207,11 +216,13 @@ class _Loader:
 
     def alias(self, name: str, data: dict[str, JSON]) -> Alias:
         path = ("models", name)
-        params = {k: v for k, v in data.items() if k not in ("model", "base_url", "api_key_env")}
+        params = {k: v for k, v in data.items() if k not in ("model", "base_url", "api_key_env", "headers", "policy")}
         return Alias(
             model=str(data.get("model", "")),
             base_url=data.get("base_url"),
             api_key_env=data.get("api_key_env"),
+            headers=_mapping(data, "headers") if not self.told((*path, "headers")) else {},
+            policy=_mapping(data, "policy") if not self.told((*path, "policy")) else {},
             params={k: self.tree(v, (*path, k)) for k, v in params.items() if not self.told((*path, k))},
         )
 
@@ -284,18 +295,10 @@ class _Loader:
             message = "A JSON Schema is a mapping."
             self.problems.append(Problem("schema", message, document.mark(path), "Write type: object."))
             return False
-        try:
-            Draft202012Validator.check_schema(value)
-        except SchemaError as err:
-            leaf = min(_leaves(err), key=lambda e: e.validator not in ("enum", "pattern", "format"))
-            message, instead = explain(leaf, str(leaf.absolute_path[-1]) if leaf.absolute_path else "schema")
-            mark = document.mark((*path, *leaf.absolute_path))
-            self.problems.append(Problem("schema", f"This is not a JSON Schema: {message}", mark, instead))
-            return False
-        faults = list(shape.faults(value))
-        for inner, message, instead in faults:
+        found = _schema_faults(json.dumps(value, sort_keys=True, default=str))
+        for inner, message, instead in found:
             self.problems.append(Problem("schema", message, document.mark((*path, *inner)), instead))
-        return not faults
+        return not found
 
     def tree(self, value: JSON, path: tuple[str | int, ...]) -> Tree:
         def tell(inner: tuple[str | int, ...], fault: TemplateFault) -> None:
@@ -314,6 +317,19 @@ class _Loader:
     def told(self, path: tuple[str | int, ...]) -> bool:
         """Whether the value at ``path`` has a problem of its own already."""
         return self.document.mark(path) in self.marks
+
+
+@functools.lru_cache(maxsize=1024)
+def _schema_faults(text: str) -> tuple[tuple[tuple[str | int, ...], str, str], ...]:
+    """What is wrong with a schema: where, what, what instead. Pipelines repeat their schemas; each is read once."""
+    value = json.loads(text)
+    try:
+        Draft202012Validator.check_schema(value)
+    except SchemaError as err:
+        leaf = min(_leaves(err), key=lambda e: e.validator not in ("enum", "pattern", "format"))
+        message, instead = explain(leaf, str(leaf.absolute_path[-1]) if leaf.absolute_path else "schema")
+        return ((tuple(leaf.absolute_path), f"This is not a JSON Schema: {message}", instead),)
+    return tuple((tuple(inner), message, instead) for inner, message, instead in shape.faults(value))
 
 
 def _leaves(error: ValidationError | SchemaError) -> Iterator[ValidationError | SchemaError]:

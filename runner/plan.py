@@ -119,7 +119,7 @@ def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str]) -
     """Plan a run with these inputs, which `read_inputs` has checked."""
     pipeline = checked.pipeline
     file_inputs = tuple(name for name, d in pipeline.inputs.items() if "artifact" in d.schema)
-    files = {path: "image" for step in checked.steps.values() for path in step.files}
+    files = {path: media for step in checked.steps.values() for path, media in step.files.items()}
     files |= {inputs[n]: pipeline.inputs[n].type for n in file_inputs if inputs.get(n) is not None}
     known_env = {name: env[name] for name in pipeline.env if name in env}
     names = {"inputs": {**inputs, **dict.fromkeys(file_inputs, UNKNOWN)}, "env": known_env}
@@ -289,15 +289,13 @@ def _most(call: Call, checked: CheckedStep, params: Mapping[str, JSON]) -> float
     return most * call.calls if most is not None and isinstance(call, Chat) else most
 
 
-_PRICE_DEPENDS_ON: Mapping[str, Sequence[str]] = {
-    "image": (), "megapixel": ("size", "aspect_ratio"), "1m_tokens": ("prompt", "system", "max_tokens"),
-}  # fmt: skip
-
-
 def _is_priced(checked: CheckedStep, params: Mapping[str, JSON]) -> bool:
     """Whether all that the price depends on is known before the run."""
     price = checked.model.price if checked.model else None
-    for name in _PRICE_DEPENDS_ON[price.per] if price else ():
+    names = price.names if price else frozenset()
+    if price is not None and price.per == "1m_tokens":
+        names |= {"prompt", "system", "messages"}
+    for name in names:
         tree = checked.params.get(name)
         if isinstance(tree, Template) and "{{" in str(params.get(name, "{{")):
             return False

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import yaml
@@ -60,11 +60,21 @@ def write(path: Path, value: JSON, *, verbatim: bool = False) -> Path:
     return _whole(path, lambda target: _save(target, text))
 
 
+def write_lines(path: Path, lines: Iterable[str]) -> Path:
+    """A text that is too large to hold at once."""
+
+    def fill(target: Path) -> None:
+        with target.open("w", encoding="utf-8") as file:
+            file.writelines(lines)
+
+    return _whole(path, fill)
+
+
 def plain(value: JSON) -> JSON:
     """A value for readers: a file is its path, type and size."""
     if isinstance(value, Artifact):
-        facts = {"path": value.path, "url": value.url, "media_type": value.media_type, "bytes": value.bytes,
-                 "sha256": value.sha256, "width": value.width, "height": value.height}  # fmt: skip
+        names = ("path", "url", "media_type", "bytes", "sha256", "width", "height", "seconds")
+        facts = {name: getattr(value, name) for name in names}
         return {k: v for k, v in facts.items() if v is not None}
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}

@@ -15,12 +15,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import CannotStart, StoreFailed
-from .events import RunState
+from .events import CellState, RunState
 from .model import JSON, Artifact, Output
-from .publish import plain, write
+from .publish import plain, write, write_lines
 
 MOST_FILES = 100
 """Cells of which each leaves a file. In a larger run nobody leafs through them: ``state.json`` holds all outputs."""
@@ -56,7 +57,7 @@ class RunFolder:
         except OSError as err:
             msg = f"the run folder {self.path} cannot be filled: {err.strerror}; what was made is in the store"
             raise StoreFailed(msg) from err
-        write(self.path / "state.json", state_text(state), verbatim=True)
+        write_lines(self.path / "state.json", state_lines(state))
 
     def _output(self, name: str, output: Output) -> None:
         """One output as a file. Written plainly, because there may be thousands: ``state.json`` comes last."""
@@ -70,21 +71,8 @@ class RunFolder:
             (self.path / f"{name}.txt").write_text(output.values["text"], encoding="utf-8")
 
 
-def state_text(state: RunState) -> str:
-    """A run's state as JSON, one line a cell: what ``runner run --json`` prints."""
-    cells = [
-        {
-            "cell": cell.cell,
-            "kind": state.kinds.get(cell.cell.partition("[")[0]),
-            "state": cell.state,
-            "cost": round(cell.cost, 6),
-            "seconds": round(cell.ended - cell.started, 3) if cell.started and cell.ended else None,
-            **({"message": cell.message, "fault": cell.fault} if cell.message else {}),
-            **({"kept": cell.keep} if cell.keep else {}),
-            **({"output": cell.output.scope()} if cell.output else {}),
-        }
-        for cell in state.cells.values()
-    ]
+def state_lines(state: RunState) -> Iterator[str]:
+    """A run's state as JSON, one line a cell: what ``runner run --json`` prints. There may be 100,000 of them."""
     facts = {
         "run": state.run,
         "pipeline": state.pipeline,
@@ -95,9 +83,26 @@ def state_text(state: RunState) -> str:
         "inputs": state.inputs,
         "outputs": dict(state.outputs),
     }
-    lines = [f"  {_line(name)}: {_line(value)}" for name, value in facts.items()]
-    rows = ",\n    ".join(_line(cell) for cell in cells)
-    return "{\n" + ",\n".join(lines) + f',\n  "cells": [\n    {rows}\n  ]\n}}\n'
+    yield "{\n"
+    for name, value in facts.items():
+        yield f"  {_line(name)}: {_line(value)},\n"
+    yield '  "cells": ['
+    for index, cell in enumerate(state.cells.values()):
+        yield f"{',' if index else ''}\n    {_line(_cell(state, cell))}"
+    yield "\n  ]\n}\n"
+
+
+def _cell(state: RunState, cell: CellState) -> JSON:
+    return {
+        "cell": cell.cell,
+        "kind": state.kinds.get(cell.cell.partition("[")[0]),
+        "state": cell.state,
+        "cost": round(cell.cost, 6),
+        "seconds": round(cell.ended - cell.started, 3) if cell.started and cell.ended else None,
+        **({"message": cell.message, "fault": cell.fault} if cell.message else {}),
+        **({"kept": cell.keep} if cell.keep else {}),
+        **({"output": cell.output.scope()} if cell.output else {}),
+    }
 
 
 def _line(value: JSON) -> str:

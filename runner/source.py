@@ -171,7 +171,7 @@ def parse(text: str, file: str) -> Document:
         mark = Mark(file, line + 1, half.start() - start + 1)
         raise PipelineProblems([Problem("yaml", "Half of a character stands here.", mark, "Save the file as UTF-8.")])
     composer = _Composer(text, file)
-    with _collector_paused():
+    with collector_paused():
         data, root = composer.compose()
     if composer.problems:
         raise PipelineProblems(composer.problems)
@@ -193,8 +193,8 @@ def read_scalar(text: str) -> JSON:
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Composing makes many objects and no garbage; the cyclic collector would triple its time."""
+def collector_paused() -> Iterator[None]:
+    """Reading makes many objects and no garbage; the cyclic collector would double or triple its time."""
     was = gc.isenabled()
     gc.disable()
     try:

@@ -133,7 +133,7 @@ class Store:
         except NotWhole as err:
             msg = f"the file {url or 'in the reply'} is damaged: {err}"
             raise BadReply(msg) from err
-        artifact = Artifact(sha256, looks.media_type, size, "", url, looks.width, looks.height)
+        artifact = Artifact(sha256, looks.media_type, size, "", url, looks.width, looks.height, looks.seconds)
         target = self._blob(artifact)
         with _disk(self.folder):
             _rename(path, target)

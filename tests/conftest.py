@@ -27,6 +27,27 @@ REPO = Path(__file__).parent.parent
 SHARED = REPO.parent / "shared"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--peers", action="store_true", help="Run the tests with the official clients and worker too.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "peers: needs what scripts/peers installs; runs with --peers only")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return "peers: asked for" if config.getoption("--peers") else "peers: left out; scripts/peers, then pytest --peers"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--peers"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("peers")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Every test of something async runs on both."""

@@ -10,6 +10,7 @@ import httpx2 as httpx
 import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from runner.emulator import Emulator, Endpoint
 from runner.emulator.arguments import arguments
@@ -86,12 +87,49 @@ def called(prompt: str, tools: list[dict[str, Any]], **more: object) -> list[tup
     [
         ("What is the weather in Paris?", {"city": "Paris"}),
         ("Weather for New York, in fahrenheit please", {"city": "New York", "unit": "fahrenheit"}),
+        ("What is the weather in San Francisco, CA?", {"city": "San Francisco, CA"}),
         ("how is the weather in São Paulo for the next 5 days?", {"city": "São Paulo", "days": 5}),
         ("Tell me the weather in Rome for 400 days", {"city": "Rome"}),
     ],
 )
 def test_a_tool_is_called_with_what_the_prompt_says(prompt: str, arguments: dict[str, Any]) -> None:
     assert called(prompt, [PRICE, WEATHER]) == [("get_weather", arguments)]
+
+
+TOOLS = {
+    "calculator": ("Evaluates a mathematical expression", ["expression"]),
+    "web_search": ("Searches the web", ["query"]),
+    "send_email": ("Sends an email", ["to_email", "subject"]),
+    "book_flight": ("Books a flight", ["origin", "destination", "date"]),
+    "translate": ("Translates a text", ["text", "target_language"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name", "expected"),
+    [
+        ("What is 23 * (4 + 7)?", "calculator", ["23 * (4 + 7)"]),
+        ("Search the web for the best espresso machines.", "web_search", ["the best espresso machines"]),
+        ("Send an email to anna@example.com about the budget", "send_email", ["anna@example.com", "the budget"]),
+        ("Book a flight from Oslo to New York on 2026-05-04", "book_flight", ["Oslo", "New York", "2026-05-04"]),
+        ('Translate "good morning" into French', "translate", ["good morning", "French"]),
+    ],
+)
+def test_the_usual_tools_get_what_they_need(prompt: str, name: str, expected: list[str]) -> None:
+    tools = []
+    for tool, (description, keys) in TOOLS.items():
+        parameters = {"type": "object", "properties": {key: {"type": "string"} for key in keys}, "required": keys}
+        function = {"name": tool, "description": description, "parameters": parameters}
+        tools.append({"type": "function", "function": function})
+
+    assert [(made, list(given.values())) for made, given in called(prompt, tools)] == [(name, expected)]
+
+
+def test_several_things_in_one_breath_are_several_calls() -> None:
+    found = called("Compare the weather in Paris, Tokyo and New York.", [WEATHER])
+
+    assert [given["city"] for _, given in found] == ["Paris", "Tokyo", "New York"]
+    assert len({call.id for call in reply(user("Weather in Rome and Oslo?", tools=[WEATHER])).calls}) == 2
 
 
 def test_a_tool_that_the_prompt_is_not_about_is_not_called() -> None:
@@ -348,3 +386,61 @@ def test_the_portions_of_a_stream_need_not_be_its_events(client: httpx.Client) -
     told = [json.loads(line[6:]) for line in b"".join(portions).decode().split("\n\n") if line.startswith("data: {")]
     assert [c["choices"] for c in told] == [c["choices"] for c in chunks(plain)]
     assert any(not portion.endswith(b"\n\n") for portion in portions)
+
+
+@pytest.mark.parametrize(
+    ("more", "hint"),
+    [
+        ({"tools": [{"function": {"name": "f", "parameters": {"type": "banana"}}}]}, "the parameters of f is no JSON"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": 3}}}}, "is no JSON Schema"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function is required"),
+        ({"temperature": 3}, "temperature must be between 0 and 2"),
+        ({"stop": 7}, "stop must be a string or array"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_400(
+    client: httpx.Client, emulator: Emulator, more: dict[str, Any], hint: str
+) -> None:
+    answer = posted(client, emulator, user("hi", **more))
+
+    assert answer.status_code == 400
+    assert hint in answer.json()["error"]["message"]
+
+
+JSONS = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(-5, 5), st.text(max_size=8), st.sampled_from(["user", "tool", "string"])
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["type", "role", "content", "text", "function", "name", "parameters", "properties", "url"])
+            | st.sampled_from(
+                ["image_url", "tool_calls", "enum", "items", "anyOf", "required", "json_schema", "schema"]
+            ),
+            inner,
+            max_size=4,
+        ),
+    ),
+    max_leaves=12,
+)
+WORDS = ("tools", "tool_choice", "response_format", "stop", "n", "seed", "temperature", "max_tokens", "model",
+         "chat_template_kwargs", "reasoning_effort", "stream_options", "parallel_tool_calls")  # fmt: skip
+BODIES = st.builds(
+    lambda messages, more: {**more, "messages": messages},
+    st.lists(
+        st.dictionaries(st.sampled_from(["role", "content", "tool_calls", "tool_call_id"]), JSONS),
+        min_size=1,
+        max_size=3,
+    ),
+    st.dictionaries(st.sampled_from(WORDS), JSONS, max_size=4),
+)
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@given(body=BODIES)
+def test_no_request_breaks_a_chat(client: httpx.Client, emulator: Emulator, body: dict[str, Any]) -> None:
+    answer = posted(client, emulator, body)
+
+    assert answer.status_code in {200, 400}, body
+    assert "error" in answer.json() or answer.json()["choices"]

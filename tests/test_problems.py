@@ -67,7 +67,7 @@ def test_the_published_schema_refuses_what_we_refuse_for_its_form(name: str) -> 
     ours, data = source.parse(text, name), source.parse(text, name).data
 
     found = validate(ours)
-    published = list(jsonschema.Draft202012Validator(pipeline_schema()).iter_errors(data))
+    published = list(jsonschema.Draft202012Validator(pipeline_schema(models=False)).iter_errors(data))
 
     assert bool(found) == bool(published)
 

@@ -248,13 +248,24 @@ async def test_a_file_without_end_is_cut_off(emulator: Emulator) -> None:
 
 async def test_a_request_that_is_too_large_is_refused_before_it_is_sent(tmp_path: Path, emulator: Emulator) -> None:
     big = tmp_path / "big.png"
-    big.write_bytes(bytes(8_000_000))
-    picture = Artifact("0" * 64, "image/png", 8_000_000, str(big))
+    big.write_bytes(bytes(16_000_000))
+    picture = Artifact("0" * 64, "image/png", 16_000_000, str(big))
     async with Runpod(emulator.url, "k", Store(tmp_path / "store")) as runpod:
-        with pytest.raises(Rejected, match=r"10\.7 MB; Runpod takes 10 MB"):
+        with pytest.raises(Rejected, match=r"21\.3 MB; Runpod takes 20 MB"):
             await runpod.submit(Job("e@1", "qwen-image-edit", {"prompt": "x", "image": picture}), 30)
 
     assert emulator.requests == ()
+
+
+async def test_what_is_too_large_for_run_goes_out_by_runsync(tmp_path: Path, emulator: Emulator) -> None:
+    big = tmp_path / "big.bin"
+    big.write_bytes(bytes(8_000_000))
+    file = Artifact("0" * 64, "application/octet-stream", 8_000_000, str(big))
+    async with Runpod(emulator.url, "k", Store(tmp_path / "store")) as runpod:
+        await runpod.submit(Job("c@1", "mine", {"file": file}), 30)
+
+    assert emulator.requests[0].operation == "runsync"
+    assert len(emulator.jobs[0].input["file"]) > 10_000_000
 
 
 async def test_a_picture_of_this_run_is_sent_as_its_url_and_an_older_one_as_its_bytes(

@@ -35,7 +35,7 @@ def properties(schema: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         elif word in ("patternProperties", "$defs"):
             for name, declared in inner.items():
                 yield from properties(declared, f"{path}/{name}")
-        elif word not in ("examples", "enum", "const", "default", "required", "if"):
+        elif word not in ("examples", "enum", "const", "default", "required", "if", "then"):
             yield from properties(inner, f"{path}/{word}")
 
 
@@ -118,3 +118,24 @@ def test_a_value_may_be_written_in_each_of_its_ways(key: str, value: Any) -> Non
     step = {"kind": "generate_image", "model": "qwen/qwen-image", "prompt": "tea", key: value}
 
     assert list(validator().iter_errors({"name": "tea", "steps": {"photo": step}})) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "fits"),
+    [
+        ({"kind": "generate_image", "model": "tongyi-mai/z-image-turbo", "aspect_ratio": "16:9"}, True),
+        ({"kind": "generate_image", "model": "tongyi-mai/z-image-turbo", "aspect_ratio": "{{ inputs.ratio }}"}, True),
+        ({"kind": "generate_image", "model": "tongyi-mai/z-image-turbo", "aspect_ratio": "21:9"}, False),
+        ({"kind": "generate_image", "model": "qwen/qwen-image", "steps": 3}, False),
+        ({"kind": "generate_speech", "model": "chatterbox-turbo", "voice": "lucy"}, True),
+        ({"kind": "generate_speech", "model": "chatterbox-turbo", "voice": "Lucy"}, False),
+        ({"kind": "generate_video", "model": "openai/sora-2-i2v", "duration": 5}, False),
+        ({"kind": "generate_image", "model": "my_alias", "aspect_ratio": "21:9"}, True),
+    ],
+)
+def test_the_published_schema_knows_what_each_model_takes(step: dict[str, Any], fits: bool) -> None:
+    words = {"generate_speech": {"text": "x"}}.get(step["kind"], {"prompt": "x"})
+
+    data = {"name": "p", "steps": {"a": {**step, **words}}}
+
+    assert validator().is_valid(data) == fits

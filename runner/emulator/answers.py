@@ -122,7 +122,7 @@ class _Reset(Response):
         transport: asyncio.Transport = HTTPConnection(scope).state.transport
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
-        await _left(receive)
+        await left(receive)
 
 
 class _Hang(Response):
@@ -130,7 +130,7 @@ class _Hang(Response):
 
     async def __call__(self, _scope: Scope, receive: Receive, _send: Send) -> None:
         """Waits for the connection to go."""
-        await _left(receive)
+        await left(receive)
 
 
 async def _chunks(answer: Response) -> bytes:
@@ -139,6 +139,7 @@ async def _chunks(answer: Response) -> bytes:
     return b"".join([bytes(chunk) async for chunk in answer.body_iterator if not isinstance(chunk, str)])
 
 
-async def _left(receive: Receive) -> None:
+async def left(receive: Receive) -> None:
+    """Comes back when the client has hung up."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -22,13 +22,16 @@ _DATES = (
     r"\b(?:next |on )?(?:mon|tues|wednes|thurs|fri|satur|sun)day\b"
 )
 _NUMBER = r"-?\d+(?:\.\d+)?"
-_QUOTED = re.compile("[\"“”'‘]([^\"“”'’\n]{2,})[\"“”'’]")  # noqa: RUF001 - as people type it
-_SUM = re.compile(rf"{_NUMBER}(?:\s*(?:\*\*|[-+*/×x^%])\s*\(?\s*{_NUMBER}\)?)+")
+_QUOTED = "(?:^|(?<=\\s))[\"“”'‘]([^\"“”'’\n]{2,})[\"“”'’]"  # noqa: RUF001 - as people type it
+_TERM = r"[( ]*+-?\d++(?:\.\d++)?+[ )]*+"  # possessive: a long number is not tried in parts
+_SUM = re.compile(rf"(?<![\d.]){_TERM}(?:\s*(?:\*\*|[+*×x^%]|(?<= )[-/](?= )){_TERM})+")
+_FAR = 4000  # characters; who has not said by then what a tool should do has not said it
 
 
 def arguments(parameters: Schema, text: str, random: Random) -> JSON:
     """An object that is valid for the parameters; they may have any schema that `filling` knows."""
-    made = filled({"type": "object", **parameters}, subject(text), random)
+    text = text[:_FAR]
+    made = filled({"type": "object", **parameters}, subject(_about(text) or text), random)
     properties = parameters.get("properties")
     if not isinstance(made, dict) or not isinstance(properties, dict):
         return made
@@ -42,6 +45,32 @@ def arguments(parameters: Schema, text: str, random: Random) -> JSON:
             chosen[name] = said
             taken.add(str(said))
     return {name: chosen[name] for name in made if name in chosen} | chosen
+
+
+def others(made: JSON, parameters: Schema, text: str) -> list[JSON]:
+    """The same arguments for what is named in one breath: `in Paris, Tokyo and Oslo` is three places."""
+    if not isinstance(made, dict):
+        return []
+    text = text[:_FAR]
+    for name, value in made.items():
+        schema = _plain(parameters.get("properties", {}).get(name))
+        if not isinstance(value, str) or schema is None:
+            continue
+        if found := re.search(rf"{re.escape(value)}((?:(?:,? and|,) {_PROPER})+)", text):
+            named = [one for one in re.split(r",? and |, ", found[1]) if one and not wrong(name, one, schema)]
+            return [{**made, name: one} for one in named]
+    return []
+
+
+def calculates(text: str) -> bool:
+    """Whether there is a sum in it."""
+    return _SUM.search(text[:_FAR]) is not None
+
+
+def _about(text: str) -> str:
+    """What follows the first `about` or `for`: what the rest is for."""
+    found = re.search(r"\b(?:about|regarding|for)\s+(.+?)\s*[.?!]*$", text, re.IGNORECASE | re.DOTALL)
+    return found[1] if found else ""
 
 
 def _plain(schema: JSON) -> Schema | None:
@@ -96,12 +125,14 @@ def _text(name: str, schema: Schema, text: str, taken: set[str]) -> str | None:
         return found[0].strip() if found else None
     if re.search(_PLACE, key) or re.search(r"\b(?:city|town|place)\b", about):
         return _place(key, text, taken)
-    if quoted := _QUOTED.search(text):
-        return quoted[1]
-    if re.search(
-        r"query|question|search|keyword|topic|term|subject|prompt|text|content|message|title|item|product|name", key
-    ):
-        phrase = subject(text).phrase
+    if re.search(r"language|^lang", key):
+        return _first(rf"\b(?:to|into|in) {_PROPER}", text)
+    if (quoted := _first(_QUOTED, text)) is not None and quoted not in taken:
+        return quoted
+    if re.search(r"query|question|search|keyword|topic|term|subject", key):
+        return _about(text) or text.strip(" ?!.")
+    if re.search(r"prompt|text|content|message|title|item|product|name", key):
+        phrase = subject(_about(text) or text).phrase
         return phrase if content_words(phrase) else None
     return None
 
@@ -111,7 +142,11 @@ def _place(key: str, text: str, taken: set[str]) -> str | None:
     found = re.findall(rf"\b(?:{words}) (?:the )?{_PROPER}", text)
     # The name of a place that stands anywhere else is better than none, the first word of a sentence is not.
     found += re.findall(rf"(?<=[a-z,] ){_PROPER}", text)
-    return next((one for one in found if one not in taken and not one[0].isdigit()), None)
+    place: str | None = next((one for one in found if one not in taken and not one[0].isdigit()), None)
+    # `Paris, Tokyo and Oslo` are three, `San Francisco, CA` is one.
+    if place is not None and re.search(rf"{re.escape(place)},? and [A-Z]", text):
+        return place.partition(",")[0]
+    return place
 
 
 def _number(name: str, text: str, taken: set[str]) -> str | None:

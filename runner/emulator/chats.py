@@ -8,15 +8,43 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
 from starlette.responses import Response, StreamingResponse
 
 from .answers import Answer, openai_problem
 from .endpoints import Endpoint
 from .jobs import Queue, RefusedError
-from .texts import Look, Manner, Reply, pieces, reply, usage
-from .tools import unknown
+from .rules import Rule, wrong
+from .texts import Look, Manner, Reply, insists, pieces, reply, usage
+from .tools import offered, unknown
 
-_MOST = 128  # choices of one request
+_MESSAGE = {
+    "role": {"type": "string"},
+    "content": {"type": ["string", "array", "null"]},
+    "tool_calls": {"type": ["array", "null"]},
+}
+_FUNCTION = {
+    "name": {"type": "string"},
+    "description": {"type": ["string", "null"]},
+    "parameters": {"type": ["object", "null"]},
+}
+_TOOL = {"function": {"type": "object", "required": ["name"], "properties": _FUNCTION}}
+_RULES: dict[str, Rule] = {
+    "messages": {"type": "array", "items": {"type": "object", "required": ["role"], "properties": _MESSAGE}},
+    "n": {"type": "integer", "minimum": 1, "maximum": 128},
+    "seed": {"type": "integer"},
+    "temperature": {"type": "number", "minimum": 0, "maximum": 2},
+    "max_tokens": {"type": "integer", "minimum": 1},
+    "max_completion_tokens": {"type": "integer", "minimum": 1},
+    "stop": {"type": ["string", "array"], "items": {"type": "string"}},
+    "tools": {"type": "array", "items": {"type": "object", "required": ["function"], "properties": _TOOL}},
+    "tool_choice": {"type": ["string", "object"]},
+    "response_format": {"type": "object", "properties": {"json_schema": {"type": ["object", "null"]}}},
+    "stream_options": {"type": "object"},
+    "chat_template_kwargs": {"type": "object"},
+}
+"""What a request has to be, by its parameters; others are tolerated, as is a null."""
 
 
 async def chat(
@@ -34,14 +62,14 @@ async def chat(
 
     `pause` is how long a `stall` lasts, None for ever; `look` says what a picture shows.
     """
-    wrong = _wrong(endpoint, body, manner)
-    if wrong is not None:
-        return wrong
+    refused = _refused(endpoint, body, manner)
+    if refused is not None:
+        return refused
     try:
         answers = [
             reply(body, manner=manner, think=endpoint.think, look=look, turn=turn) for turn in range(body.get("n") or 1)
         ]
-    except RefusedError as err:
+    except (RefusedError, re.error) as err:  # a picture that is none, a pattern that is none
         return openai_problem(400, str(err))
     head = {
         "id": f"chatcmpl-{time.time_ns():x}",
@@ -75,23 +103,37 @@ def models(slug: str, endpoint: Endpoint) -> Answer:
     return Answer({"object": "list", "data": data})
 
 
-def _wrong(endpoint: Endpoint, body: dict[str, Any], manner: Manner) -> Response | None:
+def _refused(endpoint: Endpoint, body: dict[str, Any], manner: Manner) -> Response | None:
     if endpoint.kind not in {"text", "echo"}:
         return openai_problem(400, f"this endpoint serves jobs of the kind {endpoint.kind}, not chat completions")
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages or not all(isinstance(one, dict) for one in messages):
+    if not body.get("messages"):
         return openai_problem(400, "messages must be a list of at least one message")
+    said = next((said for name, rule in _RULES.items() if (said := wrong(name, body.get(name), rule, null=True))), None)
+    if said is not None:
+        return openai_problem(400, said)
     model = body.get("model")
     if endpoint.model is not None and model not in (endpoint.model, *endpoint.models):
         return openai_problem(404, f"The model `{model}` does not exist.")
-    count = body.get("n")
-    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= _MOST):
-        return openai_problem(400, f"n must be an integer from 1 to {_MOST}, not {count!r}")
     if (name := unknown(body)) is not None:
         return openai_problem(400, f"tool_choice names {name!r}, which is not among the tools")
     form = body.get("response_format")
+    if (said := _unfit(body)) is not None:
+        return openai_problem(400, said)
     if manner == "noschema" and isinstance(form, dict) and form.get("type") == "json_schema":
         return openai_problem(400, "response_format of type json_schema is not supported by this model")
+    return None
+
+
+def _unfit(body: dict[str, Any]) -> str | None:
+    """What is wrong with a schema of the request: nothing can be made to fit it."""
+    schemas = {f"the parameters of {tool.name}": tool.parameters for tool in offered(body)}
+    if (insisted := insists(body)) is not None:
+        schemas["the schema of response_format"] = insisted
+    for what, schema in schemas.items():
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as err:
+            return f"{what} is no JSON Schema: {err.message}"
     return None
 
 

@@ -61,9 +61,12 @@ class Endpoint:
         named = ((name, value) for name, value in given.items() if name in self.inputs and value is not None)
         return next((said for name, value in named if (said := wrong(name, value, self.inputs[name]))), None)
 
-    def defaults(self) -> dict[str, JSON]:
-        """What the server takes for what is not sent."""
-        return {name: rule["default"] for name, rule in self.inputs.items() if "default" in rule}
+    def understood(self, given: Mapping[str, JSON]) -> dict[str, JSON]:
+        """What is sent, with the server's defaults, without nulls and what counts for nothing beside something else."""
+        sent = {name: value for name, value in given.items() if value is not None}
+        usual = {name: rule["default"] for name, rule in self.inputs.items() if "default" in rule}
+        void = {name for name, rule in self.inputs.items() if rule.get("unless") in sent}
+        return {name: value for name, value in (usual | sent).items() if name not in void}
 
     def cost(self, label: str = "", **amounts: float) -> float | None:
         """USD of so many pixels, tokens, seconds or characters, when the price is known."""

@@ -27,6 +27,8 @@ def envelope(job: Job) -> dict[str, JSON]:
         said["workerId"] = job.worker
         if job.ended is not None:
             said["executionTime"] = round((job.ended - job.started) * 1000)
+    if job.retries:
+        said["retries"] = job.retries
     if job.output is not None:
         said["output"] = job.output
     if job.error is not None:

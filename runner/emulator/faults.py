@@ -25,6 +25,9 @@ MANNERS = (
 )
 TIMED = ("slow", "stall")
 
+# What workers ask for. `any` spares them: it is meant for clients, and would starve their worker.
+WORKERS = ("job-take", "job-done", "job-stream", "job-stop", "ping")
+
 # Which outcomes each operation can have. The sentence of a wrong word is made from this table.
 OUTCOMES: dict[str, tuple[str, ...]] = {
     "run": ANSWERS,
@@ -32,10 +35,14 @@ OUTCOMES: dict[str, tuple[str, ...]] = {
     "status": ANSWERS,
     "status-sync": ANSWERS,
     "cancel": ANSWERS,
+    "retry": ANSWERS,
+    "purge-queue": ANSWERS,
+    "stream": ANSWERS,
     "health": ANSWERS,
     "models": ANSWERS,
     "chat": (*ANSWERS, *MANNERS),
     "media": (*ANSWERS, *MEDIA),
+    **dict.fromkeys(WORKERS, ANSWERS),
     "job": (*ENDS, *SHAPES, *ERRORS),
     "any": ANSWERS,
 }
@@ -76,9 +83,9 @@ class Fault:
             raise ValueError(f"only status codes and slow take seconds after a colon, not {self.outcome}")
 
     def matches(self, endpoint: str | None, operation: str) -> bool:
-        """Whether a request could meet this fault; `any` is every HTTP operation, never `job`."""
+        """Whether a request could meet this fault; `any` is every HTTP operation of a client, never `job`."""
         return (self.endpoint is None or self.endpoint == endpoint) and (
-            self.operation == operation or (self.operation == "any" and operation != "job")
+            self.operation == operation or (self.operation == "any" and operation not in {"job", *WORKERS})
         )
 
 

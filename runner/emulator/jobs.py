@@ -1,19 +1,23 @@
 """Jobs: an input in, its states one after another, an output or an error out, then nothing (404).
 
 Everything here happens on one event loop. What a job does is passed in as `work`; waiting for a job
-is waiting for its event, so whoever waits wakes the moment it ends.
+is waiting for its event, so whoever waits wakes the moment it ends, or the moment a piece of its
+output can be streamed.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
+from typing import Protocol
 from uuid import UUID
 
+from .streams import streamed
 from .values import JSON
 
 TERMINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"})
+RETRIABLE = frozenset({"FAILED", "TIMED_OUT"})
 _ENDS = {"FAILED": "FAILED", "CANCELLED": "CANCELLED", "TIMED_OUT": "TIMED_OUT"}
 
 
@@ -23,10 +27,14 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Seconds that a job may live and may run."""
+    """Seconds that a job may live and may run.
+
+    `low` is Runpod's lowPriority: the job starts no worker. Emulated workers never scale, so it only shows.
+    """
 
     ttl: float = 86_400.0
     execution: float = 600.0
+    low: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +46,22 @@ class Retention:
     media: float = 7 * 86_400.0
 
 
+@dataclass(slots=True)
+class Counts:
+    """Ends of an endpoint's jobs since it exists; they outlive the jobs."""
+
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class Job:
-    """One job; `input`, `seed` and `fault` are fixed when it is submitted."""
+    """One job; `input` and `seed` are fixed when it is submitted, `fault` is drawn anew for a retry.
+
+    `retries` counts how often it was queued again, `losses` how often of late because its worker fell silent.
+    `pieces` is what /stream has not handed out yet; `pages` is set when there is something new for it.
+    """
 
     id: str
     endpoint: str
@@ -51,14 +72,20 @@ class Job:
     seed: int
     submitted: float
     fault: str | None = None
+    webhook: str | None = None
+    s3: JSON = None
     status: str = "IN_QUEUE"
+    retries: int = 0
+    losses: int = 0
     started: float | None = None
     ended: float | None = None
     worker: str | None = None
     output: JSON = None
     error: str | None = None
     gone: bool = False
+    pieces: list[JSON] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    pages: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     task: "asyncio.Task[None] | None" = field(default=None, repr=False)
     clock: asyncio.TimerHandle | None = field(default=None, repr=False)
 
@@ -66,6 +93,22 @@ class Job:
     def over(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.gone or self.status in TERMINAL
+
+
+class Outside(Protocol):
+    """Workers that are not ours: what the queue has to know and to say of them."""
+
+    def serves(self, endpoint: str) -> bool:
+        """Whether the endpoint's jobs are theirs."""
+
+    def offer(self, job: Job) -> None:
+        """Here is a job for one of them."""
+
+    def drop(self, job: Job) -> None:
+        """The job is over, whoever has it."""
+
+    def counts(self, endpoint: str) -> tuple[int, int]:
+        """How many of them are idle, and how many are at work."""
 
 
 class Queue:
@@ -79,16 +122,21 @@ class Queue:
         retention: Retention,
         random: Random,
         history: int,
+        ended: Callable[[Job], None] = lambda _: None,
     ) -> None:
+        """`ended` is called with every job that reaches a final state, the moment it does."""
         self._work = work
         self._workers = workers
         self._retention = retention
         self._random = random
         self._history = history
+        self._ended = ended
+        self._counts: dict[str, Counts] = {}
         self._slots: dict[str, asyncio.Semaphore | None] = {}
         self._live: dict[tuple[str, str], Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._past: list[Job] = []
+        self.outside: Outside | None = None
         self.paid = 0
         self.flying = 0
         self.peak = 0
@@ -107,9 +155,10 @@ class Queue:
         policy: Policy,
         latency: tuple[float, float],
         fault: str | None,
+        webhook: str | None = None,
+        s3: JSON = None,
     ) -> Job:
         """Puts a job into the queue; it lives on its own from here."""
-        loop = asyncio.get_running_loop()
         name = f"{UUID(int=self._random.getrandbits(128), version=4)}-u1"
         job = Job(
             id=f"sync-{name}" if sync else name,
@@ -119,19 +168,34 @@ class Queue:
             policy=policy,
             latency=latency,
             seed=self._random.randrange(2**31),
-            submitted=loop.time(),
+            submitted=asyncio.get_running_loop().time(),
             fault=fault,
+            webhook=webhook,
+            s3=s3,
         )
         self._live[endpoint, job.id] = job
         self._past.append(job)
         if len(self._past) > 2 * self._history:
             del self._past[: -self._history]
-        self._takes_off()
-        job.clock = loop.call_later(policy.ttl, self._outlived, job)
-        job.task = loop.create_task(self._runs(job))
-        self._tasks.add(job.task)
-        job.task.add_done_callback(self._tasks.discard)
+        self._queues(job)
         return job
+
+    def retry(self, job: Job, *, latency: tuple[float, float], fault: str | None) -> None:
+        """Queues a RETRIABLE job again, its life begun anew and its output dropped."""
+        job.status, job.latency, job.fault = "IN_QUEUE", latency, fault
+        job.started = job.ended = job.worker = job.output = job.error = None
+        job.submitted = asyncio.get_running_loop().time()
+        job.losses = 0
+        job.done.clear()
+        self._again(job)
+        self._queues(job)
+
+    def purge(self, endpoint: str) -> int:
+        """Removes what waits for a worker, and says how much that was; what runs goes on."""
+        waiting = [job for (owner, _), job in self._live.items() if owner == endpoint and job.status == "IN_QUEUE"]
+        for job in waiting:
+            self._vanishes(job)
+        return len(waiting)
 
     def find(self, endpoint: str, name: str) -> Job | None:
         """The job, unless it never was or is gone."""
@@ -140,7 +204,34 @@ class Queue:
     def cancel(self, job: Job) -> None:
         """Queued and running jobs end at once; what is over stays as it is."""
         if not job.over:
-            self._ends(job, "CANCELLED")
+            self.ends(job, "CANCELLED")
+
+    def begins(self, job: Job, worker: str) -> None:
+        """A worker has the job."""
+        job.status, job.started, job.worker = "IN_PROGRESS", asyncio.get_running_loop().time(), worker
+
+    def streams(self, job: Job, piece: JSON) -> None:
+        """One more piece for whoever reads the job's stream."""
+        job.pieces.append({"output": piece})
+        job.pages.set()
+
+    def returns(self, job: Job) -> None:
+        """Its worker is lost; the job waits for another, and its life goes on running down."""
+        job.status, job.started, job.worker, job.output = "IN_QUEUE", None, None, None
+        job.losses += 1
+        self._again(job)
+
+    def ends(self, job: Job, status: str, *, output: JSON = None, error: str | None = None) -> None:
+        """The job's last state; whoever waits for it is told, and its time to be asked for begins."""
+        job.status, job.output, job.error = status, output, error
+        job.ended = asyncio.get_running_loop().time()
+        self.paid += status == "COMPLETED"
+        self._counted(job.endpoint).completed += status == "COMPLETED"
+        self._counted(job.endpoint).failed += status in RETRIABLE
+        self._lands(job)
+        kept = self._retention.runsync if job.sync else self._retention.run
+        self._arm(job, min(kept, job.submitted + job.policy.ttl - job.ended))
+        self._ended(job)
 
     def expire_in(self, job: Job, seconds: float) -> None:
         """Sets what is left of the job's life, as `?ttl=` on /status does."""
@@ -155,6 +246,16 @@ class Queue:
                 await job.done.wait()
         except TimeoutError:
             return
+
+    async def drained(self, job: Job, seconds: float) -> list[JSON]:
+        """The pieces of output since the last call; waits so long for one when there is none yet."""
+        if not job.pieces and not job.over and seconds > 0:
+            job.pages.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await job.pages.wait()
+        taken, job.pieces = job.pieces, []
+        return taken
 
     @asynccontextmanager
     async def slot(self, endpoint: str) -> AsyncIterator[None]:
@@ -180,21 +281,26 @@ class Queue:
             self.flying -= 1
 
     def health(self, endpoint: str) -> dict[str, dict[str, int]]:
-        """Jobs by state and workers by what they do."""
+        """Jobs that wait and run, ends since the start, and workers by what they do."""
         states = [job.status for (owner, _), job in self._live.items() if owner == endpoint]
         running = states.count("IN_PROGRESS")
-        workers = self._workers(endpoint) or max(1, running)
-        idle = max(0, workers - running)
+        idle, busy = self._staff(endpoint, running)
+        counts = self._counts.get(endpoint, Counts())
         return {
             "jobs": {
-                "completed": states.count("COMPLETED"),
-                "failed": states.count("FAILED") + states.count("TIMED_OUT"),
+                "completed": counts.completed,
+                "failed": counts.failed,
                 "inProgress": running,
                 "inQueue": states.count("IN_QUEUE"),
-                "retried": 0,
+                "retried": counts.retried,
             },
-            "workers": {"idle": idle, "initializing": 0, "ready": idle, "running": running, "throttled": 0},
+            "workers": {"idle": idle, "initializing": 0, "ready": idle, "running": busy, "throttled": 0},
         }
+
+    def _staff(self, endpoint: str, running: int) -> tuple[int, int]:
+        if self.outside is not None and self.outside.serves(endpoint):
+            return self.outside.counts(endpoint)
+        return max(0, (self._workers(endpoint) or max(1, running)) - running), running
 
     async def close(self) -> None:
         """Ends every job where it stands."""
@@ -205,21 +311,40 @@ class Queue:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _queues(self, job: Job) -> None:
+        """From here the job's life runs down, and it waits for a worker, ours or one from outside."""
+        self._takes_off()
+        self._arm(job, job.policy.ttl)
+        if self.outside is not None and self.outside.serves(job.endpoint):
+            self.outside.offer(job)
+            return
+        job.task = asyncio.get_running_loop().create_task(self._runs(job))
+        self._tasks.add(job.task)
+        job.task.add_done_callback(self._tasks.discard)
+
+    def _again(self, job: Job) -> None:
+        job.retries += 1
+        job.pieces.clear()
+        self._counted(job.endpoint).retried += 1
+
+    def _counted(self, endpoint: str) -> Counts:
+        return self._counts.setdefault(endpoint, Counts())
+
     async def _runs(self, job: Job) -> None:
         await _until(job.submitted + job.latency[0])
         async with self.slot(job.endpoint):
-            job.status, job.started = "IN_PROGRESS", asyncio.get_running_loop().time()
-            job.worker = f"w{self._random.getrandbits(52):013x}"
+            self.begins(job, f"w{self._random.getrandbits(52):013x}")
+            started = asyncio.get_running_loop().time()
             try:
-                async with asyncio.timeout_at(job.started + job.policy.execution):
+                async with asyncio.timeout_at(started + job.policy.execution):
                     job.output = "50%" if job.fault == "PROGRESS" else None
-                    output = await self._works(job, job.started)
+                    output = await self._works(job, started)
             except TimeoutError:
-                self._ends(job, "TIMED_OUT", error="job timed out: executionTimeout was reached")
+                self.ends(job, "TIMED_OUT", error="job timed out: executionTimeout was reached")
             except RefusedError as err:
-                self._ends(job, "FAILED", error=str(err))
+                self.ends(job, "FAILED", error=str(err))
             except Exception as err:  # noqa: BLE001 - as on Runpod, a worker that breaks fails its job
-                self._ends(job, "FAILED", error=f"{type(err).__name__}: {err}")
+                self.ends(job, "FAILED", error=f"{type(err).__name__}: {err}")
             else:
                 self._completes(job, output)
 
@@ -228,33 +353,29 @@ class Queue:
         if job.fault == "STUCK":
             await asyncio.Event().wait()
         output = None if job.fault in _ENDS else await self._work(job)
+        pieces = streamed(job.input, output)
+        for number, piece in enumerate(pieces or (), 1):
+            await _until(started + job.latency[1] * number / (len(pieces or ()) + 1))
+            self.streams(job, piece)
         await _until(started + job.latency[1])
-        return output
+        return output if pieces is None else pieces
 
     def _completes(self, job: Job, output: JSON) -> None:
         if job.fault == "EXPIRED":
             self._vanishes(job)
         elif job.fault in _ENDS:
-            self._ends(
+            self.ends(
                 job,
                 job.fault,
                 error="the worker failed, as the script says" if job.fault == "FAILED" else None,
             )
         else:
-            self._ends(job, "COMPLETED", output=None if job.fault == "NOOUTPUT" else output)
-
-    def _ends(self, job: Job, status: str, *, output: JSON = None, error: str | None = None) -> None:
-        job.status, job.output, job.error = status, output, error
-        job.ended = asyncio.get_running_loop().time()
-        self.paid += status == "COMPLETED"
-        self._lands(job)
-        kept = self._retention.runsync if job.sync else self._retention.run
-        self._arm(job, min(kept, job.submitted + job.policy.ttl - job.ended))
+            self.ends(job, "COMPLETED", output=None if job.fault == "NOOUTPUT" else output)
 
     def _outlived(self, job: Job) -> None:
         """The end of a job's time: in the queue it times out and can still be read, later it is gone."""
         if job.status == "IN_QUEUE":
-            self._ends(job, "TIMED_OUT", error="job timed out: its ttl ended before a worker was free")
+            self.ends(job, "TIMED_OUT", error="job timed out: its ttl ended before a worker was free")
             self._arm(job, self._retention.runsync if job.sync else self._retention.run)
         else:
             self._vanishes(job)
@@ -280,6 +401,9 @@ class Queue:
     def _lands(self, job: Job) -> None:
         self.flying -= 1
         job.done.set()
+        job.pages.set()
+        if self.outside is not None:
+            self.outside.drop(job)
         if job.task is not None and job.task is not asyncio.current_task():
             job.task.cancel()
 

@@ -24,6 +24,13 @@ Point = tuple[float, float]
 
 def picture(prompt: str, *, size: tuple[int, int], seed: int, signature: str) -> Image.Image:
     """The same four arguments always give the same pixels."""
+    return captioned(prompt, size=size, box=(0, 0, *size), seed=seed, signature=signature)
+
+
+def captioned(
+    prompt: str, *, size: tuple[int, int], box: tuple[int, int, int, int], seed: int, signature: str
+) -> Image.Image:
+    """A picture whose caption stays inside a box of it."""
     random = Random(f"{signature}\n{seed}\n{prompt}")
     colours = palette(prompt, random)
     scene = _scene(colours, random)
@@ -31,7 +38,9 @@ def picture(prompt: str, *, size: tuple[int, int], seed: int, signature: str) ->
     for solid in scene.solids:
         _place(canvas, solid, scene)
     canvas = grained(canvas, random)
-    band(canvas, prompt, f"{signature}   seed {seed}", colours.deep)
+    inside = canvas.crop(box)
+    band(inside, prompt, f"{signature}   seed {seed}", colours.deep)
+    canvas.paste(inside, box[:2])
     return canvas
 
 

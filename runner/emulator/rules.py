@@ -20,8 +20,10 @@ def missing(given: Mapping[str, JSON], rules: Mapping[str, Rule]) -> str | None:
     return next((name for name, rule in rules.items() if rule.get("required") is True and _empty(given, name)), None)
 
 
-def wrong(name: str, value: JSON, rule: Rule) -> str | None:
-    """What to write instead, as a sentence about `name`."""
+def wrong(name: str, value: JSON, rule: Rule, *, null: bool = False) -> str | None:
+    """What to write instead, as a sentence about `name`; `null` tolerates a null, whatever the rule says."""
+    if null and value is None:
+        return None
     kinds = rule.get("type", [])
     kinds = kinds if isinstance(kinds, list) else [kinds]
     if kinds and not any(is_a(value, kind) for kind in kinds):
@@ -106,7 +108,7 @@ def _wrong_number(name: str, value: float, rule: Rule) -> str | None:
 
 
 def _wrong_list(name: str, value: list[JSON], rule: Rule) -> str | None:
-    low, high = rule.get("minItems", 0), rule.get("maxItems", math.inf)
+    low, high = rule.get("minItems", -math.inf), rule.get("maxItems", math.inf)
     if not low <= len(value) <= high:
         return f"{name} must have {_between(low, high)} items, not {len(value)}"
     items = rule.get("items")

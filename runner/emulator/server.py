@@ -18,16 +18,20 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from .endpoints import Endpoint
+from .envelopes import envelope
 from .faults import Fault, Script
 from .jobs import Job, Queue, Retention
 from .latency import Latency
+from .limits import DOCUMENTED, Limiter
 from .log import Log, Request
 from .routes import Manners, Service
 from .shelf import Shelf
+from .webhooks import Delivery, Webhooks
 from .work import Fetch, Studio
+from .workers import Workers
 
 Latencies = Latency | Mapping[str, Latency]
-Workers = int | Mapping[str, int] | None
+Played = int | Mapping[str, int] | None
 
 _SILENT = logging.getLogger("runner.emulator.silent")
 _SILENT.addHandler(logging.NullHandler())
@@ -47,10 +51,15 @@ class Emulator:
         *,
         latency: Latencies = Latency(),  # noqa: B008 - frozen
         faults: Iterable[Fault | str] = (),
-        workers: Workers = None,
+        workers: Played = None,
+        served: Collection[str] = (),
         keys: Collection[str] | None = None,
         long_polling: bool = True,
         failures: Literal["envelope", "http400"] = "envelope",
+        streams: Literal["object", "array"] = "object",
+        limits: Literal["none", "documented"] = "none",
+        webhook_pause: float = 10.0,
+        worker_patience: float = 30.0,
         retention: Retention = Retention(),  # noqa: B008 - frozen
         fetch: Fetch | None = None,
         media_room: int = 512 * 2**20,
@@ -59,7 +68,15 @@ class Emulator:
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        """Listens to nothing yet. `seed` makes latencies, job ids and random seeds repeat."""
+        """Listens to nothing yet. `seed` makes latencies, job ids and random seeds repeat.
+
+        `limits` turns the documented rate limits on; they are off because what a public endpoint really allows
+        grows with workers that nobody outside can count. `webhook_pause` is the seconds between two attempts.
+
+        `workers` is how many the emulator plays; the endpoints of `served` have real ones, and their jobs wait for
+        them. So do those of any endpoint that a worker has asked for work. A worker that pings and then leaves a job
+        out of its pings for `worker_patience` seconds has lost it.
+        """
         self.latency: Latencies = latency
         self._random = Random(seed)
         self._script = Script(faults)
@@ -69,19 +86,24 @@ class Emulator:
         painters = ThreadPoolExecutor(max(2, min(4, os.cpu_count() or 1)), "emulator-painter")
         shelf = Shelf(room=media_room, seconds=retention.media, clock=monotonic)
         self._studio = Studio(endpoints, shelf, painters, fetch)
+        self._webhooks = Webhooks(pause=webhook_pause, history=history)
         self._queue = Queue(
             work=self._studio.works,
             workers=self._workers_of,
             retention=retention,
             random=self._random,
             history=history,
+            ended=self._calls_back,
         )
+        outside = Workers(self._queue, served, patience=worker_patience)
         self._service = Service(
             queue=self._queue,
             studio=self._studio,
             script=self._script,
             log=self._log,
-            manners=Manners(keys, long_polling, failures),
+            manners=Manners(keys, long_polling, failures, streams),
+            limiter=Limiter(DOCUMENTED if limits == "documented" else {}, monotonic),
+            workers=outside,
             latency=self._drawn,
         )
         self._thread: threading.Thread | None = None
@@ -153,6 +175,11 @@ class Emulator:
         return self._queue.jobs
 
     @property
+    def webhooks(self) -> tuple[Delivery, ...]:
+        """Every attempt to deliver a webhook, in order."""
+        return tuple(self._webhooks.deliveries)
+
+    @property
     def paid(self) -> int:
         """Jobs that ended COMPLETED and chats that were answered."""
         return self._queue.paid
@@ -161,6 +188,10 @@ class Emulator:
     def peak(self) -> int:
         """The most jobs and chats there ever were at once."""
         return self._queue.peak
+
+    def _calls_back(self, job: Job) -> None:
+        if job.webhook is not None:
+            self._webhooks.post(job.id, job.webhook, envelope(job))
 
     def _drawn(self, endpoint: str) -> tuple[float, float]:
         held = self.latency
@@ -194,7 +225,7 @@ class Emulator:
             protocol.transport.abort()
         for task in tuple(state.tasks):
             task.cancel()
-        await asyncio.gather(*state.tasks, self._queue.close(), return_exceptions=True)
+        await asyncio.gather(*state.tasks, self._queue.close(), self._webhooks.close(), return_exceptions=True)
 
 
 class _Protocol(H11Protocol):

@@ -7,6 +7,7 @@ from .jobs import RefusedError
 from .values import JSON
 
 LARGEST = 4096
+_LARGEST_VIDEO = 4096 * 2160
 Size = tuple[int, int]
 _SIZE = re.compile(r"(\d{1,5})\s*[*xX]\s*(\d{1,5})")
 _RATIO = re.compile(r"(\d{1,2}):(\d{1,2})")
@@ -14,14 +15,19 @@ _EDGES = {"1k": 1024, "2k": 2048, "4k": 4096}
 _LINES = re.compile(r"(\d{3,4})p")
 
 
-def picture_size(given: Mapping[str, JSON]) -> Size | None:
-    """Width and height, a size, or a ratio at a resolution, in this order; a ratio alone is about one megapixel."""
+def picture_size(given: Mapping[str, JSON], source: Size | None = None) -> Size | None:
+    """Width and height, a size, or a ratio at a resolution, in this order; a ratio alone is about one megapixel.
+
+    A resolution alone is that of a source's ratio; none of all this is None.
+    """
     width, height, size = (given.get(key) for key in ("width", "height", "size"))
     ratio = _ratio(given)
     if width is not None or height is not None:
         return _checked(width if width is not None else 1024, height if height is not None else 1024)
     if size is not None:
         return _pair(size)
+    if ratio is None and "resolution" in given:
+        ratio = source
     if ratio is None:
         return None
     edge = _EDGES.get(str(given.get("resolution")).lower(), 1024)
@@ -36,6 +42,8 @@ def video_size(given: Mapping[str, JSON], source: Size | None) -> Size:
     lines = _LINES.fullmatch(label)
     if lines is None and size is not None:
         wide, high = _pair(size)
+        if wide * high > _LARGEST_VIDEO:
+            raise RefusedError(f"Invalid parameter: size must have at most {_LARGEST_VIDEO} pixels, not {wide * high}")
         return _even(wide), _even(high)
     short = int(lines[1]) if lines else 720
     # What the input itself says counts before the shape of its picture, which counts before 16:9.
@@ -52,7 +60,7 @@ def resolution(size: Size) -> str:
 
 def _ratio(given: Mapping[str, JSON]) -> Size | None:
     ratio = given.get("aspect_ratio")
-    if ratio is None or ratio in {"match_input_image", "custom", "auto"}:
+    if ratio is None or str(ratio) in {"match_input_image", "custom", "auto"}:
         return None
     found = _RATIO.fullmatch(str(ratio).strip())
     if found is None or "0" in {found[1], found[2]}:

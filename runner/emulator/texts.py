@@ -139,17 +139,24 @@ def said(message: dict[str, Any]) -> str:
     return content if isinstance(content, str) else ""
 
 
+def insists(request: dict[str, Any]) -> Schema | None:
+    """The schema that a response format demands; an empty one is any value."""
+    form = request.get("response_format")
+    if not isinstance(form, dict) or form.get("type") != "json_schema":
+        return None
+    held = form.get("json_schema")
+    schema = held.get("schema", held) if isinstance(held, dict) else {}
+    return schema if isinstance(schema, dict) else {}
+
+
 def _schema(request: dict[str, Any], messages: list[tuple[str, str]]) -> Schema | None:
     """What the request insists on, else the last shape that somebody described."""
+    if (insisted := insists(request)) is not None:
+        return insisted
     form = request.get("response_format")
-    form = form if isinstance(form, dict) else {}
-    if form.get("type") == "json_schema":
-        held = form.get("json_schema")
-        schema = held.get("schema", held) if isinstance(held, dict) else {}
-        return schema if isinstance(schema, dict) else {}
     shapes = (shape(text) for role, text in reversed(messages) if role != "assistant")
     described = next((found for found in shapes if found is not None), None)
-    if described is None and form.get("type") == "json_object":
+    if described is None and isinstance(form, dict) and form.get("type") == "json_object":
         return {"type": "object", "properties": {"title": {"type": "string"}, "text": {"type": "string"}}}
     return described
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from .arguments import arguments
+from .arguments import arguments, calculates, others
 from .shapes import Schema
 from .subjects import content_words
 
@@ -44,8 +44,13 @@ class Tool:
     description: str
     parameters: Schema
 
-    def shared(self, words: frozenset[str]) -> frozenset[str]:
+    def shared(self, text: str) -> frozenset[str]:
         """The words of the prompt that are about this tool; none when there are too few to mean it."""
+        words = _stems(text)
+        if calculates(text) and re.search(
+            r"calculat|arithmetic|math", f"{self.name} {self.description}", re.IGNORECASE
+        ):
+            return words | {"sum"}
         named = _stems(re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_.-]", " ", self.name)) & words
         described = _stems(self.description) & words
         return named | described if 2 * len(named) + len(described) >= 2 else frozenset()
@@ -81,15 +86,15 @@ def calls(request: dict[str, Any], messages: list[tuple[str, str]], random: Rand
         chosen = _meant(tools, text)[:1] or tools[:1]
     else:
         chosen = _meant(tools, text) if role == "user" else []
+    wanted = []
+    for tool in chosen:
+        made = arguments(tool.parameters, text, random)
+        wanted += [(tool.name, each) for each in (made, *others(made, tool.parameters, text))]
     if request.get("parallel_tool_calls") is False:
-        chosen = chosen[:1]
+        wanted = wanted[:1]
     return tuple(
-        ToolCall(
-            f"call_{random.getrandbits(96):024x}",
-            tool.name,
-            json.dumps(arguments(tool.parameters, text, random), ensure_ascii=False),
-        )
-        for tool in chosen
+        ToolCall(f"call_{random.getrandbits(96):024x}", name, json.dumps(made, ensure_ascii=False))
+        for name, made in wanted
     )
 
 
@@ -122,11 +127,10 @@ def told(request: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _meant(tools: list[Tool], text: str) -> list[Tool]:
     """The tools that the text is about, the closest first; each has to bring a word of its own."""
-    words = _stems(text)
     used: frozenset[str] = frozenset()
     meant = []
-    for tool in sorted(tools, key=lambda tool: -len(tool.shared(words))):
-        shared = tool.shared(words)
+    for tool in sorted(tools, key=lambda tool: -len(tool.shared(text))):
+        shared = tool.shared(text)
         if shared - used:
             meant.append(tool)
             used |= shared
@@ -136,4 +140,4 @@ def _meant(tools: list[Tool], text: str) -> list[Tool]:
 def _stems(text: str) -> frozenset[str]:
     """Words without their endings, so that `prices` is `price` and `searching` is `search`."""
     words = (word for word in content_words(text.replace("'s", "")) if word not in _COMMON)
-    return frozenset(re.sub(r"(?:ing|es|ed|s|e)$", "", word) if len(word) > 3 else word for word in words)
+    return frozenset(re.sub(r"(?:ing|ors?|ers?|es|ed|s|e)$", "", word) if len(word) > 3 else word for word in words)

@@ -15,19 +15,23 @@ from urllib.parse import urlsplit
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from . import mp4
 from .edits import edited
 from .endpoints import Endpoint, Kind, public
 from .envelopes import Made, failure, shaped
+from .films import always_seen, canvas, film
 from .jobs import Job, RefusedError
-from .pictures import MEDIA_TYPES, described, encoded, picture
+from .pictures import MEDIA_TYPES, captioned, described, encoded, picture
 from .shelf import Shelf
-from .sizes import LARGEST, picture_size
+from .sizes import LARGEST, picture_size, resolution, video_size
 from .speech import spoken
 from .texts import Reply, reply
 from .transcripts import heard, transcript
 from .values import JSON
 
 Fetch = Callable[[str], bytes]
+_LONGEST = 300.0  # seconds of a video
+_FASTEST = 60  # frames a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,7 @@ class Studio:
         wrong = None if "openai_input" in job.input else endpoint.refusal(job.input)
         if wrong is not None:
             raise RefusedError(f"Invalid parameter: {wrong}")
-        sent = {name: value for name, value in job.input.items() if value is not None}
-        return await WORK[endpoint.kind](self, Order(job, endpoint, {**endpoint.defaults(), **sent}))
+        return await WORK[endpoint.kind](self, Order(job, endpoint, endpoint.understood(job.input)))
 
     async def makes(self, make: Callable[[], bytes]) -> bytes:
         """Runs in one of the threads that may be busy for a while."""
@@ -162,12 +165,13 @@ async def _draws(studio: Studio, order: Order) -> JSON:
 
 
 async def _edits(studio: Studio, order: Order) -> JSON:
-    prompt, size = order.prompt, picture_size(order.given)
+    prompt = order.prompt
     if not order.sources:
         raise RefusedError("Invalid parameter: image is required")
 
     def paint() -> Image.Image:
         opened = [studio.opened(source) for source in order.sources]
+        size = picture_size(order.given, opened[0].size)
         return edited(opened, prompt, size=size, seed=order.seed, signature=order.job.endpoint)
 
     return await studio.paints(order, paint)
@@ -211,6 +215,47 @@ async def _transcribes(studio: Studio, order: Order) -> JSON:
             return said
 
 
+async def _films(studio: Studio, order: Order) -> JSON:
+    given = order.given
+    # A dance needs no words, but what is made of nothing does.
+    about = order.prompt if given.get("prompt") or not order.sources else ""
+    seconds, fps = _seconds(studio, given), round(_number(given, "fps", 24))
+    if not 1 <= fps <= _FASTEST:
+        raise RefusedError(f"Invalid parameter: fps must be between 1 and {_FASTEST}, not {fps}")
+
+    def shoot() -> tuple[bytes, tuple[int, int]]:
+        sources = [*order.sources, *([given["last_image"]] if given.get("last_image") else [])]
+        shots = [studio.opened(source) for source in sources]
+        size = video_size(given, shots[0].size if shots else None)
+        form = canvas(size)
+        drawn = shots or [
+            captioned(about, size=form.coded, box=always_seen(form), seed=order.seed, signature=order.job.endpoint)
+        ]
+        return film(drawn, size=size, seconds=seconds, fps=fps, about=about), size
+
+    data, size = await asyncio.get_running_loop().run_in_executor(studio.painters, shoot)
+    label = resolution(size) + (" draft" if given.get("draft") is True else "")
+    return studio.shelved(order, data, "video/mp4", "mp4", order.endpoint.cost(label, seconds=seconds))
+
+
+def _seconds(studio: Studio, given: Mapping[str, JSON]) -> float:
+    """As long as the recording or the video that was sent, else as was asked for."""
+    for name, length in (("audio", _heard), ("video", mp4.seconds)):
+        if given.get(name):
+            try:
+                return min(length(studio.read(given[name], name)), _LONGEST)
+            except ValueError as err:
+                raise RefusedError(f"Invalid parameter: {name} cannot be decoded: {err}") from None
+    seconds = _number(given, "duration", 5)
+    if not 0 < seconds <= _LONGEST:
+        raise RefusedError(f"Invalid parameter: duration must be at most {_LONGEST:g} seconds, not {seconds:g}")
+    return seconds
+
+
+def _heard(data: bytes) -> float:
+    return heard(data)[1]
+
+
 async def _writes(_: Studio, order: Order) -> JSON:
     answer = native(dict(order.given), order.endpoint)
     model = order.given.get("model") or order.endpoint.model
@@ -242,6 +287,7 @@ WORK: dict[Kind, Callable[[Studio, Order], Awaitable[JSON]]] = {
     "edit": _edits,
     "speech": _speaks,
     "transcription": _transcribes,
+    "video": _films,
     "echo": _echoes,
 }
 

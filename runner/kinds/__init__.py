@@ -4,9 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import edit_image, generate_image, generate_text, parse_json
+from . import (
+    call_endpoint,
+    edit_image,
+    generate_image,
+    generate_speech,
+    generate_text,
+    generate_video,
+    parse_json,
+    render_text,
+    transcribe_audio,
+)
 from .kind import Kind
 
-KINDS: Mapping[str, Kind] = {kind.NAME: kind for kind in (generate_text, parse_json, generate_image, edit_image)}
+KINDS: Mapping[str, Kind] = {
+    kind.NAME: kind
+    for kind in (
+        generate_text,
+        parse_json,
+        generate_image,
+        edit_image,
+        generate_speech,
+        transcribe_audio,
+        generate_video,
+        call_endpoint,
+        render_text,
+    )
+}
 
 __all__ = ["KINDS", "Kind"]

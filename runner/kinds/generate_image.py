@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..model import JSON, Call, Job, Output, Reply
-from .kind import PICTURE, PICTURE_OUTPUT, job_input, model_of, picture_output
+from ..model import JSON, Call, Output, Reply
+from .kind import IMAGE, PICTURE, PICTURE_OUTPUT, made, media_job
 
 NAME = "generate_image"
 VERSION = 1
 TITLE = "Make a picture from text."
 CALLS = True
-PARAMS: Mapping[str, JSON] = PICTURE
+PARAMS: Mapping[str, JSON] = {
+    **PICTURE,
+    "image": {**IMAGE, "description": "A picture to start from, for models that take one."},
+}
 REQUIRED: tuple[tuple[str, ...], ...] = (("prompt",),)
 TIMEOUT = 600.0
 
@@ -25,13 +28,5 @@ def output(params: Mapping[str, JSON]) -> JSON:
 def advance(params: Mapping[str, JSON], replies: Sequence[Reply]) -> Call | Output:
     """One job, then its picture."""
     if replies:
-        return picture_output(params, replies[0])
-    model = model_of(params)
-    return Job(
-        kind=f"{NAME}@{VERSION}",
-        endpoint=model.endpoint,
-        input=job_input(model, params),
-        media="image",
-        usd=model.cost(params),
-        label=model.id,
-    )
+        return made(params, replies[0], "image", seed=params.get("seed"))
+    return media_job(f"{NAME}@{VERSION}", params, "image")

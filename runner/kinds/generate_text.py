@@ -180,10 +180,12 @@ def _chat(params: Mapping[str, JSON], talk: _Talk) -> Chat:
         api_key_env=model.api_key_env,
         usd=usd,
         usd_per_token=model.price.usd / 1e6 if model.price else None,
+        usd_per_token_in=model.price.input / 1e6 if model.price and model.price.input is not None else None,
         label=model.id,
         calls=left + 1,
         usd_in_all=sum(each for each in more if each is not None) if usd is not None else None,
         may_refuse="response_format" if talk.form else "",
+        headers=model.headers,
     )
 
 

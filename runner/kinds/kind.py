@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ..catalogue import Model
 from ..errors import BadOutput, StepError, TemplateFailed
-from ..model import JSON, Artifact, Call, Output, Reply
+from ..model import JSON, Artifact, Call, Job, Media, Output, Reply
 from ..templates import to_text
 
 
@@ -49,43 +49,69 @@ FLAG: JSON = {"type": "boolean"}
 INTEGER: JSON = {"type": "integer"}
 NUMBER: JSON = {"type": "number"}
 IMAGE: JSON = {"artifact": "image"}
+AUDIO: JSON = {"artifact": "audio"}
+VIDEO: JSON = {"artifact": "video"}
 
 COST: JSON = {
     "model": {"type": "string", "description": "The model that made it."},
     "cost": {"type": "number", "description": "What it cost, in USD."},
 }
 
-SAMPLING: dict[str, JSON] = {
-    "seed": {**INTEGER, "minimum": 0, "description": "Same seed, same picture. Chosen for you if you give none."},
-    "options": {
+SEED: JSON = {**INTEGER, "minimum": 0, "description": "Same seed, same result. Chosen for you if you give none."}
+OPTIONS: JSON = {
+    "type": "object",
+    "description": "Anything else, sent to the model as it is, in its own words.",
+    "examples": [{"loras": []}],
+}
+SAMPLING: dict[str, JSON] = {"seed": SEED, "options": OPTIONS}
+SIZE: JSON = {
+    **TEXT,
+    "pattern": r"^[1-9][0-9]{0,4}[x*][1-9][0-9]{0,4}$",
+    "description": "WIDTHxHEIGHT in pixels.",
+    "examples": ["1024x1024"],
+}
+RATIO: JSON = {
+    **TEXT,
+    "pattern": "^([0-9]+:[0-9]+|[a-z_]+)$",
+    "description": "WIDTH:HEIGHT, instead of a size.",
+    "examples": ["4:3"],
+}
+RESOLUTION: JSON = {**TEXT, "description": "How fine it is, in the model's steps.", "examples": ["720p"]}
+LORAS: JSON = {
+    "type": "array",
+    "items": {
         "type": "object",
-        "description": "Anything else, sent to the model as it is, in its own words.",
-        "examples": [{"loras": []}],
+        "properties": {
+            "path": {"type": "string", "description": "Where the weights are: a URL, or a name on Hugging Face."},
+            "scale": {"type": "number", "description": "How strongly they count, usually 0 to 1."},
+        },
+        "required": ["path"],
     },
+    "description": "Weights to lay over the model: path (a URL) and scale.",
+    "examples": [[{"path": "https://huggingface.co/flymy-ai/qwen-image-realism-lora", "scale": 1}]],
+}
+PICTURES: JSON = {
+    "type": "array",
+    "items": IMAGE,
+    "minItems": 1,
+    "description": "Several pictures, for models that take them.",
 }
 
-COMMON = {"prompt", "system", "image", "images", "options", "schema", "reask", "strict"}
+COMMON = {"model", "prompt", "system", "text", "image", "images", "options", "schema", "reask", "strict"}
 """Params that are the kind's own: the catalogue's rows speak of all others."""
 
 PICTURE: dict[str, JSON] = {
     "prompt": {**TEXT, "description": "What the picture shows.", "examples": ["a red ceramic teapot, studio light"]},
     "negative_prompt": {**TEXT, "description": "What the picture must not show.", "examples": ["text, watermark"]},
-    "size": {
-        **TEXT,
-        "pattern": r"^[1-9][0-9]{0,4}[x*][1-9][0-9]{0,4}$",
-        "description": "WIDTHxHEIGHT in pixels.",
-        "examples": ["1024x1024"],
-    },
-    "aspect_ratio": {
-        **TEXT,
-        "pattern": "^([0-9]+:[0-9]+|[a-z_]+)$",
-        "description": "WIDTH:HEIGHT, instead of a size.",
-        "examples": ["4:3"],
-    },
+    "size": SIZE,
+    "aspect_ratio": RATIO,
+    "resolution": {**RESOLUTION, "examples": ["2k"]},
     "steps": {**INTEGER, "minimum": 1, "description": "Denoising steps: more is slower and finer."},
     "guidance": {**NUMBER, "description": "How closely the picture follows the prompt."},
+    "strength": {**NUMBER, "minimum": 0, "maximum": 1, "description": "How far it may leave the picture it is given."},
     "output_format": {**TEXT, "enum": ["png", "jpeg", "webp"], "description": "The kind of file to make."},
     "safety_checker": {**FLAG, "description": "Refuse pictures that are not safe for work."},
+    "loras": LORAS,
     **SAMPLING,
 }
 
@@ -96,23 +122,66 @@ def model_of(params: Mapping[str, JSON]) -> Model:
     return model
 
 
-def job_input(model: Model, params: Mapping[str, JSON]) -> dict[str, JSON]:
-    """The ``input`` of a job for these params, in the model's own words. `BadParams` if it does not take them."""
-    said = {k: v for k, v in params.items() if k not in ("model", "options", "image", "images") and v is not None}
-    for wrong in model.wrong({k: v for k, v in said.items() if k not in COMMON}):
-        msg = f"{wrong.message} {wrong.instead}"
-        raise BadParams(msg)
-    return {**model.wire(said), **(params.get("options") or {})}
+def media_job(kind: str, params: Mapping[str, JSON], media: Media | None) -> Job:
+    """The job for these params, in the model's own words. `BadParams` if the model does not take them."""
+    model = model_of(params)
+    given = {k: v for k, v in params.items() if v is not None}
+    said = {k: v for k, v in given.items() if k not in COMMON and not _is_file(v)}
+    for wrong in model.wrong(said):
+        raise BadParams(f"{wrong.message} {wrong.instead}")
+    if lacking := model.lacks(given):
+        raise BadParams(f"{model.id} needs {' and '.join(lacking)}")
+    text = given.get("prompt") if "prompt" in given else given.get("text")
+    spoken: JSON = {"prompt": text} if text is not None else {}
+    return Job(
+        kind=kind,
+        endpoint=model.endpoint,
+        input={**spoken, **model.wire(said), **_pictures(model, params), **_files(model, given),
+               **(given.get("options") or {})},
+        media=media,
+        usd=model.cost(given, len(str(text or ""))),
+        label=model.id,
+        policy=model.policy,
+        headers=model.headers,
+        raw={rule["wire"]: rule["bytes"] for rule in model.files.values() if "bytes" in rule},
+    )  # fmt: skip
 
 
-def picture_output(params: Mapping[str, JSON], reply: Reply) -> Output:
-    """The output of a step that made a picture."""
-    pictures = [file for file in reply.files if file.media == "image"]
+def _pictures(model: Model, params: Mapping[str, JSON]) -> dict[str, JSON]:
+    """The input pictures under the model's own field."""
+    pictures = pictures_in(params)
     if not pictures:
-        msg = "the reply holds no picture"
-        raise BadOutput(msg)
-    values: dict[str, JSON] = {"image": pictures[0], "seed": params.get("seed")}
-    return Output(values, model_of(params).id, reply.cost or 0.0)
+        return {}
+    most = model.most_pictures
+    if most is not None and len(pictures) > most:
+        raise BadParams(f"{model.id} takes {_how_many(most)}, not {len(pictures)}")
+    field = model.images.get("wire") or ("image" if len(pictures) == 1 else "images")
+    return {field: pictures if field.endswith("s") else pictures[0]}
+
+
+def _files(model: Model, given: Mapping[str, JSON]) -> dict[str, JSON]:
+    """The other files under the model's own fields."""
+    files = {k: v for k, v in given.items() if k not in COMMON and _is_file(v)}
+    for name in files:
+        if model.known and name not in model.files:
+            raise BadParams(f"{model.id} takes no {name}. It takes: {', '.join(model.words)}.")
+    return {model.files.get(name, {}).get("wire", name): file for name, file in files.items()}
+
+
+def _is_file(value: JSON) -> bool:
+    return isinstance(value, Artifact)
+
+
+def _how_many(most: int) -> str:
+    return f"at most {most} picture{'s' * (most != 1)}" if most else "no picture"
+
+
+def made(params: Mapping[str, JSON], reply: Reply, media: Media, **more: JSON) -> Output:
+    """The output of a step that made a file."""
+    files = [file for file in reply.files if file.media == media]
+    if not files:
+        raise BadOutput(f"the reply holds no {_NAMES[media]}")
+    return Output({media: files[0], **more}, model_of(params).id, reply.cost or 0.0)
 
 
 def pictures_in(params: Mapping[str, JSON]) -> list[Artifact]:
@@ -122,15 +191,18 @@ def pictures_in(params: Mapping[str, JSON]) -> list[Artifact]:
     return [*([one] if one is not None else []), *many]
 
 
-PICTURE_OUTPUT: JSON = {
-    "type": "object",
-    "properties": {
-        "image": {**IMAGE, "description": "The picture."},
-        "seed": {"type": ["integer", "null"], "description": "The seed it was made with."},
-        **COST,
-    },
-    "additionalProperties": False,
-}
+def made_output(media: Media, **more: JSON) -> JSON:
+    """The JSON Schema of what such a step yields."""
+    return {
+        "type": "object",
+        "properties": {media: {"artifact": media, "description": f"The {_NAMES[media]}."}, **more, **COST},
+        "additionalProperties": False,
+    }
+
+
+_NAMES: Mapping[str, str] = {"image": "picture", "audio": "audio", "video": "video", "file": "file"}
+SEED_OUTPUT: JSON = {"type": ["integer", "null"], "description": "The seed it was made with."}
+PICTURE_OUTPUT: JSON = made_output("image", seed=SEED_OUTPUT)
 
 
 def fit(name: str, wanted: JSON, value: JSON) -> JSON:

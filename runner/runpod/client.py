@@ -12,7 +12,7 @@ import functools
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -35,8 +35,10 @@ from . import wire
 Sends = Literal["", "job", "chat"]
 """What a request asks for that may cost money, if it does."""
 
-RUN_LIMIT = 10_000_000
-"""Bytes that Runpod takes in the body of /run."""
+RUN_LIMIT, RUNSYNC_LIMIT = 10_000_000, 20_000_000
+"""Bytes that Runpod takes in the body of /run, and in that of /runsync."""
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 CONNECT = 10.0
 ANSWER = 30.0
@@ -76,15 +78,24 @@ class Client:
     ) -> None:
         await self._open.__aexit__(kind, error, trace)
 
-    async def run(self, endpoint: str, body: bytes, answer: float = ANSWER) -> JSON:
+    async def run(
+        self, endpoint: str, body: bytes, answer: float = ANSWER, headers: Mapping[str, str] = NO_HEADERS
+    ) -> JSON:
         """Submit a job. `FateUnknown` if it may have been accepted and we do not know its id."""
-        within = min(answer, ANSWER)
-        return await self._json("POST", self.base_url, endpoint, "/run", body=body, answer=within, sends="job")
+        return await self._json(
+            "POST", self.base_url, endpoint, "/run", body=body, answer=min(answer, ANSWER), sends="job", more=headers
+        )
 
-    async def runsync(self, endpoint: str, body: bytes, wait: float) -> JSON:
+    async def runsync(self, endpoint: str, body: bytes, wait: float, headers: Mapping[str, str] = NO_HEADERS) -> JSON:
         """Submit a job and hold for at most ``wait`` seconds."""
         path = f"/runsync?wait={int(wait * 1000)}"
-        return await self._json("POST", self.base_url, endpoint, path, body=body, answer=wait + 15, sends="job")
+        return await self._json(
+            "POST", self.base_url, endpoint, path, body=body, answer=wait + ANSWER, sends="job", more=headers
+        )
+
+    async def stream(self, endpoint: str, job: str, wait: float) -> JSON:
+        """What the job has said since the last look, and its state."""
+        return await self._json("GET", self.base_url, endpoint, f"/stream/{job}", answer=wait + 15)
 
     async def status(self, endpoint: str, job: str) -> JSON:
         """The job as it is. `Rejected` with ``status`` 404 if Runpod does not know it."""
@@ -103,15 +114,20 @@ class Client:
         """Counts of jobs and workers."""
         return await self._json("GET", self.base_url, endpoint, "/health")
 
-    async def chat(self, endpoint: str, body: bytes, answer: float) -> JSON:
+    async def chat(self, endpoint: str, body: bytes, answer: float, headers: Mapping[str, str] = NO_HEADERS) -> JSON:
         """A chat completion from an endpoint's OpenAI-compatible route."""
         path = "/openai/v1/chat/completions"
-        return await self._json("POST", self.base_url, endpoint, path, body=body, answer=answer, sends="chat")
-
-    async def chat_at(self, base_url: str, body: bytes, answer: float, key: str | None) -> JSON:
-        """A chat completion from another server, with that server's own key or none."""
         return await self._json(
-            "POST", base_url, "", "/chat/completions", body=body, answer=answer, sends="chat", other_key=(key,)
+            "POST", self.base_url, endpoint, path, body=body, answer=answer, sends="chat", more=headers
+        )
+
+    async def chat_at(
+        self, base_url: str, body: bytes, answer: float, key: str | None, headers: Mapping[str, str] = NO_HEADERS
+    ) -> JSON:
+        """A chat completion from another server, with that server's own key or none."""
+        path = "/chat/completions"
+        return await self._json(
+            "POST", base_url, "", path, body=body, answer=answer, sends="chat", other_key=(key,), more=headers
         )
 
     async def _json(
@@ -125,11 +141,12 @@ class Client:
         answer: float = ANSWER,
         sends: Sends = "",
         other_key: tuple[str | None] | None = None,
+        more: Mapping[str, str] = NO_HEADERS,
     ) -> JSON:
         name = endpoint or urlsplit(base_url).netloc
         url = f"{base_url}/{endpoint}{path}" if endpoint else f"{base_url}{path}"
         key = other_key[0] if other_key else self._key
-        headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
+        headers = {"Accept": "application/json", "User-Agent": USER_AGENT, **more}
         if key:
             headers["Authorization"] = f"Bearer {key}"
         if body is not None:

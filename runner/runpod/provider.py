@@ -25,9 +25,15 @@ from ..errors import (
 )
 from ..model import JSON, Artifact, Chat, Finished, Job, Reply, Ticket
 from . import wire
-from .client import RUN_LIMIT, Client, NotFound
+from .client import RUN_LIMIT, RUNSYNC_LIMIT, Client, NotFound
 from .download import Downloader
 from .times import Times
+
+STREAM_PAUSE = 0.2
+"""Seconds between two looks at a stream that had nothing new: it shares Runpod's limit with /status."""
+
+SHORTEST_HOLD = 1.0
+"""Seconds that /runsync must be held at least; it takes twice as much as /run."""
 
 HOLD = 60.0
 """Seconds to ask Runpod to hold a status request. More is allowed; proxies between give up at about 100."""
@@ -79,24 +85,31 @@ class Runpod:
 
     async def submit(self, job: Job, within: float) -> Ticket:
         """Hand in a job. ``within`` bounds the seconds that its being taken may take."""
-        body = json.dumps({"input": await self._encoded(job.input)}, ensure_ascii=False).encode()
-        if len(body) > RUN_LIMIT:
+        sent = {"input": await self._input(job), **({"policy": job.policy} if job.policy else {})}
+        body = json.dumps(sent, ensure_ascii=False).encode()
+        if len(body) > RUNSYNC_LIMIT:
             msg = (
-                f"the request to {job.endpoint} has {len(body) / 1e6:.1f} MB; Runpod takes {RUN_LIMIT // 10**6} MB. "
-                "Use a smaller picture, or its URL"
+                f"the request to {job.endpoint} has {len(body) / 1e6:.1f} MB; Runpod takes {RUNSYNC_LIMIT // 10**6} MB."
+                " Use a smaller file, or its URL"
             )
             raise Rejected(msg)
-        said = await self.client.run(job.endpoint, body, within)
+        headers = self._headers(job.headers)
+        if len(body) > RUN_LIMIT:
+            said = await self.client.runsync(job.endpoint, body, SHORTEST_HOLD, headers)
+        else:
+            said = await self.client.run(job.endpoint, body, within, headers)
         taken = {"status": "IN_QUEUE", **said} if isinstance(said, dict) else {}
         if taken.get("status") == "FAILED":
             self._ended(Ticket(job.endpoint, str(taken.get("id") or "that was refused")), wire.envelope(taken))
         if not taken.get("id"):
             msg = f"{job.endpoint} took the job and did not say its id, so it cannot be asked for: {wire.shown(said)}"
             raise FateUnknown(msg)
-        return Ticket(job.endpoint, str(taken["id"]))
+        return Ticket(job.endpoint, str(taken["id"]), job.stream)
 
     async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:
         """The output of a job, when it has ended. Raises what it ended with, if that is not COMPLETED."""
+        if ticket.stream:
+            return await self._streamed(ticket, moved)
         status = ""
         looks = self._times.looks(ticket.endpoint)
         started = anyio.current_time()
@@ -117,13 +130,13 @@ class Runpod:
         if job.media is None:
             return Reply(said, cost=finished.cost)
         sources = wire.media(said)
-        if not sources:
+        if not sources and job.media != "any":
             msg = f"{job.endpoint} is done and its output holds no {job.media}: {wire.shown(said)}"
             raise BadReply(msg, keep=wire.shown(said, 1_000_000))
         files = []
         for source in sources:
             artifact = await self._fetch(source)
-            if artifact.media != job.media:
+            if job.media not in ("any", artifact.media):
                 msg = f"{job.endpoint} gave {artifact.media_type} where {job.media} was expected: {wire.shown(source)}"
                 raise BadReply(msg, keep=wire.shown(said, 1_000_000))
             files.append(artifact)
@@ -141,17 +154,14 @@ class Runpod:
             msg = f"{chat.label} answered with something that is no chat completion: {wire.shown(said)}"
             raise BadReply(msg, keep=wire.shown(said, 1_000_000))
         usage = said.get("usage")
-        tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
-        if chat.usd_per_token is not None and isinstance(tokens, int):
-            return Reply(said, cost=tokens * chat.usd_per_token)
-        return Reply(said, cost=wire.cost(said))
+        return Reply(said, cost=_cost(chat, usage if isinstance(usage, dict) else {}, wire.cost(said)))
 
     async def _said(self, chat: Chat) -> JSON:
         body = json.dumps(chat.body, ensure_ascii=False).encode()
         if chat.base_url:
             key = self._env.get(chat.api_key_env) if chat.api_key_env else None
-            return await self.client.chat_at(chat.base_url, body, 600.0, key)
-        return await self.client.chat(chat.endpoint, body, 600.0)
+            return await self.client.chat_at(chat.base_url, body, 600.0, key, self._headers(chat.headers))
+        return await self.client.chat(chat.endpoint, body, 600.0, self._headers(chat.headers))
 
     async def cancel(self, ticket: Ticket) -> Finished | None:
         """Stop a job. Gives back its output if it had ended before."""
@@ -198,6 +208,58 @@ class Runpod:
                 msg = f"the job ran out of Runpod's time on {where}: no worker took it, or its worker did not report"
                 raise JobTimedOut(msg)
 
+    async def _streamed(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:
+        """All parts of a job's output: as its end tells them, else as they were read on the way."""
+        parts: list[JSON] = []
+        status = ""
+        while True:
+            try:
+                said = await self.client.stream(ticket.endpoint, ticket.job, HOLD)
+            except NotFound as err:
+                raise _expired(ticket) from err
+            new = said if isinstance(said, list) else said.get("stream") if isinstance(said, dict) else None
+            parts += [part["output"] if isinstance(part, dict) and "output" in part else part for part in new or []]
+            envelope = _read(ticket, said if isinstance(said, dict) else await self._status(ticket))
+            self._ended(ticket, envelope)
+            if envelope.status != status:
+                status = envelope.status
+                moved(status)
+            if envelope.status == "COMPLETED":
+                whole = _read(ticket, await self._status(ticket)).output
+                return Finished(whole if isinstance(whole, list) and len(whole) >= len(parts) else parts)
+            if not new:
+                await anyio.sleep(STREAM_PAUSE)
+
+    async def _status(self, ticket: Ticket) -> JSON:
+        try:
+            return await self.client.status(ticket.endpoint, ticket.job)
+        except NotFound as err:
+            raise _expired(ticket) from err
+
+    def _headers(self, wanted: Mapping[str, JSON]) -> dict[str, str]:
+        """An author's own headers; what stands in the environment is read here and nowhere else."""
+        found: dict[str, str] = {}
+        for name, value in wanted.items():
+            if isinstance(value, Mapping):
+                variable = str(value["env"])
+                if variable not in self._env:
+                    raise Rejected(f"the header {name} is to come from {variable}, which is not set; nothing was sent")
+                found[name] = self._env[variable]
+            else:
+                found[name] = str(value)
+        return found
+
+    async def _input(self, job: Job) -> JSON:
+        """The input as it goes out. Where a field has a name for bare base64, a file without a URL goes there."""
+        encoded: dict[str, JSON] = {}
+        for name, value in job.input.items():
+            sent = await self._encoded(value)
+            if name in job.raw and isinstance(sent, str) and sent.startswith("data:"):
+                encoded[job.raw[name]] = sent.partition(",")[2]
+            else:
+                encoded[name] = sent
+        return encoded
+
     async def _encoded(self, value: JSON) -> JSON:
         """Input with its artifacts as the URL they came from in this run, else as data URIs."""
         if isinstance(value, Artifact):
@@ -234,6 +296,17 @@ def _expired(ticket: Ticket) -> JobExpired:
         f"Runpod no longer knows the job {ticket.job} on {ticket.endpoint} (404): "
         "its output is kept for 30 minutes, its place in the queue for a day"
     )
+
+
+def _cost(chat: Chat, usage: Mapping[str, JSON], said: float | None) -> float | None:
+    """USD of a chat: its tokens by the catalogue's price; what the server says where there is none."""
+    made, sent, both = (usage.get(f"{name}_tokens") for name in ("completion", "prompt", "total"))
+    price = chat.usd_per_token
+    if price is None:
+        return said
+    if chat.usd_per_token_in is not None and isinstance(made, int) and isinstance(sent, int):
+        return made * price + sent * chat.usd_per_token_in
+    return both * price if isinstance(both, int) else said
 
 
 def _data_uri(artifact: Artifact) -> str:

@@ -1,0 +1,161 @@
+"""Which model each step gets, and whether the step's params are ones that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
+
+from . import catalogue
+from .catalogue import Catalogue, Model
+from .errors import nearest
+from .kinds import Kind
+from .kinds.kind import COMMON
+from .pipeline import Alias, Pipeline, Step
+from .templates import Template, Tree
+
+Path: TypeAlias = tuple[str | int, ...]
+
+KEY = "RUNPOD_API_KEY"
+ANY_MODEL = "call_endpoint"
+"""The kind that takes every endpoint, because it says everything in the endpoint's own words."""
+
+
+class Tell(Protocol):
+    """Notes a problem at a place of the pipeline."""
+
+    def __call__(self, code: str, message: str, path: Path, instead: str = "", *, key: bool = False) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """The models of one pipeline."""
+
+    pipeline: Pipeline
+    known: Catalogue
+    add: Tell
+    warn: Callable[[str, str, Path, str], None]
+
+    def names(self) -> None:
+        """Aliases, limits and keys that name what is not there, or what must not be named."""
+        for name, alias in self.pipeline.models.items():
+            if not alias.base_url and self.find(alias.model, "") is None:
+                self._unknown(alias.model, None, ("models", name, "model"))
+            if alias.api_key_env == KEY:
+                self.add("secret", f"{KEY} is sent to Runpod only, and {name} is another server.",
+                         ("models", name, "api_key_env"),
+                         "Name the variable that holds that server's own key.")  # fmt: skip
+        for index, name in enumerate(self.pipeline.env):
+            if name == KEY:
+                self.add("secret", f"{KEY} cannot be read by templates: it would stand in prompts and files.",
+                         ("env", index), "Remove it; runner sends it to Runpod by itself.")  # fmt: skip
+        for name in self.pipeline.per_model:
+            if name not in self.pipeline.models and self.find(name, "") is None:
+                self.add("unknown-model", f"There is no model or alias {name}.", ("limits", "per_model", name),
+                         nearest(name, list(self.pipeline.models)), key=True)  # fmt: skip
+
+    def find(self, name: str, kind: str) -> Model | None:
+        return self.known.find(name) or catalogue.private(name, kind)
+
+    def model(self, step: Step, kind: Kind) -> Model | None:
+        """The model of a step; None if there is none for it, which has been told."""
+        name, path = step.model or "", ("steps", step.id, "model")
+        alias = self.pipeline.models.get(name)
+        if alias is not None and alias.base_url:
+            return self._elsewhere(name, alias, kind, path)
+        place: Path = path
+        if alias is not None:
+            name, place = alias.model, ("models", name, "model")
+        found = self.find(name, kind.NAME)
+        if found is None:
+            if alias is None:
+                self._unknown(name, kind, place)
+            return None
+        if kind.NAME == ANY_MODEL:
+            found = replace(found, known=False, kind=kind.NAME)
+        elif found.known and not found.serves(kind.NAME):
+            self.add("model", f"{name} is a model for {found.kind}, not for {kind.NAME}.", path, self._for(kind))
+            return None
+        elif found.status == "removed":
+            instead = f"Use {found.successor}." if found.successor else ""
+            message = f"Runpod has removed {found.id} from its list; it may stop working."
+            self.warn("removed-model", message, place, instead)
+        if self.pipeline.budget is not None and found.price is None:
+            self._unpriced(found.id, place)
+        if alias is not None and (alias.headers or alias.policy):
+            found = replace(found, headers=alias.headers, policy=alias.policy)
+        return found
+
+    def _elsewhere(self, name: str, alias: Alias, kind: Kind, path: Path) -> Model | None:
+        """A model of an OpenAI-compatible server."""
+        if kind.NAME != "generate_text":
+            self.add("model", f"{name} is an OpenAI-compatible server; {kind.NAME} needs a Runpod model.", path,
+                     self._for(kind))  # fmt: skip
+            return None
+        if self.pipeline.budget is not None:
+            self._unpriced(alias.model, ("models", name, "model"))
+        base_url = (alias.base_url or "").rstrip("/")
+        return Model(id=alias.model, kind=kind.NAME, endpoint=name, base_url=base_url, known=False,
+                     api_key_env=alias.api_key_env, headers=alias.headers)  # fmt: skip
+
+    def _unpriced(self, model: str, place: Path) -> None:
+        self.add("unpriced", f"{model} has no known price, so the budget cannot be kept.", place,
+                 "Choose a model with a price, or remove budget:.")  # fmt: skip
+
+    def _for(self, kind: Kind) -> str:
+        models = [model.id for model in self.known.of_kind(kind.NAME) if model.status == "listed"]
+        more = ", …; see runner models" if len(models) > 12 else ""
+        return f"For this: {', '.join(models[:12])}{more}."
+
+    def _unknown(self, name: str, kind: Kind | None, place: Path) -> None:
+        if name.startswith(("http://", "https://")):
+            self.add("model", f"{name} is no model: an address outside Runpod's console is never sent the key.", place,
+                     "Write the endpoint's id, or an entry of models: with base_url:.")  # fmt: skip
+        elif kind is not None and "/" not in name and self.pipeline.models:
+            self.add("unknown-model", f"There is no model or alias {name}.", place,
+                     nearest(name, list(self.pipeline.models)))  # fmt: skip
+        elif near := ", ".join(self.known.near(name, kind.NAME if kind else None)):
+            self.add("unknown-model", f"There is no model {name}.", place, f"Nearest: {near}.")
+        else:
+            self.add("unknown-model", f"There is no endpoint {name}.", place,
+                     "Write its id or the address of its page in Runpod's console.")  # fmt: skip
+
+    def fits(self, model: Model, kind: Kind, params: Mapping[str, Tree], places: Mapping[str, Path]) -> None:
+        """Sizes, ratios, ranges and files that the model does not take, and what it cannot do without.
+
+        Templates are looked at by name only.
+        """
+        if not model.known:
+            return
+        files = {name for name in params if name not in COMMON and "artifact" in kind.PARAMS[name]}
+        said = {k: v for k, v in params.items() if k not in COMMON and k not in files}
+        known = {k: v for k, v in said.items() if not isinstance(v, Template)}
+        unknown = [k for k in said if not model.takes(k)] + [k for k in sorted(files) if k not in model.files]
+        for name in unknown:
+            if name not in known:
+                taken = ", ".join(model.words)
+                self.add("value", f"{model.id} takes no {name}.", places[name], f"It takes: {taken}.", key=True)
+        for wrong in model.wrong(known):
+            self.add("value", wrong.message, places[wrong.param], wrong.instead, key=wrong.param in unknown)
+        self._pictures(model, params, places)
+        told = {name for group in kind.REQUIRED for name in group}
+        for name in model.lacks([*params, *told, *([] if "prompt" in kind.PARAMS else ["prompt"])]):
+            rule = {**model.params, **model.files}.get(name, {})
+            choice = f": it can be {', '.join(map(str, rule['enum']))}" if "enum" in rule else ""
+            self.add(
+                "missing", f"{model.id} needs {name}.", places["model"], f"Add {name}:{choice}.".replace("::", ":")
+            )
+
+    def _pictures(self, model: Model, params: Mapping[str, Tree], places: Mapping[str, Path]) -> None:
+        most = model.most_pictures
+        words = [word for word in ("image", "images") if word in params]
+        if most is None or not words or model.kind == "generate_text":
+            return
+        many = params.get("images")
+        count = (len(many) if isinstance(many, list) else 1 if "images" in params else 0) + ("image" in params)
+        if not most:
+            taken = ", ".join(model.words)
+            self.add("value", f"{model.id} takes no picture.", places[words[0]], f"It takes: {taken}.", key=True)
+        elif count > most:
+            message = f"{model.id} takes at most {most} picture{'s' * (most != 1)}, not {count}."
+            self.add("value", message, places[words[-1]], "Remove some, or choose another model.")
