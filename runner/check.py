@@ -16,11 +16,13 @@ from jsonschema import Draft202012Validator
 
 from .catalogue import Catalogue, Model
 from .cells import BadCells, expand
+from .conversation import contradictions
 from .errors import Problem, nearest
 from .fanout import CLOSED, cell_names, cells_shape, followed
 from .fitting import Fitting
 from .inference import CELL_NAMES, Inference, infer
 from .kinds import KINDS, Kind
+from .kinds.nesting import parts
 from .model import JSON
 from .pipeline import Input, Pipeline, Step
 from .shape import Shape
@@ -126,6 +128,7 @@ def misfit(declared: Input, value: JSON) -> Misfit | None:
 
 
 _CURES = {
+    "content": "Write content: [{text: …}, {image: …}].",
     "foreach": "Name a list: an input of type: list, a field of a parse_json step, or a step that is fanned out.",
     "when": "Compare it with something: {{ inputs.season == 'winter' }}.",
 }
@@ -200,6 +203,10 @@ class _Checker:
             self.value(kind.PARAMS[name], name, tree, places[name], files)
         if model is not None:
             self.fitting.fits(model, kind, params, places)
+        if kind.NAME == "generate_text":
+            for fault in contradictions(params, model, self.fitting.known):
+                where = (*places[fault.path[0]], *fault.path[1:])
+                self.add(fault.code, fault.message, where, fault.instead, key=fault.key)
         by_cell = self.control(step, names, edges)
         self.explicit(step, edges)
         return CheckedStep(step, kind, model, params, tuple(edges.values()), files, by_cell)
@@ -301,16 +308,18 @@ class _Checker:
             inference = self.inferred[id(tree)]
             if not inference.findings:
                 self.shape(wanted, name, inference.shape, path, sentence=tree.expression is None)
-        elif isinstance(tree, list):
-            for index, item in enumerate(tree):
-                self.value(wanted.get("items", {}), f"{name}[{index}]", item, (*path, index), files)
-        elif "artifact" in wanted and isinstance(tree, str) and self.file(path, tree):
-            files[tree] = wanted["artifact"]
+        elif "artifact" in wanted and isinstance(tree, str):
+            if self.file(path, tree):
+                files[tree] = wanted["artifact"]
+        else:
+            for where, inner, item in parts(wanted, tree):
+                self.value(inner, f"{name}[{where}]" if isinstance(where, int) else str(where), item,
+                           (*path, where), files)  # fmt: skip
 
     def shape(self, wanted: JSON, name: str, found: Shape, path: Path, *, sentence: bool = False) -> None:
         """Whether what a template yields can be what is wanted. A ``sentence`` has words around its expressions."""
         want = Shape.of(wanted)
-        if not found.types or wanted.get("verbatim"):
+        if not found.types or not wanted or wanted.get("verbatim"):
             return
         if sentence and "string" not in want.types:
             self.add("type", f"{name} needs {want}; this is text.", path,

@@ -120,6 +120,8 @@ _INPUT: JSON = {
 
 def published(schema: JSON) -> JSON:
     """How a parameter may be written in YAML: as its value, as a template that yields it, or in a file."""
+    if not schema:
+        return schema
     if "artifact" in schema:
         return {**_without(schema, "artifact"), "type": "string"}
     if schema.get("verbatim"):
@@ -132,6 +134,11 @@ def published(schema: JSON) -> JSON:
         return {**bare, **words}
     if "items" in bare:
         bare = {**bare, "items": published(bare["items"])}
+    if "properties" in bare:
+        bare = {**bare, "properties": {name: published(inner) for name, inner in bare["properties"].items()}}
+    if "anyOf" in bare:
+        ways = [published(inner) for inner in bare["anyOf"]]
+        return {"anyOf": [each for way in ways for each in way.get("anyOf", [way])], **words}
     return {"anyOf": [bare, TEMPLATE], **words}
 
 

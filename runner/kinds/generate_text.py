@@ -1,4 +1,4 @@
-"""A prompt in, text out; with a schema, data that fits it.
+"""A prompt or a conversation in, text out; with a schema, data that fits it.
 
 Every chat of a step is computed from the replies so far: an endpoint that does not take ``response_format`` is asked
 without it, an answer that does not fit the schema is sent back with what is wrong with it.
@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..catalogue import Model
 from ..errors import BadOutput, Truncated
 from ..model import JSON, Call, Chat, Output, Reply
 from .answers import COUNTS, Answer, answer, silent
 from .finding import find
-from .kind import COST, FLAG, INTEGER, NUMBER, SAMPLING, TEXT, BadParams, model_of
+from .kind import COST, FLAG, IMAGE, INTEGER, NUMBER, PICTURES, SAMPLING, TEXT, BadParams, model_of
 from .parse_json import REPAIRS
-from .saying import TOLD, again, asking, length
+from .saying import MESSAGES, TOLD, again, asking, length, sees
 
 NAME = "generate_text"
 VERSION = 1
@@ -23,7 +24,10 @@ TITLE = "Write text with a language model."
 CALLS = True
 PARAMS: Mapping[str, JSON] = {
     "prompt": {**TEXT, "description": "What to write.", "examples": ["Describe {{ inputs.product }} in one line."]},
+    "messages": MESSAGES,
     "system": {**TEXT, "description": "How to write: role, tone, form.", "examples": ["Return ONLY valid JSON."]},
+    "image": {**IMAGE, "description": "A picture to look at with the prompt.", "examples": ["{{ steps.photo.image }}"]},
+    "images": PICTURES,
     "schema": {
         "type": "object",
         "description": "What the answer must look like as JSON: a JSON Schema. The step has data then.",
@@ -49,7 +53,7 @@ PARAMS: Mapping[str, JSON] = {
     "stop": {"type": "array", "items": TEXT, "maxItems": 4, "description": "Texts at which the answer ends."},
     **SAMPLING,
 }
-REQUIRED: tuple[tuple[str, ...], ...] = (("prompt",),)
+REQUIRED: tuple[tuple[str, ...], ...] = (("prompt", "messages"),)
 TIMEOUT = 300.0
 
 MAX_TOKENS = 2048
@@ -168,25 +172,30 @@ def _chat(params: Mapping[str, JSON], talk: _Talk) -> Chat:
     body = {"model": model.openai_model or model.id, **said, **(params.get("options") or {})}
     if talk.form:
         body["response_format"] = _form(params["schema"])
-    usd = model.cost(body, length(talk.messages))
     left = (_reask(params) - talk.asked_again) if "schema" in params else 0
     # Each of them reads what was said before: an answer as long as it may be, and what is wrong with it.
-    more = [model.cost(body, length(talk.messages) + n * (3 * int(body["max_tokens"]) + TOLD)) for n in range(left + 1)]
+    said_more = 3 * int(body["max_tokens"]) + TOLD
+    costs = [_most(model, body, talk, n * said_more) for n in range(left + 1)]
     return Chat(
         kind=f"{NAME}@{VERSION}",
         endpoint=model.endpoint,
         body={**body, "messages": list(talk.messages)},
         base_url=model.base_url,
         api_key_env=model.api_key_env,
-        usd=usd,
+        usd=costs[0],
         usd_per_token=model.price.usd / 1e6 if model.price else None,
         usd_per_token_in=model.price.input / 1e6 if model.price and model.price.input is not None else None,
         label=model.id,
         calls=left + 1,
-        usd_in_all=sum(each for each in more if each is not None) if usd is not None else None,
+        usd_in_all=None if None in costs else sum(filter(None, costs)),
         may_refuse="response_format" if talk.form else "",
         headers=model.headers,
     )
+
+
+def _most(model: Model, body: Mapping[str, JSON], talk: _Talk, more: int) -> float | None:
+    """The most that a chat can cost, with so many bytes ``more``. How many tokens a picture is, no page says."""
+    return model.most if sees(talk.messages) else model.cost(body, length(talk.messages) + more)
 
 
 def _form(schema: JSON) -> JSON:

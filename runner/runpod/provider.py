@@ -157,7 +157,7 @@ class Runpod:
         return Reply(said, cost=_cost(chat, usage if isinstance(usage, dict) else {}, wire.cost(said)))
 
     async def _said(self, chat: Chat) -> JSON:
-        body = json.dumps(chat.body, ensure_ascii=False).encode()
+        body = json.dumps(await self._encoded(chat.body), ensure_ascii=False).encode()
         if chat.base_url:
             key = self._env.get(chat.api_key_env) if chat.api_key_env else None
             return await self.client.chat_at(chat.base_url, body, 600.0, key, self._headers(chat.headers))
