@@ -22,7 +22,7 @@ from .fanout import CLOSED, cell_names, cells_shape, followed
 from .fitting import Fitting
 from .inference import CELL_NAMES, Inference, infer
 from .kinds import KINDS, Kind
-from .kinds.nesting import parts
+from .kinds.nesting import ARGS, parts, scopes
 from .model import JSON
 from .pipeline import Input, Pipeline, Step
 from .shape import Shape
@@ -199,14 +199,16 @@ class _Checker:
         files: dict[str, str] = {}
         names = {**self.names, **cell_names(step, self.names)} if step.fanned_out else self.names
         for name, tree in params.items():
-            self.edges(step, name, tree, places[name], names, edges)
+            for inner, part, args in scopes(kind.PARAMS[name], tree):
+                seen = names if args is None else {**names, ARGS: Shape.of(args)}
+                self.edges(step, ".".join(map(str, (name, *inner))), part, (*places[name], *inner), seen, edges)
             self.value(kind.PARAMS[name], name, tree, places[name], files)
         if model is not None:
             self.fitting.fits(model, kind, params, places)
         if kind.NAME == "generate_text":
             for fault in contradictions(params, model, self.fitting.known):
                 where = (*places[fault.path[0]], *fault.path[1:])
-                self.add(fault.code, fault.message, where, fault.instead, key=fault.key)
+                self.add(fault.code, fault.message, where, fault.instead, key=fault.key, warning=fault.warning)
         by_cell = self.control(step, names, edges)
         self.explicit(step, edges)
         return CheckedStep(step, kind, model, params, tuple(edges.values()), files, by_cell)
@@ -307,6 +309,7 @@ class _Checker:
         if isinstance(tree, Template):
             inference = self.inferred[id(tree)]
             if not inference.findings:
+                wanted = {"type": "string"} if "late" in wanted else wanted  # it is read by a model
                 self.shape(wanted, name, inference.shape, path, sentence=tree.expression is None)
         elif "artifact" in wanted and isinstance(tree, str):
             if self.file(path, tree):
@@ -452,9 +455,10 @@ class _Checker:
                  "Paths start at the folder of the pipeline.")  # fmt: skip
         return False
 
-    def add(self, code: str, message: str, path: Sequence[str | int], instead: str = "", *, key: bool = False) -> None:
+    def add(self, code: str, message: str, path: Sequence[str | int], instead: str = "", *,
+            key: bool = False, warning: bool = False) -> None:  # fmt: skip
         document, place = self.pipeline.place(path)
-        self.problems.append(Problem(code, message, document.mark(place, key=key), instead))
+        self.problems.append(Problem(code, message, document.mark(place, key=key), instead, warning))
 
     def warn(self, code: str, message: str, path: Sequence[str | int], instead: str) -> None:
         self.problems.append(Problem(code, message, self.pipeline.document.mark(path), instead, warning=True))

@@ -19,6 +19,7 @@ class Fault:
     key: bool = False
     """Whether the name is marked, and not the value."""
     code: str = "value"
+    warning: bool = False
 
 
 def contradictions(params: Mapping[str, Tree], model: Model | None, known: Catalogue) -> Iterator[Fault]:
@@ -30,7 +31,13 @@ def contradictions(params: Mapping[str, Tree], model: Model | None, known: Catal
             able = [each.id for each in known.of_kind("generate_text") if "pictures" in each.abilities]
             instead = f"Remove it, or choose a model that sees: {', '.join(able)}."
             yield Fault(path, f"{model.id} sees no pictures.", instead, key=True)
-            return
+            break
+    if "tools" in params:
+        yield from _tools(params["tools"])
+        if model is not None and model.known and "tools" not in model.abilities:
+            able = [each.id for each in known.of_kind("generate_text") if "tools" in each.abilities]
+            yield Fault(("tools",), f"Nobody says that {model.id} can call tools.",
+                        f"These can: {', '.join(able)}.", key=True, code="tools", warning=True)  # fmt: skip
 
 
 def _said_twice(params: Mapping[str, Tree]) -> Iterator[Fault]:
@@ -63,6 +70,9 @@ def _about_nothing(params: Mapping[str, Tree]) -> Iterator[Fault]:
             if word in params:
                 yield Fault((word,), f"{word} says something about a schema, and the step has none.",
                             "Add schema:, or remove it.", key=True)  # fmt: skip
+    if "max_turns" in params and "tools" not in params:
+        yield Fault(("max_turns",), "max_turns says something about tools, and the step has none.",
+                    "Add tools:, or remove it.", key=True)  # fmt: skip
     options = params.get("options")
     if isinstance(options, dict):
         for word in ("stream", "n"):
@@ -70,6 +80,23 @@ def _about_nothing(params: Mapping[str, Tree]) -> Iterator[Fault]:
                 instead = "Remove it." if word == "stream" else "Write foreach: to have several."
                 yield Fault(("options", word), f"{word} cannot be chosen: runner reads one answer, as it comes.",
                             instead, key=True)  # fmt: skip
+
+
+def _tools(tools: Tree) -> Iterator[Fault]:
+    for name, tool in tools.items() if isinstance(tools, dict) else ():
+        path = ("tools", name)
+        if not isinstance(tool, dict):
+            continue
+        if "pipeline" in tool:
+            yield Fault((*path, "pipeline"), "A tool cannot run a pipeline yet.",
+                        "Write returns: with what the tool answers.", key=True, code="tools")  # fmt: skip
+        elif "returns" not in tool:
+            yield Fault(path, f"{name} has no returns.", "Add returns: with what it answers.", key=True,
+                        code="missing-key")  # fmt: skip
+        takes = tool.get("input")
+        if isinstance(takes, dict) and takes and takes.get("type") != "object":
+            yield Fault((*path, "input"), "The input of a tool is a mapping of its arguments.",
+                        "Write {type: object, properties: {…}}.", code="tools")  # fmt: skip
 
 
 def _pictures(params: Mapping[str, Tree]) -> Iterator[tuple[str, *tuple[str | int, ...]]]:

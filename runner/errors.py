@@ -8,6 +8,7 @@ RunnerError                     a sentence for the user and an exit code
     ├── TemplateFailed              a template could not be rendered with these values
     ├── BadOutput                   what a model said is not what the step asked for
     │   └── Truncated               it ends before it is finished
+    ├── OutOfTurns                  the model calls tools and does not come to an answer
     ├── StoreFailed                 the disk said no
     ├── NotAdmitted                 the run lets nobody in any more
     ├── Bug                     70  an exception that nobody expected
@@ -143,6 +144,12 @@ class Truncated(BadOutput):
     """What a model said ends before it is finished: there is nothing wrong with it but that the rest is missing."""
 
     fault = "truncated"
+
+
+class OutOfTurns(StepError):
+    """The model calls tools and does not come to an answer. What it said is kept: with more turns it goes on there."""
+
+    fault = "turns"
 
 
 class StoreFailed(StepError):

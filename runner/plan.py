@@ -294,7 +294,7 @@ def _is_priced(checked: CheckedStep, params: Mapping[str, JSON]) -> bool:
     price = checked.model.price if checked.model else None
     names = price.names if price else frozenset()
     if price is not None and price.per == "1m_tokens":
-        names |= {"prompt", "system", "messages"}
+        names |= {"prompt", "system", "messages", "tools"}
     for name in names:
         if any(templates_of(checked.params.get(name))) and "{{" in str(params.get(name, "{{")):
             return False
@@ -303,6 +303,8 @@ def _is_priced(checked: CheckedStep, params: Mapping[str, JSON]) -> bool:
 
 def _preview(wanted: JSON, tree: Tree, names: Mapping[str, JSON]) -> JSON:
     """A parameter as far as it is known before the run: what steps will yield stays as its template."""
+    if wanted.get("verbatim") or "late" in wanted:
+        return tree
     if any(parts(wanted, tree)):
         return mapped(wanted, tree, lambda inner, item: _preview(inner, item, names))
     if "artifact" in wanted:

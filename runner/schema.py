@@ -126,6 +126,8 @@ def published(schema: JSON) -> JSON:
         return {**_without(schema, "artifact"), "type": "string"}
     if schema.get("verbatim"):
         return {"anyOf": [_without(schema, "verbatim", "description"), _FILE], "description": schema["description"]}
+    if "late" in schema:
+        return _without(schema, "late")
     words = {k: schema[k] for k in ("description", "examples", "default") if k in schema}
     bare = _without(schema, *words)
     if bare == {"type": "string"}:
@@ -135,7 +137,12 @@ def published(schema: JSON) -> JSON:
     if "items" in bare:
         bare = {**bare, "items": published(bare["items"])}
     if "properties" in bare:
-        bare = {**bare, "properties": {name: published(inner) for name, inner in bare["properties"].items()}}
+        inside = bare["properties"]
+        bare = {**bare, "properties": {name: published(inner) for name, inner in inside.items()}}
+        if any("verbatim" in inner or "late" in inner for inner in inside.values()):
+            return {**bare, **words}  # what is not rendered with the rest must be written out
+    if isinstance(bare.get("additionalProperties"), dict):
+        return {**bare, "additionalProperties": published(bare["additionalProperties"]), **words}
     if "anyOf" in bare:
         ways = [published(inner) for inner in bare["anyOf"]]
         return {"anyOf": [each for way in ways for each in way.get("anyOf", [way])], **words}
@@ -168,7 +175,8 @@ def step_schema(kind: Kind) -> JSON:
 
 
 _NOT_SHARED = ("prompt", "negative_prompt", "text", "messages", "image", "images", "last_image", "video", "audio",
-               "voice_sample", "input", "stream", "files", "policy", "schema", "reask", "strict")  # fmt: skip
+               "voice_sample", "input", "stream", "files", "policy", "schema", "reask", "strict", "tools",
+               "max_turns")  # fmt: skip
 """Params that are a step's own, and not of all steps that use a model."""
 
 _ENV: JSON = {

@@ -13,6 +13,7 @@ _THOUGHT = re.compile(r"\s*<think>(.*?)(?:</think>|\Z)\s*", re.DOTALL)
 _OPENED_BEFORE = re.compile(r"((?:(?!<think>).)*?)</think>\s*", re.DOTALL)
 """Some chat templates write ``<think>`` into the prompt, so that only its end is in the answer."""
 
+REASONING = ("reasoning_content", "reasoning")
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
@@ -28,6 +29,11 @@ class Answer:
     """The message as it came."""
 
     @property
+    def thoughts(self) -> Mapping[str, JSON]:
+        """What it thought, in the server's own field: some models want to read it again after a call."""
+        return {name: self.message[name] for name in REASONING if self.message.get(name)}
+
+    @property
     def cut(self) -> bool:
         """Whether ``max_tokens`` ended it, and not the model."""
         return self.finish_reason == "length"
@@ -38,7 +44,7 @@ def answer(reply: Reply) -> Answer:
     try:
         choice = reply.data["choices"][0]
         message = dict(choice["message"])
-        text, reasoning = (_text(message, *names) for names in (("content",), ("reasoning_content", "reasoning")))
+        text, reasoning = (_text(message, *names) for names in (("content",), REASONING))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as err:
         msg = f"the answer is no chat completion: {str(reply.data)[:200]}"
         raise BadOutput(msg, keep=str(reply.data)) from err

@@ -1,22 +1,24 @@
 """A prompt or a conversation in, text out; with a schema, data that fits it.
 
 Every chat of a step is computed from the replies so far: an endpoint that does not take ``response_format`` is asked
-without it, an answer that does not fit the schema is sent back with what is wrong with it.
+without it, a tool that the model calls is answered, an answer that does not fit the schema is sent back with what is
+wrong with it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..catalogue import Model
-from ..errors import BadOutput, Truncated
+from ..errors import BadOutput, OutOfTurns, Truncated
 from ..model import JSON, Call, Chat, Output, Reply
 from .answers import COUNTS, Answer, answer, silent
 from .finding import find
 from .kind import COST, FLAG, IMAGE, INTEGER, NUMBER, PICTURES, SAMPLING, TEXT, BadParams, model_of
 from .parse_json import REPAIRS
 from .saying import MESSAGES, TOLD, again, asking, length, sees
+from .tools import TOOLS, Answered, ToolCall, answered, called, offered
 
 NAME = "generate_text"
 VERSION = 1
@@ -42,6 +44,14 @@ PARAMS: Mapping[str, JSON] = {
         "description": "How often to ask again, with what is wrong, if the answer does not fit the schema.",
     },
     "strict": {**FLAG, "default": False, "description": "Refuse JSON whose punctuation would have to be mended."},
+    "tools": TOOLS,
+    "max_turns": {
+        **INTEGER,
+        "minimum": 1,
+        "maximum": 100,
+        "default": 4,
+        "description": "How often the model may speak, calls of tools and its answer put together.",
+    },
     "max_tokens": {**INTEGER, "minimum": 1, "default": 2048, "description": "The longest answer, thinking included."},
     "temperature": {**NUMBER, "minimum": 0, "description": "0 is sober, 1 is free."},
     "top_p": {**NUMBER, "minimum": 0, "maximum": 1, "description": "Nucleus sampling."},
@@ -59,6 +69,7 @@ TIMEOUT = 300.0
 MAX_TOKENS = 2048
 """Sent when the step says nothing: servers' own defaults are as low as 16, which cuts every answer."""
 REASK = 2
+MAX_TURNS = 4
 
 _ORDER = ("max_tokens", "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty",
           "repetition_penalty", "stop", "seed")  # fmt: skip
@@ -73,6 +84,7 @@ def output(params: Mapping[str, JSON]) -> JSON:
         "properties": {
             "text": {"type": "string", "description": "The answer, without what the model thought first."},
             **data,
+            **_calls_output(params.get("tools")),
             "reasoning": {"type": "string", "description": "What the model thought first; empty if it did not say."},
             "finish_reason": {"type": "string", "description": "stop, or length if the answer was cut."},
             "usage": {
@@ -86,6 +98,23 @@ def output(params: Mapping[str, JSON]) -> JSON:
     }
 
 
+def _calls_output(tools: JSON) -> dict[str, JSON]:
+    """The shape of what was called, if there is something to call."""
+    if not isinstance(tools, Mapping):
+        return {}
+    inputs = [tool.get("input") for tool in tools.values() if isinstance(tool, Mapping)]
+    only: JSON = {**inputs[0], "$root": True} if len(inputs) == 1 and isinstance(inputs[0], Mapping) else {}
+    return {
+        "tool_calls": _list_of("What the model called, in order.", arguments=only),
+        "tool_results": _list_of("What it was answered, in the same order.", result={}),
+    }
+
+
+def _list_of(description: str, **fields: JSON) -> JSON:
+    item = {"type": "object", "properties": {"name": TEXT, **fields}, "additionalProperties": False}
+    return {"type": "array", "items": item, "description": description}
+
+
 @dataclass(frozen=True, slots=True)
 class _Talk:
     """How far a conversation has come."""
@@ -94,6 +123,9 @@ class _Talk:
     form: bool
     """Whether the schema is sent as ``response_format``."""
     asked_again: int = 0
+    answered: tuple[Answered, ...] = ()
+    turns: int = 0
+    """How often the model has called tools instead of answering."""
     reasoning: tuple[str, ...] = ()
     usage: Mapping[str, int] = field(default_factory=dict)
 
@@ -101,7 +133,7 @@ class _Talk:
 def advance(params: Mapping[str, JSON], replies: Sequence[Reply]) -> Call | Output:
     """The next chat, or the text."""
     model = model_of(params)
-    talk = _Talk(asking(params), form="schema" in params)
+    talk = _Talk(asking(params), form="schema" in params and not params.get("tools"))
     for reply in replies:
         heard = _heard(params, talk, reply)
         if isinstance(heard, dict):
@@ -120,15 +152,47 @@ def _heard(params: Mapping[str, JSON], talk: _Talk, reply: Reply) -> _Talk | dic
         reasoning=(*talk.reasoning, *([said.reasoning] if said.reasoning else [])),
         usage={name: talk.usage.get(name, 0) + said.usage[name] for name in COUNTS},
     )
+    if params.get("tools") and (calls := called(said.message, talk.turns)):
+        return _called(params, talk, said, calls)
     if not said.text.strip():
         raise silent(said)
     if "schema" not in params:
-        return _yielded(talk, said)
+        return _yielded(params, talk, said)
     try:
         found = find(said.text, params["schema"], strict=bool(params.get("strict")), ended=not said.cut)
     except BadOutput as err:
         return _asked_again(params, talk, said, err)
-    return _yielded(talk, said, data=found.value, repairs=list(found.repairs))
+    return _yielded(params, talk, said, data=found.value, repairs=list(found.repairs))
+
+
+def _called(params: Mapping[str, JSON], talk: _Talk, said: Answer, calls: Sequence[ToolCall]) -> _Talk:
+    """The conversation with the answers of its tools. `OutOfTurns` if there is no turn left to read them."""
+    most = params.get("max_turns") or MAX_TURNS
+    if talk.turns + 1 >= most:
+        wanted = ", ".join(dict.fromkeys(call.name for call in calls))
+        msg = (
+            f"the model spoke {most} time{'s' * (most != 1)} and wants to call {wanted} again; raise max_turns to go "
+            "on from there (what it said is kept), or tell it in the prompt when to answer"
+        )
+        raise OutOfTurns(msg, keep=_transcript(talk, said, calls))
+    answers = [answered(params["tools"], call) for call in calls]
+    message = {"role": "assistant", "content": said.text or None, **said.thoughts,
+               "tool_calls": [call.wire for call in calls]}  # fmt: skip
+    return replace(
+        talk,
+        messages=(*talk.messages, message, *(each.message for each in answers)),
+        answered=(*talk.answered, *answers),
+        turns=talk.turns + 1,
+    )
+
+
+def _transcript(talk: _Talk, said: Answer, calls: Sequence[ToolCall]) -> str:
+    """What was said after the first question, to be read by a person."""
+    lines = [
+        f"{each.call.name}({json.dumps(each.arguments, ensure_ascii=False)})\n  {each.text}" for each in talk.answered
+    ]
+    lines += [said.text] if said.text else []
+    return "\n\n".join([*lines, *(f"{call.name}({call.said})" for call in calls)])
 
 
 def _asked_again(params: Mapping[str, JSON], talk: _Talk, said: Answer, wrong: BadOutput) -> _Talk:
@@ -152,10 +216,14 @@ def _reask(params: Mapping[str, JSON]) -> int:
     return REASK if most is None else int(most)
 
 
-def _yielded(talk: _Talk, said: Answer, **more: JSON) -> dict[str, JSON]:
+def _yielded(params: Mapping[str, JSON], talk: _Talk, said: Answer, **data: JSON) -> dict[str, JSON]:
+    """What the step yields: `output` says so of each field."""
+    if params.get("tools"):
+        data["tool_calls"] = [{"name": each.call.name, "arguments": each.arguments} for each in talk.answered]
+        data["tool_results"] = [{"name": each.call.name, "result": each.result} for each in talk.answered]
     return {
         "text": said.text,
-        **more,
+        **data,
         "reasoning": "\n\n".join(talk.reasoning),
         "finish_reason": said.finish_reason,
         "usage": {name: talk.usage.get(name, 0) for name in COUNTS},
@@ -172,10 +240,9 @@ def _chat(params: Mapping[str, JSON], talk: _Talk) -> Chat:
     body = {"model": model.openai_model or model.id, **said, **(params.get("options") or {})}
     if talk.form:
         body["response_format"] = _form(params["schema"])
-    left = (_reask(params) - talk.asked_again) if "schema" in params else 0
-    # Each of them reads what was said before: an answer as long as it may be, and what is wrong with it.
-    said_more = 3 * int(body["max_tokens"]) + TOLD
-    costs = [_most(model, body, talk, n * said_more) for n in range(left + 1)]
+    if params.get("tools"):
+        body["tools"] = offered(params["tools"])
+    costs = _costs(params, talk, body)
     return Chat(
         kind=f"{NAME}@{VERSION}",
         endpoint=model.endpoint,
@@ -186,16 +253,29 @@ def _chat(params: Mapping[str, JSON], talk: _Talk) -> Chat:
         usd_per_token=model.price.usd / 1e6 if model.price else None,
         usd_per_token_in=model.price.input / 1e6 if model.price and model.price.input is not None else None,
         label=model.id,
-        calls=left + 1,
+        calls=len(costs),
         usd_in_all=None if None in costs else sum(filter(None, costs)),
         may_refuse="response_format" if talk.form else "",
         headers=model.headers,
     )
 
 
-def _most(model: Model, body: Mapping[str, JSON], talk: _Talk, more: int) -> float | None:
-    """The most that a chat can cost, with so many bytes ``more``. How many tokens a picture is, no page says."""
-    return model.most if sees(talk.messages) else model.cost(body, length(talk.messages) + more)
+def _costs(params: Mapping[str, JSON], talk: _Talk, body: Mapping[str, JSON]) -> list[float | None]:
+    """The most that the next chat can cost, and each that may follow it.
+
+    To ask again is to read an answer as long as it may be, and what is wrong with it. How long the answer of a tool
+    is, nobody knows before, nor how many tokens a picture is: then the model's context is the bound.
+    """
+    model = model_of(params)
+    sent = length(talk.messages) + (len(json.dumps(body["tools"]).encode()) if "tools" in body else 0)
+    turns = (params.get("max_turns") or MAX_TURNS) - 1 - talk.turns if "tools" in body else 0
+    again = _reask(params) - talk.asked_again if "schema" in params else 0
+    if sees(talk.messages):
+        return [model.most] * (1 + turns + again)
+    if turns:
+        return [model.cost(body, sent), *[model.most] * (turns + again)]
+    longer = 3 * int(body["max_tokens"]) + TOLD
+    return [model.cost(body, sent + n * longer) for n in range(1 + again)]
 
 
 def _form(schema: JSON) -> JSON:

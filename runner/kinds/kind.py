@@ -97,7 +97,21 @@ PICTURES: JSON = {
     "description": "Several pictures, for models that take them.",
 }
 
-COMMON = {"model", "prompt", "system", "text", "image", "images", "messages", "options", "schema", "reask", "strict"}
+COMMON = {
+    "model",
+    "prompt",
+    "system",
+    "text",
+    "image",
+    "images",
+    "messages",
+    "options",
+    "schema",
+    "reask",
+    "strict",
+    "tools",
+    "max_turns",
+}
 """Params that are the kind's own: the catalogue's rows speak of all others."""
 
 PICTURE: dict[str, JSON] = {

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from ..model import JSON
 from ..templates import Template, Tree, render_tree
 from .kind import chosen, fit
+
+ARGS = "args"
+"""The name that templates have which are rendered late."""
 
 Part = tuple[str | int, JSON, Tree]
 """Where in its whole a part stands, what is wanted there, and what was written."""
@@ -36,10 +40,40 @@ def rendered(name: str, wanted: JSON, tree: Tree, names: Mapping[str, JSON]) -> 
     """A param with its templates rendered, each part as it is wanted. `TemplateFailed` names the part."""
     if wanted.get("verbatim"):
         return tree
+    if "late" in wanted:
+        return Late(tree, names)
     found = {where: rendered(_inside(name, where), inner, item, names) for where, inner, item in parts(wanted, tree)}
     if not found or isinstance(tree, Template):
         return fit(name, wanted, render_tree(tree, names))
     return list(found.values()) if isinstance(tree, list) else {**tree, **found}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Late:
+    """A part that is rendered when a model has called: its templates then read ``args`` besides."""
+
+    tree: Tree
+    names: Mapping[str, JSON]
+
+    def render(self, args: JSON) -> JSON:
+        """The value for these arguments."""
+        return render_tree(self.tree, {**self.names, ARGS: args})
+
+
+Scope = tuple[tuple[str | int, ...], Tree, JSON]
+"""Where a part stands, what was written, and the JSON Schema of ``args`` where its templates read it, else None."""
+
+
+def scopes(wanted: JSON, tree: Tree, path: tuple[str | int, ...] = ()) -> Iterator[Scope]:
+    """The parts of a param, each with the names that its templates have besides those of the step."""
+    found = list(parts(wanted, tree))
+    for where, inner, item in found:
+        if "late" in inner:
+            yield (*path, where), item, tree.get(inner["late"], {})
+        else:
+            yield from scopes(inner, item, (*path, where))
+    if not found:
+        yield path, tree, None
 
 
 def _inside(name: str, where: str | int) -> str:

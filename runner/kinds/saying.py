@@ -71,8 +71,9 @@ def sees(messages: Sequence[JSON]) -> bool:
 
 
 def _texts(message: JSON) -> list[str]:
-    content = message["content"]
-    return [part.get("text", "") for part in content] if isinstance(content, list) else [content]
+    content, calls = message["content"], message.get("tool_calls")
+    texts = [part.get("text", "") for part in content] if isinstance(content, list) else [content or ""]
+    return [*texts, *([json.dumps(calls)] if calls else [])]
 
 
 def _message(role: str, content: JSON) -> dict[str, JSON]:
