@@ -17,7 +17,7 @@ from . import check as checking
 from . import pipeline as pipelines
 from . import plan as planning
 from .check import Checked
-from .errors import CannotStart, PipelineProblems, Problem, UsageError
+from .errors import CannotStart, Mark, PipelineProblems, Problem, UsageError
 from .events import Sink
 from .files import is_url, place
 from .model import JSON
@@ -88,16 +88,35 @@ def read(path: Path) -> Read:
     except OSError as err:
         msg = f"{path} cannot be read: {err.strerror}."
         raise UsageError(msg) from None
+    found, checked, problems = _checked(path, text, (path.resolve(),))
+    problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
+    return Read(path, text, found, checked, tuple(problems))
+
+
+def _checked(path: Path, text: str, above: tuple[Path, ...]) -> tuple[Pipeline | None, Checked | None, list[Problem]]:
+    """A pipeline and those that it runs. ``above`` are the files that run this one."""
     files = _Files(path)
+
+    def nested(name: str) -> Checked | list[Problem]:
+        inner = path.parent / name
+        if inner.resolve() in above:
+            return []
+        try:
+            text = files.text(name)
+        except (OSError, ValueError) as err:
+            why = "it is not a text file in UTF-8" if isinstance(err, UnicodeError) else str(err)
+            return [Problem("file", f"{inner} cannot be read: {why}.", Mark(str(inner), 1, 1), "Name a pipeline file.")]
+        _, checked, problems = _checked(inner, text, (*above, inner.resolve()))
+        return checked or [problem for problem in problems if not problem.warning]
+
     found, problems = pipelines.load(text, str(path), files.text)
     checked = None
     if found is not None:
-        checked, more = checking.check(found, catalogue.builtin(), files.is_file)
+        checked, more = checking.check(found, catalogue.builtin(), files.is_file, nested)
         problems = [*problems, *more]
     if any(not problem.warning for problem in problems):
         checked = None
-    problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
-    return Read(path, text, found, checked, tuple(problems))
+    return found, checked, problems
 
 
 def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = False) -> Plan:
@@ -122,11 +141,11 @@ async def run(read: Read, given: Given, options: Options, reporter: Sink, leave:
     """Run a pipeline file to its end, or to the signal that stops it. Nothing is sent if it has problems."""
     from .session import Session
 
+    if options.local:
+        read = replace(read, checked=_localised(read.whole()))
     planned = plan(read, given, options.env)
     base_url, key = _address(options)
-    if options.local:
-        planned = _localised(planned)
-    with _provider_address(options, planned, base_url) as (url, origin):
+    with _provider_address(options, read.whole(), base_url) as (url, origin):
         session = Session(
             planned,
             home=project(read.path) / ".runner",
@@ -143,13 +162,15 @@ async def run(read: Read, given: Given, options: Options, reporter: Sink, leave:
         return await session.run()
 
 
-def _localised(planned: Plan) -> Plan:
-    """The same plan with other servers' models played by the emulator: a local run costs nobody anything."""
-    steps = tuple(
-        replace(s, model=replace(s.model, base_url=None, api_key_env=None)) if s.model and s.model.base_url else s
-        for s in planned.steps
-    )
-    return replace(planned, steps=steps)
+def _localised(checked: Checked) -> Checked:
+    """The same pipeline with other servers' models played by the emulator: a local run costs nobody anything."""
+    steps = {}
+    for name, step in checked.steps.items():
+        model = step.model
+        if model is not None and model.base_url:
+            model = replace(model, base_url=None, api_key_env=None, headers={})
+        steps[name] = replace(step, model=model, nested=_localised(step.nested) if step.nested else None)
+    return replace(checked, steps=steps)
 
 
 def project(path: Path) -> Path:
@@ -161,14 +182,17 @@ def project(path: Path) -> Path:
     return folder
 
 
-def endpoints(planned: Plan) -> dict[str, Endpoint]:
+def endpoints(checked: Checked) -> dict[str, Endpoint]:
     """Runpod's public endpoints, and what the emulator cannot know: private ones, other servers', an author's own."""
     from .emulator import Endpoint, public
 
     kinds = {"generate_text": "text", "generate_image": "image", "edit_image": "edit", "generate_speech": "speech",
              "transcribe_audio": "transcription", "generate_video": "video", "call_endpoint": "echo"}  # fmt: skip
-    models = [step.model for step in planned.steps if step.model is not None]
-    own = [m for m in models if m.endpoint not in {known.endpoint for known in catalogue.builtin().models.values()}]
+    own = [
+        m
+        for m in checked.models()
+        if m.endpoint not in {known.endpoint for known in catalogue.builtin().models.values()}
+    ]
     return {**public(), **{m.endpoint: Endpoint(kind=kinds[m.kind]) for m in own}}  # type: ignore[arg-type] # its own words
 
 
@@ -216,7 +240,7 @@ def _address(options: Options) -> tuple[str, str]:
 
 
 @contextmanager
-def _provider_address(options: Options, planned: Plan, base_url: str) -> Iterator[tuple[str, str | None]]:
+def _provider_address(options: Options, checked: Checked, base_url: str) -> Iterator[tuple[str, str | None]]:
     """The base URL, and what it is called in keys; the emulator runs as long as the run does."""
     if not options.local:
         yield base_url, None
@@ -224,7 +248,7 @@ def _provider_address(options: Options, planned: Plan, base_url: str) -> Iterato
     from .emulator import Emulator
 
     try:
-        emulator = Emulator(endpoints(planned))
+        emulator = Emulator(endpoints(checked))
         with emulator:
             yield emulator.url, "emulator"
     except OSError as err:
