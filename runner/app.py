@@ -69,6 +69,8 @@ class Options:
     calls: int | None = None
     """Calls in flight at once; None for what the pipeline says, or 64."""
     fail_fast: bool = False
+    watched: bool = False
+    """Somebody looks on while it runs."""
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -158,6 +160,7 @@ async def run(read: Read, given: Given, options: Options, reporter: Sink, leave:
             fail_fast=options.fail_fast,
             reporter=reporter,
             leave=leave,
+            watched=options.watched,
         )
         return await session.run()
 

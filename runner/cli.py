@@ -83,8 +83,10 @@ def run(
         raise UsageError("--quiet and --json exclude each other. Write one of them.")
     read = app.read(file)
     _show([problem for problem in read.problems if problem.warning])
-    options = app.Options(out=out, local=local, calls=concurrency, fail_fast=fail_fast, env=os.environ)
     with terminal.reporter(sys.stderr, time.time, quiet=quiet or as_json) as reporter:
+        options = app.Options(
+            out=out, local=local, calls=concurrency, fail_fast=fail_fast, watched=reporter.live, env=os.environ
+        )
 
         def leave(state: RunState) -> None:
             reporter.__exit__(None, None, None)

@@ -52,10 +52,12 @@ async def execute(
     load_files: LoadFiles,
     calls: int | None = None,
     fail_fast: bool = False,
+    watched: bool = False,
     jitter: random.Random | None = None,
 ) -> Names:
     """Run a plan to its end. Gives back what templates may name then: the outputs of the steps that are done.
 
+    ``watched`` streams chats, so that their texts can be seen growing (`TextGrew`).
     Never raises for a failed step: the events say which cells failed and why.
     """
     tools = Tools(
@@ -66,6 +68,7 @@ async def execute(
         clock=clock,
         random=jitter or random.Random(),
         admission=Admission(calls or plan.calls, plan.limits),
+        watched=watched,
     )
     async with anyio.create_task_group() as clock_tasks:
         if plan.deadline is not None:

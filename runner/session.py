@@ -57,6 +57,7 @@ class Session:
     fail_fast: bool
     reporter: Sink
     leave: Leave
+    watched: bool = False
     state: RunState = field(default_factory=RunState)
     stopped: int = 0
     """The signal that stopped the run, or 0."""
@@ -133,6 +134,7 @@ class Session:
                 load_files=load_files,
                 calls=self.calls,
                 fail_fast=self.fail_fast,
+                watched=self.watched,
             )
         except BaseExceptionGroup as group:
             if failed := group.subgroup(StoreFailed):
