@@ -109,8 +109,14 @@ HEAVY = {"httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio", "asyncio", "s
     [
         (["--version"], HEAVY | {"click", "yaml", "jinja2", "jsonschema"}),
         (["--help"], HEAVY | {"yaml", "jinja2", "jsonschema"}),
-        (["check", "pipelines/product-card.yaml"], {"httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio"}),
-        (["plan", "pipelines/product-card.yaml"], {"httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio"}),
+        (
+            ["check", "pipelines/product-card.yaml"],
+            {"json_repair", "httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio"},
+        ),
+        (
+            ["plan", "pipelines/product-card.yaml"],
+            {"json_repair", "httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio"},
+        ),
     ],
     ids=["version", "help", "check", "plan"],
 )

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ from rich.console import Console
 
 from runner.emulator import Emulator, Latency
 from runner.errors import AttemptTimedOut, BadRequest, Busy, FateUnknown, ServerFailed
-from runner.events import AttemptFailed, CallStarted, CellStarted, Event, RunStarted, TextGrew
+from runner.events import AttemptFailed, CallStarted, CellCancelled, CellStarted, Event, RunStarted, TextGrew
 from runner.journal import read
 from runner.model import Artifact, Chat, Reply
 from runner.reports.terminal import Lines, LiveTable
@@ -432,6 +433,19 @@ async def test_what_came_before_the_steps_own_timeout_is_kept(bench: Bench, emul
 
     assert "no answer after 0.5 s" in ran.state.cells["draft"].message
     assert "teapot" in ran.kept["draft"]
+
+
+@pytest.mark.anyio
+async def test_a_run_that_is_stopped_in_the_middle_of_a_stream_leaves_nothing_running(
+    bench: Bench, emulator: Emulator
+) -> None:
+    emulator.fail("chat=stall*always")
+
+    with anyio.move_on_after(0.5) as scope:
+        await bench.run(DRAFT, watched=True)
+
+    assert scope.cancelled_caught
+    assert [type(event) for event in bench.events][-1] is CellCancelled
 
 
 @pytest.mark.anyio
