@@ -8,7 +8,8 @@ refused something and then answered without it is not asked for it again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -27,6 +28,7 @@ class Store(Protocol):
     """Replies by key. A reply that is given back is whole: its files are there and are what they were."""
 
     async def get(self, key: str) -> Reply | None: ...
+    def claimed(self, key: str, waits: Callable[[], None]) -> AbstractAsyncContextManager[bool]: ...
     async def keep(self, key: str, call: Call, reply: Reply) -> None: ...
     def finished(self, key: str) -> Finished | None: ...
     def keep_finished(self, key: str, finished: Finished) -> None: ...
@@ -57,7 +59,7 @@ class Calls:
                 assert isinstance(found, Chat)
                 refused = _of(found), reply.refused
             elif refused is not None:
-                self.tools.unknown[refused[0]] = refused[1]  # without it the endpoint answers: that was the reason
+                self.tools.refusals[refused[0]] = refused[1]  # without it the endpoint answers: that was the reason
                 refused = None
             found = self._read(reply)
             self.replies = (*self.replies, reply)
@@ -92,9 +94,13 @@ class Calls:
             return await self._reply(call)
         flight = flights[key] = Flight(anyio.Event())
         try:
-            reply = await self._asked(key, call)
-            flight.refused = reply if reply.refused else None
-            return reply, False
+            async with self.store.claimed(key, self.place.give_back) as waited:
+                if waited and (stored := await self.store.get(key)) and self._holds(stored):
+                    self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
+                    return stored, True
+                reply = await self._asked(key, call)
+                flight.refused = reply if reply.refused else None
+                return reply, False
         except StepError as err:
             flight.failed = err
             raise
@@ -104,7 +110,7 @@ class Calls:
 
     async def _refusal(self, key: str, call: Chat) -> str:
         """Why a call need not be sent: it would be refused, or an earlier run has an answer from after a refusal."""
-        if known := self.tools.unknown.get(_of(call)):
+        if known := self.tools.refusals.get(_of(call)):
             return known
         if not self.step.cache or await self.store.get(key) is not None:
             return ""
