@@ -158,14 +158,21 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
     return planning.plan(checked, inputs, env)
 
 
-async def run(read: Read, given: Given, options: Options, reporter: Sink, leave: Leave) -> Done:
-    """Run a pipeline file to its end, or to the signal that stops it. Nothing is sent if it has problems."""
+async def run(
+    read: Read, given: Given, options: Options, reporter: Sink, leave: Leave, *, watched: bool = False
+) -> Done:
+    """Run a pipeline file to its end, or to the signal that stops it. Nothing is sent if it has problems.
+
+    ``watched`` says that somebody looks on, so that texts are to be seen while they grow.
+    """
     if options.local:
         read = replace(read, checked=_localised(read.whole()))
-    return await _run(read, plan(read, given, options.env), options, reporter, leave)
+    return await _run(read, plan(read, given, options.env), options, reporter, leave, watched=watched)
 
 
-async def resume(past: RunState, folder: Path, options: Options, reporter: Sink, leave: Leave) -> Done:
+async def resume(
+    past: RunState, folder: Path, options: Options, reporter: Sink, leave: Leave, *, watched: bool = False
+) -> Done:
     """Take up a run that has stopped, with its pipeline as the file says now and the inputs that it had."""
     found = read(Path(past.file), options.catalogue)
     if options.local:
@@ -177,7 +184,7 @@ async def resume(past: RunState, folder: Path, options: Options, reporter: Sink,
     except StepError as err:
         msg = f"The inputs of the run {past.run} no longer fit its pipeline: {err}"
         raise UsageError(msg) from err
-    return await _run(found, planned, options, reporter, leave, past=past, folder=folder)
+    return await _run(found, planned, options, reporter, leave, watched=watched, past=past, folder=folder)
 
 
 async def _run(
@@ -187,6 +194,7 @@ async def _run(
     reporter: Sink,
     leave: Leave,
     *,
+    watched: bool,
     past: RunState | None = None,
     folder: Path | None = None,
 ) -> Done:
@@ -209,6 +217,7 @@ async def _run(
             cancel_on_interrupt=options.cancel_on_interrupt,
             reporter=reporter,
             leave=leave,
+            watched=watched,
             past=past,
         )
         return await session.run()

@@ -20,8 +20,8 @@ from .errors import PipelineProblems, RunnerError, UsageError
 if TYPE_CHECKING:
     from .app import Given
     from .errors import Problem
-    from .events import RunState, Sink
-    from .session import Done, Leave
+    from .events import RunState
+    from .session import Done
 
 BUG = 70
 _PATH = click.Path(path_type=Path)
@@ -133,9 +133,10 @@ def resume(run_id: str | None, cancel_on_interrupt: bool, quiet: bool, as_json: 
     _end(partial(app.resume, state, folder, options), quiet=quiet, as_json=as_json)
 
 
-def _end(start: Callable[[Sink, Leave], Coroutine[None, None, Done]], *, quiet: bool, as_json: bool) -> NoReturn:
+def _end(start: Callable[..., Coroutine[None, None, Done]], *, quiet: bool, as_json: bool) -> NoReturn:
     """Do a run, show it while it goes on and what came of it, and leave with its exit code."""
     import time
+    from functools import partial
 
     import anyio
 
@@ -150,7 +151,7 @@ def _end(start: Callable[[Sink, Leave], Coroutine[None, None, Done]], *, quiet: 
             reporter.__exit__(None, None, None)
             click.echo(summary.open_tickets(state), err=True)
 
-        done = anyio.run(start, reporter, leave)
+        done = anyio.run(partial(start, watched=reporter.live), reporter, leave)
     if as_json:
         click.echo("".join(state_lines(done.state)), nl=False)
     elif not quiet or done.exit_code:

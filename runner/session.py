@@ -62,6 +62,7 @@ class Session:
     cancel_on_interrupt: bool
     reporter: Sink
     leave: Leave
+    watched: bool = False
     past: RunState | None = None
     """The run as it had come, if it is taken up again."""
     state: RunState = field(default_factory=RunState)
@@ -141,6 +142,7 @@ class Session:
                 load_files=load_files,
                 calls=self.calls,
                 fail_fast=self.fail_fast,
+                watched=self.watched,
                 past=_past(self.past),
                 cancel_jobs=self.cancel_on_interrupt,
             )
@@ -206,7 +208,7 @@ class Session:
         if names is None:
             return {}, {}
         values, missing = outputs_of(plan.outputs, names)
-        outputs, failed = publish(values, self.out)
+        outputs, failed = publish(values, self.out, self.state.run)
         return outputs, {**missing, **failed}
 
     def _exit_code(self) -> int:

@@ -116,6 +116,10 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
             keys = " or ".join(_list(e.validator_value)[0] for e in error.context or ())
             yield Problem("missing-key", f"{_owner(path)} has no {keys}.", document.mark(path, key=True),
                           f"Add {keys.split(' ')[0]}:.")  # fmt: skip
+        case "pattern" if "propertyNames" in error.absolute_schema_path:
+            owner = _last_name(path)
+            yield Problem("name", f"{_short(value)} cannot be a name in {owner}.",
+                          document.mark((*path, value), key=True), _pattern(error, f"names of {owner}"))  # fmt: skip
         case "type" if _is_text_as_written(document, fault):
             pass
         case "not" | "pattern" if path[-1:] == ("headers",):  # of a header's name
@@ -250,7 +254,9 @@ def _last_name(path: Sequence[str | int]) -> str:
 
 
 def _pattern(error: ValidationError | SchemaError, name: str) -> str:
-    words = {"size": "Write WIDTHxHEIGHT, such as 1024x1024.", "aspect_ratio": "Write WIDTH:HEIGHT, such as 4:3.",
+    words = {"names of tools": "Use letters, digits, _ and -; at most 64.",
+             "names of headers": "Use letters, digits and -.",
+             "size": "Write WIDTHxHEIGHT, such as 1024x1024.", "aspect_ratio": "Write WIDTH:HEIGHT, such as 4:3.",
              "name": "Use letters, digits, dots, _ and -.", "timeout": "Write seconds, or 90s, 5m, 1h.",
              "base_url": "Write an http:// or https:// address."}  # fmt: skip
     return words.get(name, f"It must match {error.validator_value}.")

@@ -113,6 +113,8 @@ class Bench:
         key: str = "k",
         watch: Callable[[Event], None] = lambda _: None,
         inputs: Mapping[str, Any] | None = None,
+        watched: bool = False,
+        idle: float = 60.0,
     ) -> Ran:
         self.events = []
         chosen = planned(text, **(inputs or {}))
@@ -128,7 +130,7 @@ class Bench:
                 self.kept[cell] = paid
                 return f"{cell}.paid.txt"
 
-            async with Runpod(self.url, key, store, connections=calls or 64, origin="test") as provider:
+            async with Runpod(self.url, key, store, connections=calls or 64, origin="test", idle=idle) as provider:
                 names = await execute(
                     chosen,
                     run_id="r",
@@ -141,6 +143,7 @@ class Bench:
                     load_files=no_files,
                     calls=calls,
                     fail_fast=fail_fast,
+                    watched=watched,
                     jitter=random.Random(1),
                 )
         store.close()

@@ -97,7 +97,21 @@ PICTURES: JSON = {
     "description": "Several pictures, for models that take them.",
 }
 
-COMMON = {"model", "prompt", "system", "text", "image", "images", "options"}
+COMMON = {
+    "model",
+    "prompt",
+    "system",
+    "text",
+    "image",
+    "images",
+    "messages",
+    "options",
+    "schema",
+    "reask",
+    "strict",
+    "tools",
+    "max_turns",
+}
 """Params that are the kind's own: the catalogue's rows speak of all others."""
 
 PICTURE: dict[str, JSON] = {
@@ -215,6 +229,9 @@ def fit(name: str, wanted: JSON, value: JSON) -> JSON:
             return value
         what = value.media_type if isinstance(value, Artifact) else f"{type(value).__name__} {str(value)[:60]!r}"
         raise TemplateFailed(f"{name} needs {_A[wanted['artifact']]}; the template yields {what}")
+    wanted = chosen(wanted, value)
+    if not wanted:
+        return value
     kind: str = wanted["type"]
     if kind == "string":
         text = to_text(value)
@@ -228,7 +245,24 @@ def fit(name: str, wanted: JSON, value: JSON) -> JSON:
     low, high = wanted.get("minimum"), wanted.get("maximum")
     if (low is not None and value < low) or (high is not None and value > high):
         raise TemplateFailed(f"{name} cannot be {value}; it must be {_bounds(low, high)}")
-    return value
+    return _fields(name, wanted, value) if isinstance(value, Mapping) and "properties" in wanted else value
+
+
+def _fields(name: str, wanted: JSON, value: Mapping[str, JSON]) -> JSON:
+    """A mapping of which the schema says what its fields are."""
+    if missing := next((field for field in wanted.get("required", ()) if field not in value), None):
+        raise TemplateFailed(f"{name} has no {missing}; the template yields {str(value)[:60]!r}")
+    known: Mapping[str, JSON] = wanted["properties"]
+    closed = wanted.get("additionalProperties") is False
+    if closed and (unknown := next((field for field in value if field not in known), None)):
+        raise TemplateFailed(f"{name} knows no {unknown[:60]!r}; it knows {', '.join(known)}")
+    return {field: fit(f"{name}.{field}", known.get(field, {}), inner) for field, inner in value.items()}
+
+
+def chosen(wanted: JSON, value: JSON) -> JSON:
+    """Of two ways to write a param, a list or anything else, the one that was taken."""
+    ways = wanted.get("anyOf", ())
+    return next((way for way in ways if (way.get("type") == "array") == isinstance(value, list)), wanted)
 
 
 _PYTHON: Mapping[str, type | tuple[type, ...]] = {
