@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from . import catalogue, source
 from . import check as checking
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from .emulator import Endpoint
     from .session import Done, Leave
 
+Writer: TypeAlias = Literal["auto", "model", "emulator"]
+"""Who writes the texts of a local run: the language model if it is there, or one of the two for certain."""
+TEXT = "generate_text"
+INSTALL = "pip install 'recipe-runner[local]'"
 BASE_URL = "https://api.runpod.ai/v2"
 NO_KEY = (
     "There is no RUNPOD_API_KEY, so nothing can be sent to Runpod. "
@@ -44,6 +48,11 @@ class Read:
     pipeline: Pipeline | None
     checked: Checked | None
     problems: tuple[Problem, ...]
+
+    @property
+    def writes(self) -> bool:
+        """Whether a step of it asks a language model."""
+        return self.checked is not None and any(step.kind.NAME == TEXT for step in self.checked.steps.values())
 
     def whole(self) -> Checked:
         """The checked pipeline. Raises its problems."""
@@ -66,6 +75,8 @@ class Options:
 
     out: Path | None = None
     local: bool = False
+    weights: Path | None = None
+    """The language model that writes the texts of a local run; None for the emulator's own words."""
     calls: int | None = None
     """Calls in flight at once; None for what the pipeline says, or 64."""
     fail_fast: bool = False
@@ -125,7 +136,7 @@ async def run(read: Read, given: Given, options: Options, reporter: Sink, leave:
     planned = plan(read, given, options.env)
     base_url, key = _address(options)
     if options.local:
-        planned = _localised(planned)
+        planned = _localised(planned, one_by_one=options.weights is not None)
     with _provider_address(options, planned, base_url) as (url, origin):
         session = Session(
             planned,
@@ -143,13 +154,43 @@ async def run(read: Read, given: Given, options: Options, reporter: Sink, leave:
         return await session.run()
 
 
-def _localised(planned: Plan) -> Plan:
-    """The same plan with other servers' models played by the emulator: a local run costs nobody anything."""
+def _localised(planned: Plan, *, one_by_one: bool) -> Plan:
+    """The same plan with other servers' models played by the emulator: a local run costs nobody anything.
+
+    A model on this machine writes ``one_by_one``: what waits for it does not wait within its timeout.
+    """
     steps = tuple(
         replace(s, model=replace(s.model, base_url=None, api_key_env=None)) if s.model and s.model.base_url else s
         for s in planned.steps
     )
-    return replace(planned, steps=steps)
+    if not one_by_one:
+        return replace(planned, steps=steps)
+    group = "texts on this machine"
+    steps = tuple(replace(s, groups=(*s.groups, group)) if s.model and s.model.kind == TEXT else s for s in steps)
+    return replace(planned, steps=steps, limits={**planned.limits, group: 2})  # one is written, one is at hand
+
+
+def writer(wanted: Writer, env: Mapping[str, str]) -> Path | None:
+    """The weights of the language model that writes the texts of a local run, or None for the emulator's own words."""
+    from . import weights
+
+    if wanted == "emulator":
+        return None
+    there, extra = weights.found(weights.folder(env)), has_extra()
+    if there and extra:
+        return there
+    if wanted == "auto":
+        return None
+    cures = [*([] if extra else [INSTALL]), *([] if there else ["runner local pull"])]
+    msg = f"There is no language model on this machine for --local=model. Get it: {', then '.join(cures)}."
+    raise CannotStart(msg)
+
+
+def has_extra() -> bool:
+    """Whether what runs a language model is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("xllamacpp") is not None
 
 
 def project(path: Path) -> Path:
@@ -165,7 +206,7 @@ def endpoints(planned: Plan) -> dict[str, Endpoint]:
     """Runpod's public endpoints, and what the emulator cannot know: private ones, other servers', an author's own."""
     from .emulator import Endpoint, public
 
-    kinds = {"generate_text": "text", "generate_image": "image", "edit_image": "edit", "generate_speech": "speech",
+    kinds = {TEXT: "text", "generate_image": "image", "edit_image": "edit", "generate_speech": "speech",
              "transcribe_audio": "transcription", "generate_video": "video", "call_endpoint": "echo"}  # fmt: skip
     models = [step.model for step in planned.steps if step.model is not None]
     own = [m for m in models if m.endpoint not in {known.endpoint for known in catalogue.builtin().models.values()}]
@@ -224,9 +265,9 @@ def _provider_address(options: Options, planned: Plan, base_url: str) -> Iterato
     from .emulator import Emulator
 
     try:
-        emulator = Emulator(endpoints(planned))
+        emulator = Emulator(endpoints(planned), weights=options.weights)
         with emulator:
-            yield emulator.url, "emulator"
+            yield emulator.url, "local-model" if options.weights else "emulator"
     except OSError as err:
         msg = f"The emulator cannot start: {err.strerror or err}."
         raise CannotStart(msg) from err

@@ -18,7 +18,7 @@ WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
            "cells", "pipeline", "fanout", "fitting", "price", "check", "plan", "outputs"}  # fmt: skip
 DOING = {"budget", "admission", "attempts", "calls", "work", "execute"}
-WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder"}
+WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder", "weights"}
 SHOWING = {"reports"}
 EDGES = {"app", "session", "files", "cli", "__main__", "__init__"}
 

@@ -30,7 +30,7 @@ from .shelf import Shelf
 from .webhooks import Delivery, Webhooks
 from .work import Fetch, Studio
 from .workers import Workers
-from .writer import Writer
+from .writer import LLAMA, Writer
 
 Latencies = Latency | Mapping[str, Latency]
 Played = int | Mapping[str, int] | None
@@ -65,6 +65,7 @@ class Emulator:
         retention: Retention = Retention(),  # noqa: B008 - frozen
         fetch: Fetch | None = None,
         weights: Path | None = None,
+        model: Path = LLAMA,
         media_room: int = 512 * 2**20,
         history: int = 10_000,
         seed: int | None = None,
@@ -81,8 +82,8 @@ class Emulator:
         out of its pings for `worker_patience` seconds has lost it.
 
         `weights` are those of a language model, a GGUF file: chats are then written by it, one at a time, in a process
-        that starts with the first of them (`xllamacpp` must be installed). What it cannot do, tools, pictures, several
-        answers, faults on demand and texts as jobs, stays with the emulator.
+        that starts with the first of them and runs the program `model`; ours needs `xllamacpp`. What it cannot do,
+        tools, pictures, several answers, faults on demand and texts as jobs, stays with the emulator.
         """
         self.latency: Latencies = latency
         self._random = Random(seed)
@@ -102,7 +103,7 @@ class Emulator:
             history=history,
             ended=self._calls_back,
         )
-        writer = None if weights is None else Writer(weights)
+        writer = None if weights is None else Writer(weights, model)
         outside = Workers(self._queue, served, patience=worker_patience)
         self._service = Service(
             queue=self._queue,

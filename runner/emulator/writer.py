@@ -24,6 +24,8 @@ from .values import JSON
 
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "stop")
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+LLAMA = Path(__file__).with_name("llama.py")
+"""The program that is the model's process."""
 _LONGEST = 512  # tokens, where the request says nothing
 
 
@@ -34,9 +36,10 @@ class DiedError(Exception):
 class Writer:
     """A model at work: it reads text and writes text, one at a time. `close` ends it."""
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, program: Path = LLAMA) -> None:
         """Starts nothing yet."""
         self._weights = weights
+        self._program = program
         self._process: subprocess.Popen[str] | None = None
         self._client: httpx.AsyncClient | None = None
         self._starting = asyncio.Lock()
@@ -74,18 +77,21 @@ class Writer:
     async def close(self) -> None:
         """Ends the process; what it was writing is lost."""
         async with self._starting:
-            if self._client is not None:
-                await self._client.aclose()
-            if self._process is not None:
-                self._process.kill()
-                await asyncio.to_thread(self._process.communicate)
+            await self._ended()
+
+    async def _ended(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+        if self._process is not None:
+            self._process.kill()
+            await asyncio.to_thread(self._process.communicate)
+        self._client = self._process = None
 
     async def _started(self) -> httpx.AsyncClient:
         async with self._starting:
             if self._client is not None and self._process is not None and self._process.poll() is None:
                 return self._client
-            if self._client is not None:
-                await self._client.aclose()
+            await self._ended()
             key = secrets.token_hex()
             starting = asyncio.create_task(asyncio.to_thread(self._starts, key))
             try:
@@ -104,9 +110,8 @@ class Writer:
 
     def _starts(self, key: str) -> str:
         """The address of the model, once it is loaded. It hears no Ctrl-C, and ends when its stdin does."""
-        program = Path(__file__).with_name("llama.py")
         self._process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-P", str(program), str(self._weights)],
+            [sys.executable, "-P", str(self._program), str(self._weights)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -131,8 +136,12 @@ def _request(body: dict[str, JSON]) -> dict[str, Any]:
     sampling = {name: body[name] for name in _SAMPLING if body.get(name) is not None}
     schema = wanted(body)
     form = {"type": "json_schema", "json_schema": {"schema": bounded(schema)}} if schema is not None else None
-    # Of itself it repeats itself; in JSON, what repeats are the quotes.
-    repeats = body.get("repetition_penalty") or (1.0 if form else 1.1)
+    # Left to itself it repeats itself: words in prose; in JSON sequences, for it needs its quotes and names again.
+    varied = (
+        {"repeat_penalty": 1.05, "dry_multiplier": 0.8, "dry_allowed_length": 3} if form else {"repeat_penalty": 1.1}
+    )
+    if body.get("repetition_penalty"):
+        varied["repeat_penalty"] = body["repetition_penalty"]
     seed = body.get("seed")
     return {
         "temperature": 0.2,
@@ -141,7 +150,7 @@ def _request(body: dict[str, JSON]) -> dict[str, Any]:
         "messages": messages,
         "seed": zlib.crc32(json.dumps(messages).encode()) >> 1 if seed is None else abs(seed) % (2**32 - 1),
         "max_tokens": body.get("max_completion_tokens") or body.get("max_tokens") or _LONGEST,
-        "repeat_penalty": repeats,
+        **varied,
         "cache_prompt": False,  # what was read before must not show in what is written now
         "stream": True,
         "stream_options": {"include_usage": True},
