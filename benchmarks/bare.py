@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import AsyncGenerator
@@ -47,10 +48,11 @@ def chats(graph: Graph, url: str) -> float:
     return _timed(run)
 
 
-def pictures(count: int, url: str, calls: int = IN_FLIGHT, pool: int = 0) -> float:
+def pictures(count: int, url: str, calls: int = IN_FLIGHT, pool: int = 0, *, sync: bool = False) -> float:
     """Seconds to hand in so many jobs, to wait for each, to fetch its picture and to write it.
 
-    ``pool`` is how many connections a client has: all, or so many, which is faster (see `runner.runpod.client`).
+    With ``sync`` each is on the platter before it counts, as ours are. ``pool`` is how many connections a client has:
+    all, or so many, which is faster (see `runner.runpod.client`).
     """
     with tempfile.TemporaryDirectory() as folder:
 
@@ -70,7 +72,11 @@ def pictures(count: int, url: str, calls: int = IN_FLIGHT, pool: int = 0) -> flo
                         address = f"{endpoint}/status-sync/{taken['id']}?wait=60000"
                         done = (await client.get(address, headers=KEY)).json()
                         file = await client.get(done["output"]["image_url"])
-                        Path(folder, f"{number}.png").write_bytes(file.content)  # noqa: ASYNC240 - the fastest way
+                        path = Path(folder, f"{number}.png")
+                        if sync:
+                            await anyio.to_thread.run_sync(_synced, path, file.content)
+                        else:
+                            path.write_bytes(file.content)  # noqa: ASYNC240 - the fastest way
                         seats.append(client)
 
                 for number in range(count):
@@ -79,6 +85,13 @@ def pictures(count: int, url: str, calls: int = IN_FLIGHT, pool: int = 0) -> flo
         seconds = _timed(run)
         assert len(list(Path(folder).iterdir())) == count
         return seconds
+
+
+def _synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @asynccontextmanager

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import anyio
 
 from runner import app, catalogue, check, pipeline, plan
 from runner.execute import execute
-from runner.model import Call, Chat, Finished, Job, Reply, Ticket
+from runner.model import Artifact, Call, Chat, Finished, Job, Reply, Ticket
 from runner.plan import Plan
 
 IN_FLIGHT = 64
@@ -31,7 +31,7 @@ def alone(chosen: Plan) -> float:
     async def run() -> None:
         await execute(
             chosen, run_id="r", provider=Nobody(), store=Nobody(), sink=nothing, synced=anyio.sleep_forever,
-            clock=time.time, keep_text=lambda *_: None,
+            clock=time.time, keep_text=lambda *_: None, load_files=_no_files,
         )  # fmt: skip
 
     start = time.perf_counter()
@@ -61,13 +61,20 @@ def nothing(_: object) -> None:
     """Whom an event tells nothing."""
 
 
+async def _no_files(files: Mapping[str, str], pipeline: str) -> Mapping[str, Artifact]:
+    raise AssertionError(files, pipeline)
+
+
 class Nobody:
     """A provider and a store for runs that call nobody."""
 
     origin = "nobody"
 
-    async def submit(self, job: Job, within: float) -> Ticket:
-        raise AssertionError(job, within)
+    def pause(self, call: Call) -> float:
+        raise AssertionError(call)
+
+    async def submit(self, job: Job, within: float, sending: Callable[[], None]) -> Ticket:
+        raise AssertionError(job, within, sending)
 
     async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:
         raise AssertionError(ticket, moved)

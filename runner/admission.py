@@ -51,6 +51,13 @@ class Admission:
         self._left = dict(self.limits)
         self._parked = {group: [] for group in self.limits}
 
+    def add(self, limits: Mapping[str, int]) -> None:
+        """More groups with limits of their own: those of a pipeline that a step runs."""
+        for group, places in limits.items():
+            if group not in self._left:
+                self._left[group] = places
+                self._parked[group] = []
+
     def enter(self, wants: Pass, go: Callable[[str], None]) -> None:
         """Ask for a place for a cell that has not started; ``go`` is called when there is one, at once or later."""
         self._push(_Waiting(wants, go, new=True))

@@ -17,7 +17,7 @@ from . import check as checking
 from . import pipeline as pipelines
 from . import plan as planning
 from .check import Checked
-from .errors import CannotStart, PipelineProblems, Problem, UsageError
+from .errors import CannotStart, Mark, PipelineProblems, Problem, UsageError
 from .events import Sink
 from .files import is_url, place
 from .model import JSON
@@ -52,7 +52,7 @@ class Read:
     @property
     def writes(self) -> bool:
         """Whether a step of it asks a language model."""
-        return self.checked is not None and any(step.kind.NAME == TEXT for step in self.checked.steps.values())
+        return self.checked is not None and any(model.kind == TEXT for model in self.checked.models())
 
     def whole(self) -> Checked:
         """The checked pipeline. Raises its problems."""
@@ -99,16 +99,35 @@ def read(path: Path) -> Read:
     except OSError as err:
         msg = f"{path} cannot be read: {err.strerror}."
         raise UsageError(msg) from None
+    found, checked, problems = _checked(path, text, (path.resolve(),))
+    problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
+    return Read(path, text, found, checked, tuple(problems))
+
+
+def _checked(path: Path, text: str, above: tuple[Path, ...]) -> tuple[Pipeline | None, Checked | None, list[Problem]]:
+    """A pipeline and those that it runs. ``above`` are the files that run this one."""
     files = _Files(path)
+
+    def nested(name: str) -> Checked | list[Problem]:
+        inner = path.parent / name
+        if inner.resolve() in above:
+            return []
+        try:
+            text = files.text(name)
+        except (OSError, ValueError) as err:
+            why = "it is not a text file in UTF-8" if isinstance(err, UnicodeError) else str(err)
+            return [Problem("file", f"{inner} cannot be read: {why}.", Mark(str(inner), 1, 1), "Name a pipeline file.")]
+        _, checked, problems = _checked(inner, text, (*above, inner.resolve()))
+        return checked or [problem for problem in problems if not problem.warning]
+
     found, problems = pipelines.load(text, str(path), files.text)
     checked = None
     if found is not None:
-        checked, more = checking.check(found, catalogue.builtin(), files.is_file)
+        checked, more = checking.check(found, catalogue.builtin(), files.is_file, nested)
         problems = [*problems, *more]
     if any(not problem.warning for problem in problems):
         checked = None
-    problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
-    return Read(path, text, found, checked, tuple(problems))
+    return found, checked, problems
 
 
 def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = False) -> Plan:
@@ -133,11 +152,11 @@ async def run(read: Read, given: Given, options: Options, reporter: Sink, leave:
     """Run a pipeline file to its end, or to the signal that stops it. Nothing is sent if it has problems."""
     from .session import Session
 
+    if options.local:
+        read = replace(read, checked=_localised(read.whole(), one_by_one=options.weights is not None))
     planned = plan(read, given, options.env)
     base_url, key = _address(options)
-    if options.local:
-        planned = _localised(planned, one_by_one=options.weights is not None)
-    with _provider_address(options, planned, base_url) as (url, origin):
+    with _provider_address(options, read.whole(), base_url) as (url, origin):
         session = Session(
             planned,
             home=project(read.path) / ".runner",
@@ -154,20 +173,21 @@ async def run(read: Read, given: Given, options: Options, reporter: Sink, leave:
         return await session.run()
 
 
-def _localised(planned: Plan, *, one_by_one: bool) -> Plan:
-    """The same plan with other servers' models played by the emulator: a local run costs nobody anything.
+def _localised(checked: Checked, *, one_by_one: bool) -> Checked:
+    """The same pipeline with other servers' models played by the emulator: a local run costs nobody anything.
 
     A model on this machine writes ``one_by_one``: what waits for it does not wait within its timeout.
     """
-    steps = tuple(
-        replace(s, model=replace(s.model, base_url=None, api_key_env=None)) if s.model and s.model.base_url else s
-        for s in planned.steps
-    )
-    if not one_by_one:
-        return replace(planned, steps=steps)
-    group = "texts on this machine"
-    steps = tuple(replace(s, groups=(*s.groups, group)) if s.model and s.model.kind == TEXT else s for s in steps)
-    return replace(planned, steps=steps, limits={**planned.limits, group: 2})  # one is written, one is at hand
+    steps = {}
+    for name, step in checked.steps.items():
+        model = step.model
+        if model is not None and model.base_url:
+            model = replace(model, base_url=None, api_key_env=None, headers={})
+        nested = _localised(step.nested, one_by_one=one_by_one) if step.nested else None
+        steps[name] = replace(step, model=model, nested=nested)
+    texts = [step.model.id for step in steps.values() if step.model and step.model.kind == TEXT and one_by_one]
+    per_model = {**dict.fromkeys(texts, 2), **checked.pipeline.per_model}  # one is written, one is at hand
+    return replace(checked, steps=steps, pipeline=replace(checked.pipeline, per_model=per_model))
 
 
 def writer(wanted: Writer, env: Mapping[str, str]) -> Path | None:
@@ -202,14 +222,17 @@ def project(path: Path) -> Path:
     return folder
 
 
-def endpoints(planned: Plan) -> dict[str, Endpoint]:
+def endpoints(checked: Checked) -> dict[str, Endpoint]:
     """Runpod's public endpoints, and what the emulator cannot know: private ones, other servers', an author's own."""
     from .emulator import Endpoint, public
 
     kinds = {TEXT: "text", "generate_image": "image", "edit_image": "edit", "generate_speech": "speech",
              "transcribe_audio": "transcription", "generate_video": "video", "call_endpoint": "echo"}  # fmt: skip
-    models = [step.model for step in planned.steps if step.model is not None]
-    own = [m for m in models if m.endpoint not in {known.endpoint for known in catalogue.builtin().models.values()}]
+    own = [
+        m
+        for m in checked.models()
+        if m.endpoint not in {known.endpoint for known in catalogue.builtin().models.values()}
+    ]
     return {**public(), **{m.endpoint: Endpoint(kind=kinds[m.kind]) for m in own}}  # type: ignore[arg-type] # its own words
 
 
@@ -257,7 +280,7 @@ def _address(options: Options) -> tuple[str, str]:
 
 
 @contextmanager
-def _provider_address(options: Options, planned: Plan, base_url: str) -> Iterator[tuple[str, str | None]]:
+def _provider_address(options: Options, checked: Checked, base_url: str) -> Iterator[tuple[str, str | None]]:
     """The base URL, and what it is called in keys; the emulator runs as long as the run does."""
     if not options.local:
         yield base_url, None
@@ -265,7 +288,7 @@ def _provider_address(options: Options, planned: Plan, base_url: str) -> Iterato
     from .emulator import Emulator
 
     try:
-        emulator = Emulator(endpoints(planned), weights=options.weights)
+        emulator = Emulator(endpoints(checked), weights=options.weights)
         with emulator:
             yield emulator.url, "local-model" if options.weights else "emulator"
     except OSError as err:

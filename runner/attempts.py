@@ -57,7 +57,8 @@ class Provider(Protocol):
     origin: str
     """What makes its answers its own: part of every key."""
 
-    async def submit(self, job: Job, within: float) -> Ticket: ...
+    def pause(self, call: Call) -> float: ...
+    async def submit(self, job: Job, within: float, sending: Callable[[], None]) -> Ticket: ...
     async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished: ...
     async def collect(self, job: Job, finished: Finished) -> Reply: ...
     async def chat(self, chat: Chat) -> Reply: ...
@@ -172,7 +173,6 @@ class Attempts:
         if self.finished is None:
             if self.ticket is None:
                 await self._admitted()
-                self.deadline = anyio.current_time() + self.timeout
                 await self._submit(job)
             else:
                 await self.place.take()
@@ -194,6 +194,9 @@ class Attempts:
 
     async def _admitted(self) -> None:
         """Hold the money and a place, and say that the call goes out."""
+        while pause := self.tools.provider.pause(self.call):
+            self.place.give_back()  # others may want another endpoint
+            await anyio.sleep(pause)
         # Who waits for money holds no place: those who hold the money may need one to give it back.
         if not self.tools.budget.fits(self.call.usd):
             self.place.give_back()
@@ -207,8 +210,13 @@ class Attempts:
 
     async def _submit(self, job: Job) -> None:
         # From the first byte sent until the ticket is on disk nothing may interrupt: the job would be paid and lost.
-        with anyio.CancelScope(shield=True):
-            self.ticket = ticket = await self.tools.provider.submit(job, self.timeout)
+        with anyio.CancelScope() as scope:
+
+            def sending() -> None:
+                scope.shield = True
+                self.deadline = anyio.current_time() + self.timeout
+
+            self.ticket = ticket = await self.tools.provider.submit(job, self.timeout, sending)
             try:
                 self.tools.emit(JobSubmitted(self.tools.clock(), self.cell, self.key, ticket.endpoint, ticket.job))
                 await self.tools.synced()

@@ -20,7 +20,7 @@ from .errors import Problem, nearest
 from .fanout import CLOSED, cell_names, cells_shape, followed
 from .fitting import Fitting
 from .inference import CELL_NAMES, Inference, infer
-from .kinds import KINDS, Kind
+from .kinds import KINDS, Kind, run_pipeline
 from .model import JSON
 from .pipeline import Input, Pipeline, Step
 from .shape import Shape
@@ -51,6 +51,9 @@ RUN_SHAPE: JSON = {
 IsFile = Callable[[str], bool]
 """Whether a path, as written in the pipeline, names a file that may be read."""
 
+Nested = Callable[[str], "Checked | list[Problem]"]
+"""Reads and checks another pipeline by its path as written; gives its problems where it has some."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -77,6 +80,8 @@ class CheckedStep:
     model: Model | None
     params: Mapping[str, Tree]
     edges: tuple[Edge, ...]
+    nested: Checked | None = None
+    """The pipeline that it runs."""
     files: Mapping[str, str] = field(default_factory=dict)
     """What each file that it names by a path or a URL must be: image, audio, video or file."""
     when_by_cell: bool = False
@@ -89,11 +94,21 @@ class Checked:
     pipeline: Pipeline
     steps: Mapping[str, CheckedStep]
 
+    def models(self) -> Iterator[Model]:
+        """The models of its steps, and of the pipelines that they run."""
+        for step in self.steps.values():
+            if step.model is not None:
+                yield step.model
+            if step.nested is not None:
+                yield from step.nested.models()
 
-def check(pipeline: Pipeline, known: Catalogue, is_file: IsFile) -> tuple[Checked | None, list[Problem]]:
+
+def check(
+    pipeline: Pipeline, known: Catalogue, is_file: IsFile, nested: Nested | None = None
+) -> tuple[Checked | None, list[Problem]]:
     """Every problem of a pipeline; its checked form if none of them is worse than a warning."""
     with collector_paused():
-        checker = _Checker(pipeline, known, is_file)
+        checker = _Checker(pipeline, known, is_file, nested)
         steps = checker.run()
     if any(not problem.warning for problem in checker.problems):
         return None, checker.problems
@@ -132,10 +147,11 @@ _CURES = {
 
 
 class _Checker:
-    def __init__(self, pipeline: Pipeline, known: Catalogue, is_file: IsFile) -> None:
+    def __init__(self, pipeline: Pipeline, known: Catalogue, is_file: IsFile, nested: Nested | None) -> None:
         self.pipeline, self.is_file = pipeline, is_file
         self.problems: list[Problem] = []
         self.fitting = Fitting(pipeline, known, self.add, self.warn)
+        self.nested = self.pipelines(nested)
         self.names = self.shapes()
         self.inferred: dict[int, Inference] = {}
         """By the template's identity: each is walked once, and lives as long as the pipeline."""
@@ -167,8 +183,60 @@ class _Checker:
         }
         for step in pipeline.steps.values():
             output = KINDS[step.kind].output(step.params) if step.kind in KINDS else {}
+            if (inner := self.nested.get(step.id)) is not None:
+                outputs = {**CLOSED, "properties": {name: {} for name in inner.pipeline.outputs}}
+                output = {**output, "properties": {**output["properties"], "outputs": outputs}}
             steps[step.id] = cells_shape(output, cell_names(step, names)) if step.fanned_out else output
         return names
+
+    # -- pipelines in pipelines ---------------------------------------------------------------------
+
+    def pipelines(self, read: Nested | None) -> dict[str, Checked]:
+        """The pipelines that steps run, by step. Problems of theirs are told where they are."""
+        found: dict[str, Checked] = {}
+        for step in self.pipeline.steps.values():
+            file = step.params.get("file")
+            if step.kind != run_pipeline.NAME or not isinstance(file, str):
+                continue
+            path: Path = ("steps", step.id, "file")
+            if read is None or not self.is_file(file):
+                self.file(path, file)
+                continue
+            inner = read(file)
+            if isinstance(inner, Checked):
+                found[step.id] = inner
+                for model in inner.models() if self.pipeline.budget is not None else ():
+                    if model.price is None:
+                        self.fitting.unpriced(model.id, path)
+            elif inner:
+                known = {(problem.mark, problem.message) for problem in self.problems}
+                self.problems += [p for p in inner if (p.mark, p.message) not in known]
+            else:
+                self.add("loop", f"{file} runs this pipeline, which runs {file}.", path, "Name another file.")
+        return found
+
+    def nested_inputs(self, nested: Checked, given: Tree, path: Path) -> None:
+        """Values for inputs that the other pipeline has, and for all that it needs."""
+        values = given if isinstance(given, Mapping) else {}
+        declared = nested.pipeline.inputs
+        name = nested.pipeline.name
+        for word, value in values.items():
+            if word not in declared:
+                self.add("unknown-input", f"{name} has no input {word}.", (*path, word),
+                         nearest(word, list(declared)) or "It has none.", key=True)  # fmt: skip
+                continue
+            wanted = declared[word].schema
+            if isinstance(value, Template):
+                self.yields(word, wanted, value, (*path, word))
+            elif not any(True for _ in templates_of(value)) and (why := misfit(declared[word], value)):
+                self.add("input", why.message, (*path, word, *why.path), why.instead)
+            elif "artifact" in wanted:
+                instead = f"Declare an input of type: {declared[word].type}, and write {{{{ inputs.NAME }}}}."
+                self.add("type", f"{word} needs a file of a step or an input; this is text.", (*path, word), instead)
+        missing = [d.name for d in declared.values() if d.required and d.name not in values]
+        if missing and (given is None or isinstance(given, Mapping)):
+            self.add("missing-key", f"{name} needs {'the inputs' if len(missing) > 1 else 'the input'} "
+                     f"{' and '.join(missing)}.", path, f"Add {missing[0]}: under inputs:.", key=True)  # fmt: skip
 
     # -- inputs -------------------------------------------------------------------------------------
 
@@ -200,9 +268,11 @@ class _Checker:
             self.value(kind.PARAMS[name], name, tree, places[name], files)
         if model is not None:
             self.fitting.fits(model, kind, params, places)
+        if (nested := self.nested.get(step.id)) is not None:
+            self.nested_inputs(nested, params.get("inputs"), (*path, "inputs") if "inputs" in params else path)
         by_cell = self.control(step, names, edges)
         self.explicit(step, edges)
-        return CheckedStep(step, kind, model, params, tuple(edges.values()), files, by_cell)
+        return CheckedStep(step, kind, model, params, tuple(edges.values()), nested, files, by_cell)
 
     def edges(
         self, step: Step, name: str, tree: Tree, path: Path, names: Mapping[str, Shape], edges: dict[str, Edge]

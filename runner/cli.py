@@ -36,6 +36,7 @@ def cli() -> None:
     runner check FILE        what is wrong with it, before anything runs
     runner plan FILE         what would run, in what order, at what price
     runner run FILE          run it
+    runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
     """
 
 
@@ -135,6 +136,28 @@ def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None) -> None:
     read = app.read(file)
     _show([problem for problem in read.problems if problem.warning])
     click.echo(planned.text(app.plan(read, _given(typed, inputs_file), os.environ, preview=True)))
+
+
+@cli.command()
+@click.argument("files", type=_PATH, nargs=-1, metavar="[FILE...]")
+@click.option("--local", is_flag=True, help="Check what a run with --local needs: the emulator, no key.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else.")
+def doctor(files: Sequence[Path], local: bool, as_json: bool) -> None:
+    """Check key, network, endpoints and disk, and say what is wrong. Only asks what is free.
+
+    With pipelines, each of their endpoints and servers is asked; without, one public endpoint.
+    """
+    import anyio
+
+    from . import app
+    from . import doctor as doctors
+    from .errors import CannotStart
+
+    findings = anyio.run(doctors.examine, [app.read(file) for file in files], os.environ, local)
+    fancy = sys.stdout.isatty() and "utf" in (sys.stdout.encoding or "").lower()
+    click.echo(doctors.as_json(findings) if as_json else doctors.text(findings, fancy=fancy))
+    if any(finding.state == "wrong" for finding in findings):
+        sys.exit(CannotStart.exit_code)
 
 
 @cli.command()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from types import UnionType
 from typing import Any, Literal, TypeAlias, get_args
 
-from .model import JSON, Output, from_json, json_line
+from .model import JSON, Output, from_json, json_line, step_of
 
 State: TypeAlias = Literal["waiting", "running", "done", "cached", "skipped", "failed", "blocked", "cancelled"]
 Outcome: TypeAlias = Literal["done", "failed", "cancelled"]
@@ -280,7 +280,7 @@ class RunState:
     @property
     def expected(self) -> int:
         """How many cells there are, as far as it is known: those of opened steps, and one for each other step."""
-        plain = sum(cell.partition("[")[0] not in self.opened for cell in self.cells)
+        plain = sum(step_of(cell) not in self.opened for cell in self.cells)
         return plain + sum(self.opened.values())
 
     def cell(self, cell_id: str) -> CellState:

@@ -30,7 +30,7 @@ from .events import CellBlocked, CellFailed, CellSkipped, Sink, State, StepOpene
 from .model import JSON, Cell, Cells, Output
 from .plan import Plan, PlannedStep
 from .templates import render_tree
-from .work import KeepText, Work, holds
+from .work import KeepText, LoadFiles, Names, Work, holds
 
 SLICE = 0.005
 """Seconds of local work after which everybody else gets a turn."""
@@ -49,10 +49,11 @@ async def execute(
     synced: Callable[[], Awaitable[None]],
     clock: Callable[[], float],
     keep_text: KeepText,
+    load_files: LoadFiles,
     calls: int | None = None,
     fail_fast: bool = False,
     jitter: random.Random | None = None,
-) -> dict[str, JSON]:
+) -> Names:
     """Run a plan to its end. Gives back what templates may name then: the outputs of the steps that are done.
 
     Never raises for a failed step: the events say which cells failed and why.
@@ -69,11 +70,16 @@ async def execute(
     async with anyio.create_task_group() as clock_tasks:
         if plan.deadline is not None:
             clock_tasks.start_soon(_close_after, plan.deadline, tools.admission)
-        async with anyio.create_task_group() as tasks:
-            work = Work(plan, tools, store, keep_text)
-            run = _Run(plan, work, tools, tasks, plan.names(run_id), fail_fast)
-            run.start()
+        names = await _run(plan, Work(plan, tools, store, keep_text, load_files), run_id, fail_fast=fail_fast)
         clock_tasks.cancel_scope.cancel()
+    return names
+
+
+async def _run(plan: Plan, work: Work, run_id: str, *, fail_fast: bool, above: str = "", depth: int = 0) -> Names:
+    """Run a plan to its end; one that a cell ``above`` runs has its own steps under the cell's id."""
+    async with anyio.create_task_group() as tasks:
+        run = _Run(plan, work, work.tools, tasks, plan.names(run_id), fail_fast, above, depth)
+        run.start()
     return run.names
 
 
@@ -100,6 +106,8 @@ class _Step:
     expanded: bool = False
     queue: deque[int] = field(default_factory=deque)
     """Cells that wait to be let in: one entry in `Admission` stands for all of them."""
+    running: int = 0
+    """Pipelines that its cells run now."""
     left: int = 0
     end: State | None = None
 
@@ -114,6 +122,9 @@ class _Run:
     tasks: TaskGroup
     names: dict[str, JSON]
     fail_fast: bool
+    above: str = ""
+    """The id of the cell that runs it, and a slash; empty for the run itself."""
+    depth: int = 0
     steps: dict[str, _Step] = field(init=False)
     todo: deque[Callable[[], None]] = field(default_factory=deque)
     pumping: bool = False
@@ -123,7 +134,9 @@ class _Run:
         self.steps = {}
         for planned in self.plan.steps:
             whole = [edge for edge in planned.edges if not edge.cells]
-            step = self.steps[planned.id] = _Step(planned, len(whole), Pass(planned.id, planned.depth, planned.groups))
+            groups = tuple(f"{self.above}{group}" for group in planned.groups)
+            wants = Pass(f"{self.above}{planned.id}", self.depth + planned.depth, groups)
+            step = self.steps[planned.id] = _Step(planned, len(whole), wants)
             for edge in whole:
                 self.steps[edge.needs].readers.append(edge)
             for edge in planned.edges:
@@ -216,12 +229,23 @@ class _Run:
 
     def ready(self, step: _Step, index: int) -> None:
         """A cell needs nothing more: it runs now if it calls nobody, else when `Admission` lets it in."""
+        if step.planned.nested is not None:
+            step.queue.append(index)
+            self.begin(step)
+            return
         if not step.planned.kind.CALLS:
             self.todo.append(partial(self.run_local, step, index))
             return
         step.queue.append(index)
         if len(step.queue) == 1:
             self.tools.admission.enter(step.wants, partial(self.admit, step))
+
+    def begin(self, step: _Step) -> None:
+        """Start pipelines in this step's cells: so many at once that memory stays flat, whatever they wait for."""
+        at_once = self.plan.limits.get(f"step {step.planned.id}", self.plan.calls)
+        while step.queue and step.running < at_once:
+            step.running += 1
+            self.tasks.start_soon(self.run_nested, step, step.queue.popleft())
 
     def admit(self, step: _Step, refused: str) -> None:
         """A place is there for the step's next cell, or there never will be."""
@@ -262,7 +286,7 @@ class _Run:
         if step.left == 0:
             self.finish(step, _together(step.ends))
         elif end == "failed" and step.planned.on_failure == "stop":
-            self.tools.admission.stop(step.planned.id, f"{cell.id} failed, and the step says on_failure: stop")
+            self.tools.admission.stop(step.wants.step, f"{cell.id} failed, and the step says on_failure: stop")
         if end == "failed" and self.fail_fast:
             self.tools.admission.close(f"{cell.id} failed, and the run is to fail fast")
 
@@ -307,6 +331,22 @@ class _Run:
     def run_local(self, step: _Step, index: int) -> None:
         end, output = self.work.locally(step.planned, step.cells[index], self.names_of(step, index))
         self.cell_ended(step, index, end, output)
+
+    async def run_nested(self, step: _Step, index: int) -> None:
+        """A cell that runs another pipeline, all of whose calls ask for places of their own."""
+        cell, planned = step.cells[index], step.planned
+
+        async def run(plan: Plan, work: Work) -> Names:
+            above = f"{self.above}{cell.id}/"
+            work.tools.admission.add({f"{above}{group}": most for group, most in plan.limits.items()})
+            depth = self.depth + planned.depth
+            return await _run(plan, work, self.names["run"]["id"], fail_fast=self.fail_fast, above=above, depth=depth)
+
+        end, output = await self.work.nested(planned, cell, self.names_of(step, index), run)
+        step.running -= 1
+        self.cell_ended(step, index, end, output)
+        self.begin(step)
+        self.pump()
 
     async def run_calling(self, step: _Step, index: int) -> None:
         """A cell that calls, in a task and a place of its own."""

@@ -81,7 +81,7 @@ class Fitting:
             message = f"Runpod has removed {found.id} from its list; it may stop working."
             self.warn("removed-model", message, place, instead)
         if self.pipeline.budget is not None and found.price is None:
-            self._unpriced(found.id, place)
+            self.unpriced(found.id, place)
         if alias is not None and (alias.headers or alias.policy):
             found = replace(found, headers=alias.headers, policy=alias.policy)
         return found
@@ -93,12 +93,12 @@ class Fitting:
                      self._for(kind))  # fmt: skip
             return None
         if self.pipeline.budget is not None:
-            self._unpriced(alias.model, ("models", name, "model"))
+            self.unpriced(alias.model, ("models", name, "model"))
         base_url = (alias.base_url or "").rstrip("/")
         return Model(id=alias.model, kind=kind.NAME, endpoint=name, base_url=base_url, known=False,
                      api_key_env=alias.api_key_env, headers=alias.headers)  # fmt: skip
 
-    def _unpriced(self, model: str, place: Path) -> None:
+    def unpriced(self, model: str, place: Path) -> None:
         self.add("unpriced", f"{model} has no known price, so the budget cannot be kept.", place,
                  "Choose a model with a price, or remove budget:.")  # fmt: skip
 

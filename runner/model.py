@@ -224,6 +224,11 @@ class Cell:
         return {**own, **output.scope()}
 
 
+def step_of(cell: str) -> str:
+    """The step of a cell, from its id: ``photo`` of ``photo[red-shoe]``, ``each[1]/photo`` of ``each[1]/photo[a]``."""
+    return cell.rpartition("[")[0] if cell.endswith("]") else cell
+
+
 class Cells(list[dict[str, JSON]]):
     """What ``steps.x`` is for a fanned-out step: its done cells in order, each also there by its key."""
 

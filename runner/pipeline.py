@@ -263,6 +263,8 @@ class _Loader:
         return {**found, **{k: data[k] for k in ("limit", "at_once", "on_failure") if k in data}}
 
     def param(self, path: tuple[str | int, ...], wanted: JSON, value: JSON) -> Tree:
+        if wanted.get("plain"):
+            return value
         verbatim = bool(wanted.get("verbatim"))
         if isinstance(value, dict) and set(value) == {"file"} and (verbatim or wanted.get("type") == "string"):
             return self.from_file(path, str(value["file"]), verbatim=verbatim)

@@ -57,6 +57,8 @@ class PlannedStep:
     """The limits of `Plan.limits` that its calls count against."""
     count: int | None = 1
     """How many cells it has; None if only the run will know."""
+    nested: Nested | None = None
+    """The pipeline that it runs."""
 
     @property
     def fanned_out(self) -> bool:
@@ -66,6 +68,40 @@ class PlannedStep:
     def follows(self) -> str | None:
         """The step whose cells its own follow, one by one."""
         return next((edge.needs for edge in self.edges if edge.cells), None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nested:
+    """A pipeline that a step runs, to be planned when its inputs are known."""
+
+    checked: Checked
+    env: Mapping[str, str]
+
+    def plan(self, inputs: Mapping[str, JSON], *, preview: bool = False) -> Plan:
+        """Its plan with these inputs, of which files are there already. `NestedInputs` if they do not fit."""
+        declared = self.checked.pipeline.inputs
+        files = {n: v for n, v in inputs.items() if n in declared and "artifact" in declared[n].schema}
+        try:
+            values = read_inputs(declared, {**inputs, **dict.fromkeys(files)}, {}, preview=preview, files=False)
+            for name, value in files.items():
+                values[name] = fit(name, declared[name].schema, value)
+        except UsageError as err:
+            raise NestedInputs(str(err)) from err
+        return plan(self.checked, values, self.env)
+
+    @property
+    def usd(self) -> float | None:
+        """The most that it can cost, whatever its inputs."""
+        try:
+            return self.plan({}, preview=True).usd
+        except (StepError, UsageError):
+            return None
+
+
+class NestedInputs(StepError):
+    """The inputs that a step gives to a pipeline do not fit it."""
+
+    fault = "params"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +130,7 @@ class Plan:
         """The most that the run can cost, if nothing is tried twice; None if a price or a count is not known."""
         total = 0.0
         for step in self.steps:
-            if step.kind.CALLS:
+            if step.kind.CALLS or step.nested is not None:
                 if step.usd is None or step.count is None:
                     return None
                 total += step.usd * step.count
@@ -106,7 +142,8 @@ class Plan:
             replace(s, params={n: _put_files(s.kind.PARAMS[n], v, artifacts) for n, v in s.params.items()})
             for s in self.steps
         )
-        inputs = {n: artifacts[v] if n in self.file_inputs and v is not None else v for n, v in self.inputs.items()}
+        inputs = {n: artifacts.get(v, v) if n in self.file_inputs and isinstance(v, str) else v
+                  for n, v in self.inputs.items()}  # fmt: skip
         return replace(self, steps=steps, inputs=inputs)
 
     def names(self, run_id: str) -> dict[str, JSON]:
@@ -120,14 +157,14 @@ def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str]) -
     pipeline = checked.pipeline
     file_inputs = tuple(name for name, d in pipeline.inputs.items() if "artifact" in d.schema)
     files = {path: media for step in checked.steps.values() for path, media in step.files.items()}
-    files |= {inputs[n]: pipeline.inputs[n].type for n in file_inputs if inputs.get(n) is not None}
+    files |= {inputs[n]: pipeline.inputs[n].type for n in file_inputs if isinstance(inputs.get(n), str)}
     known_env = {name: env[name] for name in pipeline.env if name in env}
     names = {"inputs": {**inputs, **dict.fromkeys(file_inputs, UNKNOWN)}, "env": known_env}
     return Plan(
         pipeline=pipeline.name,
         version=pipeline.version,
         file=pipeline.document.file,
-        steps=_planned_steps(checked, names),
+        steps=_planned_steps(checked, names, env),
         inputs=inputs,
         outputs=pipeline.outputs,
         env=known_env,
@@ -144,11 +181,17 @@ def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str]) -
 
 
 def read_inputs(
-    declared: Mapping[str, Input], given: Mapping[str, JSON], typed: Mapping[str, str], *, preview: bool = False
+    declared: Mapping[str, Input],
+    given: Mapping[str, JSON],
+    typed: Mapping[str, str],
+    *,
+    preview: bool = False,
+    files: bool = True,
 ) -> dict[str, JSON]:
     """Input values, defaults filled in. ``given`` are values, ``typed`` texts of a command line.
 
     `UsageError` for an unknown input, a missing one (in a ``preview`` it stands as null), or a value of the wrong type.
+    Without ``files`` those are not looked at.
     """
     for name in [*given, *typed]:
         if name not in declared:
@@ -162,6 +205,8 @@ def read_inputs(
         msg = f"The pipeline needs {'inputs' if len(missing) > 1 else 'an input'}: {wanted}. Write {example}."
         raise UsageError(msg)
     for name, value in values.items():
+        if not files and "artifact" in declared[name].schema:
+            continue
         if why := misfit(declared[name], value):
             msg = f"The input {name} does not fit. {why}"
             raise UsageError(msg)
@@ -200,12 +245,15 @@ def with_seed(pipeline: str, step: PlannedStep, cell: Cell, params: dict[str, JS
     return params
 
 
-def _planned_steps(checked: Checked, names: Mapping[str, JSON]) -> tuple[PlannedStep, ...]:
+def _planned_steps(checked: Checked, names: Mapping[str, JSON], env: Mapping[str, str]) -> tuple[PlannedStep, ...]:
     """The steps in order, each with how deep it stands and how many cells it has as far as that is known."""
     done: dict[str, PlannedStep] = {}
     known: dict[str, list[Cell]] = {}
     for step in checked.steps.values():
         planned = _controlled(step, checked.pipeline, done)
+        if step.nested is not None:
+            nested = Nested(step.nested, env)
+            planned = replace(planned, nested=nested, usd=nested.usd)
         cells = _known_cells(planned, names, known)
         first: Mapping[str, JSON] = names
         if cells is not None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from .errors import CannotStart, StoreFailed
 from .events import CellState, RunState
-from .model import JSON, Artifact, Output
+from .model import JSON, Artifact, Output, step_of
 from .publish import plain, write, write_lines
 
 MOST_FILES = 100
@@ -95,7 +95,7 @@ def state_lines(state: RunState) -> Iterator[str]:
 def _cell(state: RunState, cell: CellState) -> JSON:
     return {
         "cell": cell.cell,
-        "kind": state.kinds.get(cell.cell.partition("[")[0]),
+        "kind": state.kinds.get(step_of(cell.cell)),
         "state": cell.state,
         "cost": round(cell.cost, 6),
         "seconds": round(cell.ended - cell.started, 3) if cell.started and cell.ended else None,

@@ -124,6 +124,8 @@ def published(schema: JSON) -> JSON:
         return {**_without(schema, "artifact"), "type": "string"}
     if schema.get("verbatim"):
         return {"anyOf": [_without(schema, "verbatim", "description"), _FILE], "description": schema["description"]}
+    if schema.get("plain"):
+        return _without(schema, "plain")
     words = {k: schema[k] for k in ("description", "examples", "default") if k in schema}
     bare = _without(schema, *words)
     if bare == {"type": "string"}:

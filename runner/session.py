@@ -79,7 +79,7 @@ class Session:
         async with Runpod(
             url, key, store, connections=self.calls, origin=origin, env=self.env, times=times
         ) as provider:
-            plan = self.plan.with_files(await self._files(provider, store))
+            plan = self.plan.with_files(await self._files(provider, store, self.plan.files, self.base))
             run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
             folder = RunFolder(self.home / "runs", run_id, self.text)
             with Journal(folder.path) as journal:
@@ -114,6 +114,12 @@ class Session:
     async def _executed(
         self, plan: Plan, run_id: str, provider: Runpod, store: Store, sink: Sink, folder: RunFolder, journal: Journal
     ) -> dict[str, JSON]:
+        async def load_files(files: Mapping[str, str], pipeline: str) -> Mapping[str, Artifact]:
+            try:
+                return await self._files(provider, store, files, Path(pipeline).parent)
+            except UsageError as err:
+                raise BadFile(str(err)) from err
+
         try:
             return await execute(
                 plan,
@@ -124,6 +130,7 @@ class Session:
                 synced=journal.synced,
                 clock=time.time,
                 keep_text=folder.keep_text,
+                load_files=load_files,
                 calls=self.calls,
                 fail_fast=self.fail_fast,
             )
@@ -150,13 +157,13 @@ class Session:
             except Exception as err:  # noqa: BLE001 - a table that cannot be drawn is no reason to lose paid work
                 self.broken = err
 
-    async def _files(self, provider: Runpod, store: Store) -> dict[str, Artifact]:
-        """The pictures that the pipeline and its inputs name, in the store."""
+    async def _files(self, provider: Runpod, store: Store, files: Mapping[str, str], base: Path) -> dict[str, Artifact]:
+        """The files that a pipeline and its inputs name, in the store."""
         artifacts: dict[str, Artifact] = {}
-        for name, media in self.plan.files.items():
+        for name, media in files.items():
             try:
                 artifact = await (
-                    provider.artifact(name) if is_url(name) else store.add(_chunks(Path(place(name, self.base))))
+                    provider.artifact(name) if is_url(name) else store.add(_chunks(Path(place(name, base))))
                 )
             except StepError as err:
                 msg = f"{name} cannot be used: {err}"
@@ -182,6 +189,12 @@ class Session:
             return 0
         faults = {cell.fault for cell in self.state.cells.values()}
         return 70 if "bug" in faults else 4 if "budget" in faults else 1
+
+
+class BadFile(StepError):
+    """A file that a pipeline names, which another one runs, cannot be used."""
+
+    fault = "params"
 
 
 def _started(plan: Plan, run_id: str) -> RunStarted:

@@ -33,6 +33,9 @@ from .model import JSON, Artifact, Call, Finished, Reply, from_json, json_line
 
 FORMAT = 1
 
+PIECE = 4_000_000
+"""Bytes of a file that are held in memory before they are written."""
+
 _TABLES = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
@@ -113,41 +116,35 @@ class Store:
 
     async def add(self, chunks: AsyncGenerator[bytes, None], *, url: str | None = None) -> Artifact:
         """Keep a file. The artifact says what its bytes are. `BadReply` for a picture that is damaged."""
-        digest, size = hashlib.sha256(), 0
-        with self._temporary() as file:
+        incoming, pieces, held = _Incoming(self._new, self.folder), list[bytes](), 0
+        try:
             async with aclosing(chunks):
                 async for chunk in chunks:
-                    digest.update(chunk)
-                    size += len(chunk)
-                    with _disk(self.folder):
-                        file.write(chunk)
-            return await anyio.to_thread.run_sync(self._finish, file, digest.hexdigest(), size, url)
+                    pieces.append(chunk)
+                    held += len(chunk)
+                    if held >= PIECE:
+                        await anyio.to_thread.run_sync(incoming.write, pieces)
+                        pieces, held = [], 0
+            return await anyio.to_thread.run_sync(self._finish, incoming, pieces, url)
+        finally:
+            incoming.close()
 
-    def _finish(self, file: IO[bytes], sha256: str, size: int, url: str | None) -> Artifact:
-        with _disk(self.folder):
-            file.flush()
-            os.fsync(file.fileno())
-        path = Path(file.name)
+    def _finish(self, incoming: _Incoming, pieces: list[bytes], url: str | None) -> Artifact:
+        incoming.write(pieces)
+        path = incoming.synced()
         try:
             looks = look(path)
         except NotWhole as err:
             msg = f"the file {url or 'in the reply'} is damaged: {err}"
             raise BadReply(msg) from err
-        artifact = Artifact(sha256, looks.media_type, size, "", url, looks.width, looks.height, looks.seconds)
+        artifact = Artifact(
+            incoming.digest.hexdigest(), looks.media_type, incoming.size, "", url, looks.width, looks.height,
+            looks.seconds,
+        )  # fmt: skip
         target = self._blob(artifact)
         with _disk(self.folder):
             _rename(path, target)
         return replace(artifact, path=str(target))
-
-    @contextmanager
-    def _temporary(self) -> Iterator[IO[bytes]]:
-        with _disk(self.folder):
-            file = tempfile.NamedTemporaryFile(dir=self._new, delete=False)  # noqa: SIM115 - closed below, renamed before
-        try:
-            yield file
-        finally:
-            file.close()
-            Path(file.name).unlink(missing_ok=True)
 
     async def synced(self) -> None:
         """Return when all that was kept is on the platter."""
@@ -179,6 +176,41 @@ class Store:
 
     def _blob(self, file: Artifact) -> Path:
         return self._blobs / file.sha256[:2] / f"{file.sha256[2:]}{file.suffix}"
+
+
+class _Incoming:
+    """A file on its way in: written aside, in a thread, because disks are slow and hashing is work."""
+
+    def __init__(self, aside: Path, folder: Path) -> None:
+        self._aside, self._folder = aside, folder
+        self._file: IO[bytes] | None = None
+        self.digest, self.size = hashlib.sha256(), 0
+
+    def write(self, pieces: list[bytes]) -> None:
+        content = b"".join(pieces)
+        self.digest.update(content)
+        self.size += len(content)
+        with _disk(self._folder):
+            if self._file is None:
+                handle, name = tempfile.mkstemp(dir=self._aside)
+                os.close(handle)
+                self._file = Path(name).open("wb", buffering=0)  # noqa: SIM115 - open until it has its name
+            rest = memoryview(content)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+
+    def synced(self) -> Path:
+        """Where its bytes are, for good."""
+        assert self._file is not None
+        with _disk(self._folder):
+            os.fsync(self._file.fileno())
+        return Path(self._file.name)
+
+    def close(self) -> None:
+        """Leave nothing aside."""
+        if self._file is not None:
+            self._file.close()
+            Path(self._file.name).unlink(missing_ok=True)
 
 
 def _rename(source: Path, target: Path) -> None:

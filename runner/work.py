@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import anyio
 
@@ -14,13 +14,30 @@ from .attempts import Tools
 from .calls import Calls, Store
 from .cells import shown
 from .errors import Bug, NotAdmitted, StepError
-from .events import CellBlocked, CellCancelled, CellDone, CellFailed, CellSkipped, CellStarted, State
-from .model import JSON, Cell, Output
+from .events import (
+    CallPaid,
+    CellBlocked,
+    CellCancelled,
+    CellDone,
+    CellFailed,
+    CellSkipped,
+    CellStarted,
+    Event,
+    State,
+)
+from .model import JSON, Artifact, Cell, Output
+from .outputs import outputs_of
 from .plan import Plan, PlannedStep, render, with_seed
 from .templates import render_tree
 
 KeepText = Callable[[str, str], str | None]
 """Keeps text that was paid for, by cell id; gives back where."""
+
+LoadFiles = Callable[[Mapping[str, str], str], Awaitable[Mapping[str, Artifact]]]
+"""Fetches the files that a pipeline names, by path or URL and the media each must be; paths start beside its file."""
+
+Names: TypeAlias = dict[str, JSON]
+"""What templates may name."""
 
 End: TypeAlias = tuple[State, Output | None]
 """How a cell ended, and what it yields if it ended well."""
@@ -34,6 +51,7 @@ class Work:
     tools: Tools
     store: Store
     keep_text: KeepText
+    load_files: LoadFiles
 
     def locally(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON]) -> End:
         """A cell that calls nobody, from start to end."""
@@ -74,6 +92,48 @@ class Work:
         emit(CellDone(clock(), cell.id, cached, output.values, output.model, output.cost))
         return ("cached" if cached else "done"), output
 
+    async def nested(
+        self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], run: Callable[[Plan, Work], Awaitable[Names]]
+    ) -> End:
+        """A cell that runs another pipeline: done when all of its outputs are there."""
+        emit, clock = self.tools.emit, self.tools.clock
+        assert planned.nested is not None
+        spent: list[float] = []
+
+        def inside(event: Event) -> None:
+            """An event of the other pipeline, under this cell's id."""
+            if isinstance(event, CallPaid):
+                spent.append(event.cost or 0.0)
+            place: dict[str, Any] = {
+                name: f"{cell.id}/{getattr(event, name)}" for name in ("cell", "step", "by") if hasattr(event, name)
+            }
+            emit(replace(event, **place))
+
+        try:
+            params = self._params(planned, cell, names)
+            if params is None:
+                return "skipped", None
+            emit(CellStarted(clock(), cell.id))
+            plan = planned.nested.plan(params.get("inputs") or {})
+            if plan.files:
+                plan = plan.with_files(await self.load_files(plan.files, plan.file))
+            tools = replace(self.tools, emit=inside)
+            values, missing = outputs_of(plan.outputs, await run(plan, replace(self, plan=plan, tools=tools)))
+            for name, why in missing.items():
+                raise NestedFailed(f"{plan.file} did not make {name}: {why}")  # noqa: TRY301 - as any step fails
+        except NotAdmitted as err:
+            return self.refused(cell, str(err))
+        except StepError as err:
+            return self._failed(planned, cell, err)
+        except Exception as err:  # noqa: BLE001 - as above
+            return self._failed(planned, cell, bug(err))
+        except anyio.get_cancelled_exc_class():
+            emit(CellCancelled(clock(), cell.id))
+            raise
+        output = Output({"outputs": values}, None, sum(spent))
+        emit(CellDone(clock(), cell.id, cached=False, output=output.values, model=None, cost=output.cost))
+        return "done", output
+
     def refused(self, cell: Cell, reason: str) -> End:
         """A cell that is never let in."""
         self.tools.emit(CellCancelled(self.tools.clock(), cell.id, reason))
@@ -100,6 +160,12 @@ class Work:
         told = f"{err} (item: {shown(cell.item)})" if own_item else str(err)
         self.tools.emit(CellFailed(self.tools.clock(), cell.id, err.fault, told, kept))
         return "failed", None
+
+
+class NestedFailed(StepError):
+    """A pipeline that a step runs did not make all of its outputs."""
+
+    fault = "pipeline"
 
 
 class BadWhen(StepError):

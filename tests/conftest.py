@@ -18,6 +18,7 @@ from runner.emulator import Emulator
 from runner.events import Event, RunState, fold
 from runner.execute import execute
 from runner.journal import Journal
+from runner.model import Artifact
 from runner.plan import Plan
 from runner.runpod import Runpod
 from runner.store import Store
@@ -66,6 +67,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 def emulator() -> Iterator[Emulator]:
     with Emulator(seed=1) as server:
         yield server
+
+
+async def no_files(files: Mapping[str, str], pipeline: str) -> Mapping[str, Artifact]:
+    """For runs of pipelines that name no files."""
+    raise AssertionError(files, pipeline)
 
 
 def planned(text: str, **inputs: Any) -> Plan:
@@ -140,6 +146,7 @@ class Bench:
                     synced=journal.synced,
                     clock=time.time,
                     keep_text=keep,
+                    load_files=no_files,
                     calls=calls,
                     fail_fast=fail_fast,
                     jitter=random.Random(1),

@@ -21,7 +21,7 @@ from runner.events import Event, fold
 from runner.execute import execute
 from runner.model import Call, Chat, Finished, Job, Reply, Ticket
 
-from .conftest import planned
+from .conftest import no_files, planned
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
@@ -167,7 +167,11 @@ class World:
         await anyio.lowlevel.checkpoint()
         self.kept[key] = reply
 
-    async def submit(self, job: Job, within: float) -> Ticket:
+    def pause(self, call: Call) -> float:
+        del call
+        return 0.0
+
+    async def submit(self, job: Job, within: float, sending: Callable[[], None]) -> Ticket:
         raise NotImplementedError
 
     async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:
@@ -186,7 +190,7 @@ async def run(nodes: list[Node], world: World, calls: int, sink: Callable[[Event
 
     await execute(
         planned(text(nodes)), run_id="r", provider=world, store=world, sink=sink, synced=synced, clock=lambda: 0.0,
-        keep_text=lambda *_: None, calls=calls, jitter=random.Random(0),
+        keep_text=lambda *_: None, load_files=no_files, calls=calls, jitter=random.Random(0),
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "
 DOING = {"budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder", "weights"}
 SHOWING = {"reports"}
-EDGES = {"app", "session", "files", "cli", "__main__", "__init__"}
+EDGES = {"app", "session", "doctor", "files", "cli", "__main__", "__init__"}
 
 BELOW = {"store": {"media"}, "publish": {"media"}, "runfolder": {"publish"}}
 """What a part of the world stands on. Nothing else in it knows another part."""

@@ -138,7 +138,10 @@ class Studio:
             raise RefusedError(f"Invalid parameter: {what} is neither a URL nor valid base64 data") from None
 
     def _fetched(self, url: str, what: str) -> bytes:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as err:
+            raise RefusedError(f"Failed to download {what}: {url} is no address") from err
         if f"{parts.scheme}://{parts.netloc}" == self.origin and parts.path.startswith("/media/"):
             media = self.shelf.get(parts.path.removeprefix("/media/"))
             if media is None:

@@ -13,6 +13,7 @@ from . import (
     generate_video,
     parse_json,
     render_text,
+    run_pipeline,
     transcribe_audio,
 )
 from .kind import Kind
@@ -29,7 +30,8 @@ KINDS: Mapping[str, Kind] = {
         generate_video,
         call_endpoint,
         render_text,
+        run_pipeline,
     )
 }
 
-__all__ = ["KINDS", "Kind"]
+__all__ = ["KINDS", "Kind", "run_pipeline"]

@@ -42,7 +42,7 @@ def _over(total: float | None, budget: float) -> str:
 
 def _step(number: int, step: PlannedStep) -> list[str]:
     model = f"  {step.model.id}" if step.model else ""
-    if step.kind.CALLS:
+    if step.kind.CALLS or step.nested is not None:
         price = f"  at most {money(step.usd)}" if step.usd is not None else "  price unknown"
         price += " a cell" if step.fanned_out else ""
     else:
@@ -51,6 +51,11 @@ def _step(number: int, step: PlannedStep) -> list[str]:
     lines += [f"     {'after' if edge.after else 'needs'} {edge.needs}: {edge.why}" for edge in step.edges]
     if step.preview is not None:
         lines += _call(step.preview)
+    if step.nested is not None:
+        inner = step.nested.checked.pipeline
+        lines.append(
+            f"     runs {inner.document.file}: {len(inner.steps)} steps, see runner plan {inner.document.file}"
+        )
     return lines
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import Literal, Self
@@ -30,6 +30,7 @@ from ..errors import (
 )
 from ..model import JSON
 from . import wire
+from .pace import DOCUMENTED, UNLIMITED, Paces
 
 Sends = Literal["", "job", "chat"]
 """What a request asks for that may cost money, if it does."""
@@ -49,6 +50,9 @@ _MAY_HAVE_ARRIVED = (408, 409, 504, 522, 524)
 POOL = 8
 """Connections in one pool."""
 
+BRIEF = 3.0
+"""Seconds to hold a status request where many are held already, so that each gets its turn."""
+
 _SHORTEST_KEY = 8
 
 USER_AGENT = f"runner/{__version__}"
@@ -59,9 +63,11 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class Client:
     """The operations of Runpod's endpoints under one base URL, with one key."""
 
-    def __init__(self, base_url: str, key: str, *, connections: int = 64) -> None:
+    def __init__(self, base_url: str, key: str, *, connections: int = 64, paces: Paces | None = None) -> None:
+        """``paces`` limit what is sent: by default to what is documented, on loopback only after a 429."""
         self.base_url = base_url.rstrip("/")
         self.local = urlsplit(base_url).hostname in LOOPBACK
+        self.paces = paces or Paces(UNLIMITED if self.local else DOCUMENTED)
         self._key = key
         self._connections = connections
         self._pools: dict[str, list[_Pool]] = {}
@@ -78,19 +84,36 @@ class Client:
         await self._open.__aexit__(kind, error, trace)
 
     async def run(
-        self, endpoint: str, body: bytes, answer: float = ANSWER, headers: Mapping[str, str] = NO_HEADERS
+        self,
+        endpoint: str,
+        body: bytes,
+        answer: float = ANSWER,
+        headers: Mapping[str, str] = NO_HEADERS,
+        sending: Callable[[], None] | None = None,
     ) -> JSON:
-        """Submit a job. `FateUnknown` if it may have been accepted and we do not know its id."""
-        return await self._json(
-            "POST", self.base_url, endpoint, "/run", body=body, answer=min(answer, ANSWER), sends="job", more=headers
-        )
+        """Submit a job. `FateUnknown` if it may have been accepted and we do not know its id.
 
-    async def runsync(self, endpoint: str, body: bytes, wait: float, headers: Mapping[str, str] = NO_HEADERS) -> JSON:
-        """Submit a job and hold for at most ``wait`` seconds."""
+        ``sending`` is called when it is its turn, right before the first byte.
+        """
+        return await self._json(
+            "POST", self.base_url, endpoint, "/run", body=body, answer=min(answer, ANSWER), sends="job", more=headers,
+            sending=sending,
+        )  # fmt: skip
+
+    async def runsync(
+        self,
+        endpoint: str,
+        body: bytes,
+        wait: float,
+        headers: Mapping[str, str] = NO_HEADERS,
+        sending: Callable[[], None] | None = None,
+    ) -> JSON:
+        """Submit a job and hold for at most ``wait`` seconds; ``sending`` as in `run`."""
         path = f"/runsync?wait={int(wait * 1000)}"
         return await self._json(
-            "POST", self.base_url, endpoint, path, body=body, answer=wait + ANSWER, sends="job", more=headers
-        )
+            "POST", self.base_url, endpoint, path, body=body, answer=wait + ANSWER, sends="job", more=headers,
+            sending=sending,
+        )  # fmt: skip
 
     async def stream(self, endpoint: str, job: str, wait: float) -> JSON:
         """What the job has said since the last look, and its state."""
@@ -102,6 +125,8 @@ class Client:
 
     async def status_sync(self, endpoint: str, job: str, wait: float) -> JSON:
         """The job when it has ended, or as it is after ``wait`` seconds."""
+        if self.paces.of(endpoint, "status").law.crowded:
+            wait = min(wait, BRIEF)
         path = f"/status-sync/{job}?wait={int(wait * 1000)}"
         return await self._json("GET", self.base_url, endpoint, path, answer=wait + 15)
 
@@ -129,6 +154,10 @@ class Client:
             "POST", base_url, "", path, body=body, answer=answer, sends="chat", other_key=(key,), more=headers
         )
 
+    async def models_at(self, base_url: str, key: str | None) -> JSON:
+        """What another server has, asked with that server's own key or none."""
+        return await self._json("GET", base_url, "", "/models", other_key=(key,))
+
     async def _json(
         self,
         method: Literal["GET", "POST"],
@@ -141,6 +170,7 @@ class Client:
         sends: Sends = "",
         other_key: tuple[str | None] | None = None,
         more: Mapping[str, str] = NO_HEADERS,
+        sending: Callable[[], None] | None = None,
     ) -> JSON:
         name = endpoint or urlsplit(base_url).netloc
         url = f"{base_url}/{endpoint}{path}" if endpoint else f"{base_url}{path}"
@@ -150,7 +180,16 @@ class Client:
             headers["Authorization"] = f"Bearer {key}"
         if body is not None:
             headers["Content-Type"] = "application/json"
-        response = await self._send(name, method, url, headers, body, answer, sends)
+        pace = self.paces.of(endpoint or base_url, _operation(path) if endpoint else "")
+        turn = await pace.turn()
+        try:
+            if sending is not None:
+                sending()
+            response = await self._send(name, method, url, headers, body, answer, sends)
+            code = response.status_code
+            pace.heard(turn, code, _seconds(response.headers.get("retry-after")) if code == 429 else None)
+        finally:
+            pace.leave()
         return self._read(name, response, sends, key)
 
     async def _send(
@@ -240,8 +279,18 @@ def _url(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
+def _operation(path: str) -> str:
+    """The operation whose limit a path of an endpoint counts against, by its name in `pace.DOCUMENTED`."""
+    first = path.split("/", 2)[1]
+    return "status" if first.startswith(("status", "stream")) else first.partition("?")[0]
+
+
 class NotFound(Rejected):
     """404: no such endpoint, route or job."""
+
+
+class KeyRefused(Rejected):
+    """401 or 403: the key is none, or may not do this."""
 
 
 def _refused(name: str, response: httpx.Response, said: str) -> CallFailed:
@@ -257,7 +306,7 @@ def _refused(name: str, response: httpx.Response, said: str) -> CallFailed:
         return failed
     match code:
         case 401 | 403:
-            return Rejected(f"{name} refused the key ({code}){said}; check RUNPOD_API_KEY and what it may do")
+            return KeyRefused(f"{name} refused the key ({code}){said}; check RUNPOD_API_KEY and what it may do")
         case 402:
             return Rejected(f"{name} wants credits (402){said}; add credits to the Runpod account")
         case 404:

@@ -22,10 +22,11 @@ from ..errors import (
     JobTimedOut,
     Rejected,
 )
-from ..model import JSON, Artifact, Chat, Finished, Job, Reply, Ticket
+from ..model import JSON, Artifact, Call, Chat, Finished, Job, Reply, Ticket
 from . import wire
 from .client import RUN_LIMIT, RUNSYNC_LIMIT, Client, NotFound
 from .download import Downloader
+from .pace import Paces, chosen
 from .times import Times
 
 STREAM_PAUSE = 0.2
@@ -57,9 +58,13 @@ class Runpod:
         origin: str | None = None,
         env: Mapping[str, str] = MappingProxyType({}),
         times: Path | None = None,
+        paces: Paces | None = None,
     ) -> None:
-        """``env`` holds the keys of other servers; ``times`` is where the times of past jobs are kept."""
-        self.client = Client(base_url, key, connections=connections)
+        """``env`` holds the keys of other servers, and ``RUNPOD_LIMITS`` where ``paces`` are not given; ``times`` is
+        where the times of past jobs are kept.
+        """
+        paces = paces or chosen(env.get("RUNPOD_LIMITS", ""))
+        self.client = Client(base_url, key, connections=connections, paces=paces)
         self.downloader = Downloader(local=self.client.local)
         self.origin = origin or self.client.base_url
         self._blobs = blobs
@@ -82,8 +87,16 @@ class Runpod:
         await self.downloader.__aexit__(kind, error, trace)
         await self.client.__aexit__(kind, error, trace)
 
-    async def submit(self, job: Job, within: float) -> Ticket:
-        """Hand in a job. ``within`` bounds the seconds that its being taken may take."""
+    def pause(self, call: Call) -> float:
+        """Seconds for which the endpoint wants no such call; 0 if it says nothing of the kind."""
+        if isinstance(call, Job):
+            return self.client.paces.of(call.endpoint, "run").pause()
+        return self.client.paces.of(*((call.base_url, "") if call.base_url else (call.endpoint, "openai"))).pause()
+
+    async def submit(self, job: Job, within: float, sending: Callable[[], None] | None = None) -> Ticket:
+        """Hand in a job. ``within`` bounds the seconds that its being taken may take; ``sending`` is called right
+        before anything is sent.
+        """
         sent = {"input": await self._input(job), **({"policy": job.policy} if job.policy else {})}
         body = json.dumps(sent, ensure_ascii=False).encode()
         if len(body) > RUNSYNC_LIMIT:
@@ -94,9 +107,9 @@ class Runpod:
             raise Rejected(msg)
         headers = self._headers(job.headers)
         if len(body) > RUN_LIMIT:
-            said = await self.client.runsync(job.endpoint, body, SHORTEST_HOLD, headers)
+            said = await self.client.runsync(job.endpoint, body, SHORTEST_HOLD, headers, sending)
         else:
-            said = await self.client.run(job.endpoint, body, within, headers)
+            said = await self.client.run(job.endpoint, body, within, headers, sending)
         taken = {"status": "IN_QUEUE", **said} if isinstance(said, dict) else {}
         if taken.get("status") == "FAILED":
             self._ended(Ticket(job.endpoint, str(taken.get("id") or "that was refused")), wire.envelope(taken))
