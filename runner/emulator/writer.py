@@ -101,8 +101,9 @@ class Writer:
                 raise
             self._client = httpx.AsyncClient(
                 base_url=address,
-                headers={"Authorization": f"Bearer {key}"},
-                limits=httpx.Limits(max_connections=1),  # one at a time, in the order of asking
+                # A connection for each text, as the server hangs up on idle ones when it likes; one at a time.
+                headers={"Authorization": f"Bearer {key}", "Connection": "close"},
+                limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
                 timeout=None,  # who asks has a patience of their own
                 trust_env=False,
             )
