@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import anyio
@@ -90,6 +91,9 @@ class Nobody:
 
     async def get(self, key: str) -> Reply | None:
         raise AssertionError(key)
+
+    def claimed(self, key: str, waits: Callable[[], None]) -> AbstractAsyncContextManager[bool]:
+        raise AssertionError(key, waits)
 
     async def keep(self, key: str, call: Call, reply: Reply) -> None:
         raise AssertionError(key, call, reply)

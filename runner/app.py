@@ -17,8 +17,8 @@ from . import check as checking
 from . import pipeline as pipelines
 from . import plan as planning
 from .check import Checked
-from .errors import CannotStart, Mark, PipelineProblems, Problem, UsageError
-from .events import Sink
+from .errors import CannotStart, Mark, PipelineProblems, Problem, StepError, UsageError, nearest
+from .events import RunState, Sink, fold
 from .files import is_url, place
 from .model import JSON
 from .pipeline import Pipeline
@@ -80,11 +80,36 @@ class Options:
     calls: int | None = None
     """Calls in flight at once; None for what the pipeline says, or 64."""
     fail_fast: bool = False
+    cancel_on_interrupt: bool = False
+    """Tell Runpod to stop the jobs of a run that is interrupted; else they go on, and a resumed run collects them."""
     env: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, past: RunState, *, env: Mapping[str, str], cancel_on_interrupt: bool) -> Options:
+        """How a run was started that is taken up again."""
+        said = past.options
+        return cls(
+            out=Path(said["out"]) if said.get("out") else None,
+            local=bool(said.get("local")),
+            weights=writer("model", env) if said.get("model") else None,
+            calls=said.get("calls"),
+            fail_fast=bool(said.get("fail_fast")),
+            cancel_on_interrupt=cancel_on_interrupt,
+            env=env,
+        )
+
+    def kept(self) -> dict[str, JSON]:
+        """What the journal keeps of it, for whoever takes the run up again."""
+        return {"out": str(self.out.resolve()) if self.out else None, "local": self.local,
+                "model": self.weights is not None, "calls": self.calls, "fail_fast": self.fail_fast}  # fmt: skip
 
 
 def read(path: Path) -> Read:
     """Read and check a pipeline file. `UsageError` if there is no such file."""
+    return _read(path)
+
+
+def _read(path: Path) -> Read:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -150,27 +175,80 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
 
 async def run(read: Read, given: Given, options: Options, reporter: Sink, leave: Leave) -> Done:
     """Run a pipeline file to its end, or to the signal that stops it. Nothing is sent if it has problems."""
-    from .session import Session
-
     if options.local:
         read = replace(read, checked=_localised(read.whole(), one_by_one=options.weights is not None))
-    planned = plan(read, given, options.env)
+    return await _run(read, plan(read, given, options.env), options, reporter, leave)
+
+
+async def resume(past: RunState, folder: Path, options: Options, reporter: Sink, leave: Leave) -> Done:
+    """Take up a run that has stopped, with its pipeline as the file says now and the inputs that it had."""
+    read = _read(Path(past.file))
+    if options.local:
+        read = replace(read, checked=_localised(read.whole(), one_by_one=options.weights is not None))
+    checked = read.whole()
+    inputs = {name: value for name, value in past.inputs.items() if name in checked.pipeline.inputs}
+    try:
+        planned = planning.Nested(checked, options.env).plan(inputs)
+    except StepError as err:
+        msg = f"The inputs of the run {past.run} no longer fit its pipeline: {err}"
+        raise UsageError(msg) from err
+    return await _run(read, planned, options, reporter, leave, past=past, folder=folder)
+
+
+async def _run(
+    read: Read,
+    planned: Plan,
+    options: Options,
+    reporter: Sink,
+    leave: Leave,
+    *,
+    past: RunState | None = None,
+    folder: Path | None = None,
+) -> Done:
+    from .session import Session
+
     base_url, key = _address(options)
     with _provider_address(options, read.whole(), base_url) as (url, origin):
         session = Session(
             planned,
-            home=project(read.path) / ".runner",
+            home=folder.parent.parent if folder else project(read.path) / ".runner",
             base=read.path.resolve().parent,
+            file=read.path.resolve(),
             text=read.text,
             out=options.out or Path("out") / planned.pipeline,
             address=(url, key, origin),
+            options=options.kept(),
             env=options.env,
             calls=options.calls or planned.calls,
             fail_fast=options.fail_fast,
+            cancel_on_interrupt=options.cancel_on_interrupt,
             reporter=reporter,
             leave=leave,
+            past=past,
         )
         return await session.run()
+
+
+def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, Path] | None:
+    """A run of this project by its id, or the last one that did not come to a good end; with its folder.
+
+    `UsageError` for an id that there is not. ``pipeline`` asks for one of that file only.
+    """
+    from . import journal
+
+    runs = project(pipeline or Path.cwd() / "x") / ".runner" / "runs"
+    if name is not None:
+        if not (runs / name / journal.NAME).is_file():
+            known = sorted((p.name for p in runs.glob("*")), reverse=True)
+            msg = f"There is no run {name} in {runs}. {nearest(name, known)}".rstrip()
+            raise UsageError(msg)
+        return fold(journal.read(runs / name)), runs / name
+    for folder in sorted(runs.glob("*"), reverse=True):
+        if (folder / journal.NAME).is_file():
+            state = fold(journal.read(folder))
+            if state.outcome != "done" and pipeline in (None, Path(state.file)):
+                return state, folder
+    return None
 
 
 def _localised(checked: Checked, *, one_by_one: bool) -> Checked:

@@ -30,7 +30,7 @@ from .errors import (
     StepError,
     StoreFailed,
 )
-from .events import AttemptFailed, CallPaid, CallStarted, JobEnded, JobMoved, JobSubmitted, Sink
+from .events import AttemptFailed, CallPaid, CallStarted, JobEnded, JobMoved, JobSending, JobSubmitted, Sink
 from .model import Call, Chat, Finished, Job, Reply, Ticket
 from .pipeline import Retry
 
@@ -73,6 +73,15 @@ class Flight:
     failed: StepError | None = None
 
 
+@dataclass(slots=True, eq=False)
+class Past:
+    """What a run that is taken up again has left: open jobs by key, jobs of an unknown fate by key, USD paid."""
+
+    tickets: dict[str, Ticket] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
+    spent: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a call needs of the outside, handed down by `execute`."""
@@ -86,6 +95,9 @@ class Tools:
     admission: Admission
     flights: dict[str, Flight] = field(default_factory=dict)
     """Calls under way, by key: who wants the same waits for the one, and fails with it."""
+    past: Past = field(default_factory=Past)
+    cancel_jobs: bool = True
+    """Whether jobs in flight are told to stop when the run is stopped; else they go on, as open tickets."""
 
 
 @dataclass(slots=True)
@@ -107,6 +119,8 @@ class Attempts:
     """The finished job, while its files are still to be fetched."""
     ticket: Ticket | None = None
     deadline: float = 0.0
+    past: bool = False
+    """Whether the ticket is one of the run before it was taken up again."""
     held: float = 0.0
     """USD of the budget that are reserved for it."""
     sent: int = 0
@@ -127,13 +141,20 @@ class Attempts:
             self.place.give_back()
             await anyio.sleep(wait)
 
+    def __post_init__(self) -> None:
+        self.ticket = self.tools.past.tickets.pop(self.key, None)
+        self.past = self.ticket is not None
+        self.deadline = anyio.current_time() + self.timeout
+
     async def rescue(self) -> Reply | None:
-        """While being stopped: stop the job, so that it stops costing money; what is done already is fetched."""
+        """While being stopped: stop the job where that is wanted, so that it stops costing money; else it goes on, and
+        a resumed run collects it. What is done already is fetched.
+        """
         job = self.call
         if not isinstance(job, Job):
             self._settle(None)
             return None
-        if self.finished is None and self.ticket is not None:
+        if self.finished is None and self.ticket is not None and self.tools.cancel_jobs:
             await self._cancel()
         self._settle(None)
         return await self.tools.provider.collect(job, self.finished) if self.finished is not None else None
@@ -172,12 +193,26 @@ class Attempts:
     async def _job(self, job: Job) -> Reply:
         if self.finished is None:
             if self.ticket is None:
+                self._known_fate()
                 await self._admitted()
                 await self._submit(job)
+            elif self.past and self.held == 0.0:
+                self.held = await self.tools.budget.reserve(self.call.usd)
+                await self.place.take()
             else:
                 await self.place.take()
             assert self.ticket is not None
-            self.finished = await self._wait(self.ticket)
+            try:
+                self.finished = await self._wait(self.ticket)
+            except JobExpired as err:
+                if not self.past:
+                    raise
+                self.past = False
+                self._ended("EXPIRED")
+                self.tools.emit(
+                    AttemptFailed(self.tools.clock(), self.cell, 0, err.fault, f"{err}; it is made anew", 0.0)
+                )
+                return await self._job(job)
             self.finished = replace(self.finished, cost=self._paid(self.finished.cost))
             if job.media is not None:
                 self.keep(self.finished)
@@ -208,12 +243,23 @@ class Attempts:
         self.sent += 1
         self.tools.emit(CallStarted(self.tools.clock(), self.cell, self.key, self.call.label, self.sent))
 
+    def _known_fate(self) -> None:
+        """A submit that the run was cut in, before it was taken up again, may have been accepted: ask first."""
+        endpoint = self.tools.past.unknown.pop(self.key, None)
+        if endpoint is not None and "unknown" not in (self.retry.on or ()):
+            raise FateUnknown(
+                f"the run was cut while it handed this job to {endpoint}, so it may have been accepted and may cost "
+                "money; it is not sent again. Look in Runpod's console whether it ran; retry: {on: [unknown]} sends "
+                "again, and so does a new run"
+            )
+
     async def _submit(self, job: Job) -> None:
         # From the first byte sent until the ticket is on disk nothing may interrupt: the job would be paid and lost.
         with anyio.CancelScope() as scope:
 
             def sending() -> None:
                 scope.shield = True
+                self.tools.emit(JobSending(self.tools.clock(), self.cell, self.key, job.endpoint))
                 self.deadline = anyio.current_time() + self.timeout
 
             self.ticket = ticket = await self.tools.provider.submit(job, self.timeout, sending)

@@ -10,9 +10,10 @@ from .errors import BudgetExceeded
 class Budget:
     """Money of one run. Without a limit everything fits and is only added up."""
 
-    def __init__(self, limit: float | None = None) -> None:
+    def __init__(self, limit: float | None = None, *, spent: float = 0.0) -> None:
+        """``spent`` is what the run had paid before it was taken up again."""
         self.limit = limit
-        self.spent = 0.0
+        self.spent = spent
         self.reserved = 0.0
         self._changed = anyio.Event()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -21,6 +22,7 @@ class Store(Protocol):
     """Replies by key. A reply that is given back is whole: its files are there and are what they were."""
 
     async def get(self, key: str) -> Reply | None: ...
+    def claimed(self, key: str, waits: Callable[[], None]) -> AbstractAsyncContextManager[bool]: ...
     async def keep(self, key: str, call: Call, reply: Reply) -> None: ...
     def finished(self, key: str) -> Finished | None: ...
     def keep_finished(self, key: str, finished: Finished) -> None: ...
@@ -75,7 +77,11 @@ class Calls:
             return await self._reply(call)
         flight = flights[key] = Flight(anyio.Event())
         try:
-            return await self._asked(key, call), False
+            async with self.store.claimed(key, self.place.give_back) as waited:
+                if waited and (stored := await self.store.get(key)) and self._holds(stored):
+                    self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
+                    return stored, True
+                return await self._asked(key, call), False
         except StepError as err:
             flight.failed = err
             raise

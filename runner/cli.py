@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
@@ -20,11 +20,26 @@ from .errors import PipelineProblems, RunnerError, UsageError
 if TYPE_CHECKING:
     from .app import Given, Writer
     from .errors import Problem
-    from .events import RunState
+    from .events import RunState, Sink
+    from .session import Done, Leave
 
 BUG = 70
 WRITER = "Texts by SmolLM2 135M on this machine, a demonstration; everything else by the emulator."
 _PATH = click.Path(path_type=Path)
+
+
+def _ending_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that `run` and `resume` share."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the final state as JSON, and nothing else."),
+        click.option("--quiet", is_flag=True, help="Say nothing but errors."),
+        click.option(
+            "--cancel-on-interrupt", is_flag=True,
+            help="On Ctrl-C, tell Runpod to stop the jobs in flight. They go on if not, for runner resume to collect.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -36,6 +51,7 @@ def cli() -> None:
     runner check FILE        what is wrong with it, before anything runs
     runner plan FILE         what would run, in what order, at what price
     runner run FILE          run it
+    runner resume            take up the last run that was stopped or failed
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
     """
 
@@ -68,8 +84,8 @@ class _Run(click.Command):
     "--concurrency", type=click.IntRange(1, 1000), help="Calls in flight at once.  [default: what the file says, or 64]"
 )
 @click.option("--fail-fast", is_flag=True, help="Start nothing new after a failure; what is in flight is kept.")
-@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
-@click.option("--json", "as_json", is_flag=True, help="Print the final state as JSON, and nothing else.")
+@click.option("--resume", "again", is_flag=True, help="Take up the last run of this pipeline that did not end well.")
+@_ending_options
 def run(
     file: Path,
     typed: tuple[str, ...],
@@ -78,33 +94,69 @@ def run(
     local: Writer | None,
     concurrency: int | None,
     fail_fast: bool,
+    again: bool,
+    cancel_on_interrupt: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Run a pipeline and write its outputs. What an earlier run paid for is not paid again."""
+    from functools import partial
+
+    from . import app
+
+    found = app.find_run(None, file.resolve()) if again else None
+    read = app.read(file)
+    _show([problem for problem in read.problems if problem.warning])
+    options = app.Options(
+        out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
+        calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
+    )  # fmt: skip
+    if options.weights and read.writes and not quiet and not as_json:
+        click.echo(WRITER, err=True)
+    if found is None:
+        _end(partial(app.run, read, _given(typed, inputs_file), options), quiet=quiet, as_json=as_json)
+    if typed or inputs_file:
+        raise UsageError("A run that is taken up again keeps its inputs. Leave out -i and --inputs, or --resume.")
+    _end(partial(app.resume, *found, options), quiet=quiet, as_json=as_json)
+
+
+@cli.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@_ending_options
+def resume(run_id: str | None, cancel_on_interrupt: bool, quiet: bool, as_json: bool) -> None:
+    """Take up a run that was stopped, or that failed: what is done stays, what is in flight is collected."""
+    from functools import partial
+
+    from . import app
+
+    found = app.find_run(run_id)
+    if found is None:
+        raise UsageError("There is no run here that could be taken up again: all came to a good end.")
+    state, folder = found
+    options = app.Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt)
+    if options.weights and not quiet and not as_json:
+        click.echo(WRITER, err=True)
+    _end(partial(app.resume, state, folder, options), quiet=quiet, as_json=as_json)
+
+
+def _end(start: Callable[[Sink, Leave], Coroutine[None, None, Done]], *, quiet: bool, as_json: bool) -> NoReturn:
+    """Do a run, show it while it goes on and what came of it, and leave with its exit code."""
     import time
 
     import anyio
 
-    from . import app
     from .reports import summary, terminal
     from .runfolder import state_lines
 
     if quiet and as_json:
         raise UsageError("--quiet and --json exclude each other. Write one of them.")
-    read = app.read(file)
-    _show([problem for problem in read.problems if problem.warning])
-    weights = app.writer(local, os.environ) if local and read.checked else None
-    if weights and read.writes and not quiet and not as_json:
-        click.echo(WRITER, err=True)
-    options = app.Options(out, bool(local), weights, calls=concurrency, fail_fast=fail_fast, env=os.environ)
     with terminal.reporter(sys.stderr, time.time, quiet=quiet or as_json) as reporter:
 
         def leave(state: RunState) -> None:
             reporter.__exit__(None, None, None)
             click.echo(summary.open_tickets(state), err=True)
 
-        done = anyio.run(app.run, read, _given(typed, inputs_file), options, reporter, leave)
+        done = anyio.run(start, reporter, leave)
     if as_json:
         click.echo("".join(state_lines(done.state)), nl=False)
     elif not quiet or done.exit_code:

@@ -21,7 +21,10 @@ EVENT_FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """First of a run. ``steps`` maps each step to the steps it waits for, in order of the plan."""
+    """First of a run. ``steps`` maps each step to the steps it waits for, in order of the plan.
+
+    ``options`` is how it was started, for whoever takes it up again.
+    """
 
     at: float
     run: str
@@ -29,6 +32,19 @@ class RunStarted:
     version: str | None
     file: str
     inputs: Mapping[str, JSON]
+    steps: Mapping[str, list[str]]
+    kinds: Mapping[str, str]
+    options: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumed:
+    """A run that had stopped is taken up again: what was done stays done, what was in flight is asked for."""
+
+    at: float
+    run: str
+    pipeline: str
+    version: str | None
     steps: Mapping[str, list[str]]
     kinds: Mapping[str, str]
 
@@ -57,6 +73,16 @@ class CallStarted:
     key: str
     label: str
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobSending:
+    """A job is being handed in: if nothing follows, nobody knows whether it was accepted."""
+
+    at: float
+    cell: str
+    key: str
+    endpoint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +210,11 @@ class RunFinished:
 
 Event: TypeAlias = (
     RunStarted
+    | RunResumed
     | StepOpened
     | CellStarted
     | CallStarted
+    | JobSending
     | JobSubmitted
     | JobMoved
     | JobEnded
@@ -250,6 +278,8 @@ class CellState:
     keep: str | None = None
     tickets: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Open jobs: key → (endpoint, job id)."""
+    unknown: dict[str, str] = field(default_factory=dict)
+    """Jobs of which nobody knows whether they were accepted: key → endpoint."""
     output: Output | None = None
 
 
@@ -262,6 +292,7 @@ class RunState:
     version: str | None = None
     file: str = ""
     inputs: Mapping[str, JSON] = field(default_factory=dict)
+    options: Mapping[str, JSON] = field(default_factory=dict)
     started: float = 0.0
     ended: float | None = None
     outcome: Outcome | None = None
@@ -269,13 +300,28 @@ class RunState:
     kinds: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
     stopping: bool = False
+    paid: float = 0.0
+    """USD paid before the run was taken up again."""
+    left: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Open jobs from before it was taken up again: key → (endpoint, job id)."""
+    left_unknown: dict[str, str] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
     """How many cells each fanned-out step has, once that is known."""
 
     @property
     def cost(self) -> float:
         """USD paid in this run, failed cells included."""
-        return sum(cell.cost for cell in self.cells.values())
+        return self.paid + sum(cell.cost for cell in self.cells.values())
+
+    @property
+    def tickets(self) -> dict[str, tuple[str, str]]:
+        """Jobs that may still be running: key → (endpoint, job id)."""
+        return {**self.left, **{k: v for cell in self.cells.values() for k, v in cell.tickets.items()}}
+
+    @property
+    def unknown(self) -> dict[str, str]:
+        """Jobs of which nobody knows whether they were accepted: key → endpoint."""
+        return {**self.left_unknown, **{k: v for cell in self.cells.values() for k, v in cell.unknown.items()}}
 
     @property
     def expected(self) -> int:
@@ -295,11 +341,13 @@ class RunState:
             case RunStarted():
                 self.run, self.pipeline, self.version = event.run, event.pipeline, event.version
                 self.file, self.inputs, self.started = event.file, event.inputs, event.at
-                self.kinds = event.kinds
+                self.kinds, self.options = event.kinds, event.options
                 self.cells.update((step, CellState(step)) for step in event.steps if step not in self.cells)
             case StepOpened():
                 self.opened[event.step] = event.cells
                 self.cells.pop(event.step, None)
+            case RunResumed():
+                self._resume(event)
             case RunStopping():
                 self.stopping = True
             case RunFinished():
@@ -307,32 +355,54 @@ class RunState:
             case _:
                 self._add_to_cell(self.cell(event.cell), event)
 
+    def _resume(self, event: RunResumed) -> None:
+        """Everything waits again: the store knows what is done. What was paid stays paid."""
+        self.stopping, self.ended, self.outcome, self.kinds = False, None, None, event.kinds
+        self.run, self.pipeline, self.version = event.run, event.pipeline, event.version
+        self.started = self.started or event.at  # who looks on from here has not seen the beginning
+        for cell in self.cells.values():
+            self.paid += cell.cost
+            self.left.update(cell.tickets)
+            self.left_unknown.update(cell.unknown)
+        self.opened.clear()
+        self.cells = {step: CellState(step) for step in event.steps}
+
     def _add_to_cell(self, cell: CellState, event: Event) -> None:
         match event:
             case CellStarted():
                 cell.state, cell.started = "running", event.at
             case CallStarted():
                 cell.attempts, cell.label, cell.status, cell.message = event.attempt, event.label, "sent", ""
+            case JobSending():
+                cell.unknown[event.key] = event.endpoint
             case JobSubmitted():
+                cell.unknown.pop(event.key, None)
+                self.left_unknown.pop(event.key, None)
                 cell.tickets[event.key] = (event.endpoint, event.job)
                 cell.status = "IN_QUEUE"
             case JobMoved():
                 cell.status, cell.message = event.status, ""
             case AttemptFailed():
+                if event.fault != "unknown":
+                    cell.unknown.clear()
                 cell.status, cell.message = f"waits {event.wait:.1f} s to try again", event.message
             case JobEnded():
                 cell.tickets.pop(event.key, None)
+                self.left.pop(event.key, None)
                 cell.status = event.status
             case CallPaid():
                 cell.calls += 1
                 cell.cost += event.cost or 0.0
             case CallDone():
-                cell.tickets.pop(event.key, None)
+                for open_calls in (cell.tickets, cell.unknown, self.left, self.left_unknown):
+                    open_calls.pop(event.key, None)
             case CellDone():
                 cell.state, cell.ended = "cached" if event.cached else "done", event.at
                 cell.output = Output(event.output, event.model, event.cost)
                 cell.message = cell.status = ""
             case CellFailed():
+                if event.fault != "unknown":
+                    cell.unknown.clear()
                 cell.state, cell.ended, cell.keep = "failed", event.at, event.keep
                 cell.fault, cell.message = event.fault, event.message
             case CellBlocked():

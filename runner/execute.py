@@ -20,7 +20,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from .admission import Admission, Pass, Place
-from .attempts import Provider, Tools
+from .attempts import Past, Provider, Tools
 from .budget import Budget
 from .calls import Store
 from .cells import expand
@@ -53,6 +53,8 @@ async def execute(
     calls: int | None = None,
     fail_fast: bool = False,
     jitter: random.Random | None = None,
+    past: Past | None = None,
+    cancel_jobs: bool = True,
 ) -> Names:
     """Run a plan to its end. Gives back what templates may name then: the outputs of the steps that are done.
 
@@ -60,12 +62,14 @@ async def execute(
     """
     tools = Tools(
         provider=provider,
-        budget=Budget(plan.budget),
+        budget=Budget(plan.budget, spent=past.spent if past else 0.0),
         emit=sink,
         synced=synced,
         clock=clock,
         random=jitter or random.Random(),
         admission=Admission(calls or plan.calls, plan.limits),
+        past=past or Past(),
+        cancel_jobs=cancel_jobs,
     )
     async with anyio.create_task_group() as clock_tasks:
         if plan.deadline is not None:

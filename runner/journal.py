@@ -17,6 +17,7 @@ import anyio
 
 from .errors import CannotStart, StoreFailed
 from .events import Event, decode, line
+from .locks import only
 
 NAME = "events.jsonl"
 
@@ -28,7 +29,12 @@ class Journal:
         self.path = folder / NAME
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            if not only(self._file):
+                os.close(self._file)
+                msg = f"The run {folder.name} is still going, in another process. Let it end, or stop it."
+                raise CannotStart(msg)
+            _mended(self._file)
         except OSError as err:
             msg = f"The run folder {folder} cannot be written: {err.strerror}."
             raise CannotStart(msg) from err
@@ -69,6 +75,19 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._file)
+
+
+def _mended(file: int) -> None:
+    """Cut a last line that a crash has torn: it says nothing, and the next one must begin on its own."""
+    size = os.fstat(file).st_size
+    tail = b""
+    at = size
+    while at > 0 and b"\n" not in tail:
+        at = max(0, at - 65536)
+        tail = os.pread(file, size - at, at)
+    whole = at + tail.rfind(b"\n") + 1
+    if whole < size:
+        os.ftruncate(file, whole)
 
 
 def read(folder: Path) -> Iterator[Event]:

@@ -28,12 +28,12 @@ MOST_FILES = 100
 
 
 class RunFolder:
-    """A run's folder, made when the run starts."""
+    """A run's folder, made when the run starts; there already when it is taken up again."""
 
     def __init__(self, runs: Path, run_id: str, pipeline: str) -> None:
         self.path = runs / run_id
         try:
-            self.path.mkdir(parents=True)
+            self.path.mkdir(parents=True, exist_ok=True)
             write(self.path / "pipeline.yaml", pipeline, verbatim=True)
         except (OSError, StoreFailed) as err:
             msg = f"The run folder {self.path} cannot be written: {getattr(err, 'strerror', None) or err}."

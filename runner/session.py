@@ -14,12 +14,13 @@ from typing import TypeAlias
 
 import anyio
 
+from .attempts import Past
 from .errors import StepError, StoreFailed, UsageError
-from .events import Event, Outcome, RunFinished, RunStarted, RunState, RunStopping, Sink
+from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink
 from .execute import execute
 from .files import is_url, place
 from .journal import Journal
-from .model import JSON, Artifact
+from .model import JSON, Artifact, Ticket
 from .outputs import outputs_of
 from .plan import Plan
 from .publish import publish
@@ -49,14 +50,20 @@ class Session:
     plan: Plan
     home: Path
     base: Path
+    file: Path
     text: str
     out: Path
     address: tuple[str, str, str | None]
+    options: Mapping[str, JSON]
+    """How the run was started, as the journal keeps it."""
     env: Mapping[str, str]
     calls: int
     fail_fast: bool
+    cancel_on_interrupt: bool
     reporter: Sink
     leave: Leave
+    past: RunState | None = None
+    """The run as it had come, if it is taken up again."""
     state: RunState = field(default_factory=RunState)
     stopped: int = 0
     """The signal that stopped the run, or 0."""
@@ -80,7 +87,8 @@ class Session:
             url, key, store, connections=self.calls, origin=origin, env=self.env, times=times
         ) as provider:
             plan = self.plan.with_files(await self._files(provider, store, self.plan.files, self.base))
-            run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+            run_id = self.past.run if self.past else f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+            self.state = self.past or self.state
             folder = RunFolder(self.home / "runs", run_id, self.text)
             with Journal(folder.path) as journal:
                 done = await self._journalled(plan, run_id, provider, store, folder, journal)
@@ -97,7 +105,7 @@ class Session:
             journal(event)
             self._report(event)
 
-        sink(_started(plan, run_id))
+        sink(self._started(plan, run_id))
         names: dict[str, JSON] | None = None
         async with anyio.create_task_group() as tasks:
             with anyio.CancelScope() as scope:
@@ -133,6 +141,8 @@ class Session:
                 load_files=load_files,
                 calls=self.calls,
                 fail_fast=self.fail_fast,
+                past=_past(self.past),
+                cancel_jobs=self.cancel_on_interrupt,
             )
         except BaseExceptionGroup as group:
             if failed := group.subgroup(StoreFailed):
@@ -149,6 +159,23 @@ class Session:
                 self.stopped = number
                 sink(RunStopping(time.time(), number))
                 scope.cancel()
+
+    def _started(self, plan: Plan, run_id: str) -> RunStarted | RunResumed:
+        steps = {step.id: [edge.needs for edge in step.edges] for step in plan.steps}
+        kinds = {step.id: step.kind.NAME for step in plan.steps}
+        if self.past is not None:
+            return RunResumed(time.time(), run_id, plan.pipeline, plan.version, steps, kinds)
+        return RunStarted(
+            at=time.time(),
+            run=run_id,
+            pipeline=plan.pipeline,
+            version=plan.version,
+            file=str(self.file),
+            inputs=plan.inputs,
+            steps=steps,
+            kinds=kinds,
+            options=self.options,
+        )
 
     def _report(self, event: Event) -> None:
         if self.broken is None:
@@ -197,17 +224,12 @@ class BadFile(StepError):
     fault = "params"
 
 
-def _started(plan: Plan, run_id: str) -> RunStarted:
-    return RunStarted(
-        at=time.time(),
-        run=run_id,
-        pipeline=plan.pipeline,
-        version=plan.version,
-        file=plan.file,
-        inputs=plan.inputs,
-        steps={step.id: [edge.needs for edge in step.edges] for step in plan.steps},
-        kinds={step.id: step.kind.NAME for step in plan.steps},
-    )
+def _past(state: RunState | None) -> Past:
+    """What a run that is taken up again has paid and has left in flight."""
+    if state is None:
+        return Past()
+    tickets = {key: Ticket(*ticket) for key, ticket in state.tickets.items()}
+    return Past(tickets, dict(state.unknown), state.cost)
 
 
 def _first(group: BaseExceptionGroup[StoreFailed]) -> StoreFailed:

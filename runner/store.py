@@ -4,6 +4,7 @@
 
     .runner/store/blobs/ab/cdef….png   bytes, named by their digest: written aside, synced, renamed
     .runner/store/replies.sqlite       one row a key: what the endpoint said, and the digests of its files
+    .runner/store/claims               empty; a process that asks for a key holds that key's place in it
 
 A reply is in the database before its cell is done, so that the end of this process cannot lose it; `Store.synced`
 makes sure that the end of the machine cannot either. What is read back is checked, files against their digest: a torn
@@ -19,8 +20,8 @@ import os
 import sqlite3
 import tempfile
 import weakref
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Literal
@@ -28,6 +29,7 @@ from typing import IO, Literal
 import anyio
 
 from .errors import BadReply, CannotStart, StoreFailed
+from .locks import claim, release
 from .media import NotWhole, look
 from .model import JSON, Artifact, Call, Finished, Reply, from_json, json_line
 
@@ -65,6 +67,8 @@ class Store:
                 check_same_thread=False,  # used in one thread; let go of in whichever the collector runs
             )
             weakref.finalize(self, self._rows.close)
+            self._claims = os.open(folder / "claims", os.O_RDWR | os.O_CREAT, 0o644)
+            weakref.finalize(self, os.close, self._claims)
             try:
                 self._rows.executescript(_TABLES)
             except sqlite3.Error:
@@ -113,6 +117,25 @@ class Store:
         self._put("replies", key, row, call.text)
         if reply.files:
             self._rows.execute("DELETE FROM unfetched WHERE key = ?", (key,))
+
+    @asynccontextmanager
+    async def claimed(self, key: str, waits: Callable[[], None]) -> AsyncGenerator[bool, None]:
+        """Be the only process that asks for a key: one pays, the others wait and find it in the store.
+
+        ``waits`` is called before waiting. Yields whether another process had it, so that it is worth looking again.
+        """
+        place = int(key[:15], 16)
+        waited = False
+        pause = 0.05
+        while not claim(self._claims, place):
+            if not waited:
+                waits()
+            waited, pause = True, min(pause * 1.5, 1.0)
+            await anyio.sleep(pause)
+        try:
+            yield waited
+        finally:
+            release(self._claims, place)
 
     async def add(self, chunks: AsyncGenerator[bytes, None], *, url: str | None = None) -> Artifact:
         """Keep a file. The artifact says what its bytes are. `BadReply` for a picture that is damaged."""

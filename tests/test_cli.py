@@ -344,11 +344,12 @@ def until(true: Callable[[], bool], seconds: float = 10) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_run_and_leaves_no_job_and_no_half_file(
+def test_a_signal_ends_the_run_and_if_asked_its_jobs(
     tmp_path: Path, pipeline: Path, number: signal.Signals, code: int
 ) -> None:
     with Emulator(latency={"qwen-image-t2i": Latency(execution=60)}) as emulator:
-        process = started("run", pipeline, folder=tmp_path, RUNPOD_API_KEY="k", RUNPOD_BASE_URL=emulator.url)
+        arguments = ("run", pipeline, "--cancel-on-interrupt")
+        process = started(*arguments, folder=tmp_path, RUNPOD_API_KEY="k", RUNPOD_BASE_URL=emulator.url)
         until(lambda: emulator.count("status-sync") == 1)
         process.send_signal(number)
         out, err = process.communicate(timeout=10)
@@ -365,7 +366,8 @@ def test_a_signal_ends_the_run_and_leaves_no_job_and_no_half_file(
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, pipeline: Path) -> None:
     latency = {"qwen-image-t2i": Latency(execution=60)}
     with Emulator(latency=latency, faults=["cancel=hang*always"]) as emulator:
-        process = started("run", pipeline, folder=tmp_path, RUNPOD_API_KEY="k", RUNPOD_BASE_URL=emulator.url)
+        arguments = ("run", pipeline, "--cancel-on-interrupt")
+        process = started(*arguments, folder=tmp_path, RUNPOD_API_KEY="k", RUNPOD_BASE_URL=emulator.url)
         until(lambda: emulator.count("status-sync") == 1)
         process.send_signal(signal.SIGINT)
         until(lambda: emulator.count("cancel") == 1)

@@ -37,6 +37,7 @@ LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.ju
 JSON = LEAVES | st.lists(LEAVES, max_size=3) | st.dictionaries(st.text("abc", max_size=3), LEAVES, max_size=3)
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "inputs": st.dictionaries(st.text("abc", max_size=3), JSON, max_size=3),
+    "options": st.dictionaries(st.text("abc", max_size=3), JSON, max_size=3),
     "output": st.dictionaries(st.text("abc", max_size=3), JSON, max_size=3),
     "steps": st.dictionaries(st.text("abc", max_size=3), st.lists(st.text("abc", max_size=3)), max_size=3),
     "kinds": st.dictionaries(st.text("abc", max_size=3), st.text(max_size=4), max_size=3),

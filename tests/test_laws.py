@@ -6,7 +6,8 @@ The world here is a provider of our own making (`World`): it answers, fails or d
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -161,6 +162,11 @@ class World:
 
     def keep_finished(self, key: str, finished: Finished) -> None:
         raise NotImplementedError
+
+    @asynccontextmanager
+    async def claimed(self, key: str, waits: Callable[[], None]) -> AsyncGenerator[bool, None]:
+        del key, waits  # nobody else is there
+        yield False
 
     async def keep(self, key: str, call: Call, reply: Reply) -> None:
         del call

@@ -18,11 +18,11 @@ WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
            "cells", "pipeline", "fanout", "fitting", "price", "check", "plan", "outputs"}  # fmt: skip
 DOING = {"budget", "admission", "attempts", "calls", "work", "execute"}
-WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder", "weights"}
+WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder", "locks", "weights"}
 SHOWING = {"reports"}
 EDGES = {"app", "session", "doctor", "files", "cli", "__main__", "__init__"}
 
-BELOW = {"store": {"media"}, "publish": {"media"}, "runfolder": {"publish"}}
+BELOW = {"store": {"media", "locks"}, "journal": {"locks"}, "publish": {"media"}, "runfolder": {"publish"}}
 """What a part of the world stands on. Nothing else in it knows another part."""
 
 MAY_IMPORT = {

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from runner.media import look
+
 from .conftest import REPO, Cli
 
 PIPELINES = sorted((REPO / "pipelines").glob("*.yaml"))
@@ -57,11 +59,29 @@ def header(out: Path) -> None:
         assert picture.size == (1536, 640)
 
 
+def film(out: Path) -> None:
+    assert (out / "prompt.txt").read_text().strip()
+    with Image.open(out / "frame.png") as frame:
+        assert frame.size == (1024, 1024)
+    found = look(out / "film.mp4")
+    assert (found.media_type, found.width, found.height, found.seconds) == ("video/mp4", 1280, 720, 5.0)
+
+
+def story(out: Path) -> None:
+    page = (out / "story.md").read_text()
+    pictures, voices = sorted(out.glob("scene-*.png")), sorted(out.glob("scene-*.wav"))
+    assert len(pictures) == len(voices) >= 1
+    assert all(path.name in page for path in [*pictures, *voices])
+    assert all((look(path).seconds or 0) > 0.3 for path in voices)
+
+
 LOOKS: dict[str, Callable[[Path], None]] = {
     "product-card": card,
     "lasagna-recipe": recipe,
     "cyberpunk-edit": edit,
     "blog-header": header,
+    "text-to-video": film,
+    "narrated-story": story,
 }
 
 

@@ -40,7 +40,19 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
         lines.append(f"  … and {more} more in {_relative(shown[0][1].parent)}")
     lines += [f"  {name:{width}}  not made: {why}" for name, why in missing.items()]
     lines.append(f"  {'run folder':{width}}  {_relative(folder)}")
+    if state.outcome == "done" and state.left:
+        lines += ["", "From before, no longer wanted, and perhaps still running:"]
+        lines += [f"  the job {job} on {endpoint}" for endpoint, job in state.left.values()]
+    if state.outcome != "done":
+        lines += ["", again(state)]
     return "\n".join(lines)
+
+
+def again(state: RunState) -> str:
+    """How to go on, and what is still in flight: the last line of a run that did not come to a good end."""
+    flying = len(state.tickets)
+    jobs = f" {flying} job{'s' * (flying != 1)} still in flight: it collects them." if flying else ""
+    return f"Go on with: runner resume {state.run}{jobs and '   '}{jobs.strip()}"
 
 
 def headline(state: RunState) -> str:
@@ -57,7 +69,7 @@ def headline(state: RunState) -> str:
 def open_tickets(state: RunState) -> str:
     """What may still be running on Runpod, for somebody who will not wait."""
     lines = [line for cell in state.cells.values() for line in _tickets(cell)]
-    return "\n".join(["Left at once.", *lines])
+    return "\n".join(["Left at once.", *lines, again(state)])
 
 
 def _tickets(cell: CellState) -> list[str]:
