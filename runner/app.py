@@ -16,10 +16,12 @@ from . import catalogue, source
 from . import check as checking
 from . import pipeline as pipelines
 from . import plan as planning
+from .catalogue import Catalogue
 from .check import Checked
 from .errors import CannotStart, Mark, PipelineProblems, Problem, StepError, UsageError, nearest
 from .events import RunState, Sink, fold
 from .files import is_url, place
+from .known import models, text_of
 from .model import JSON
 from .pipeline import Pipeline
 from .plan import Plan
@@ -83,6 +85,8 @@ class Options:
     cancel_on_interrupt: bool = False
     """Tell Runpod to stop the jobs of a run that is interrupted; else they go on, and a resumed run collects them."""
     env: Mapping[str, str] = field(default_factory=dict)
+    catalogue: Path | None = None
+    """A file of the author's own models."""
 
     @classmethod
     def of(cls, past: RunState, *, env: Mapping[str, str], cancel_on_interrupt: bool) -> Options:
@@ -96,40 +100,34 @@ class Options:
             fail_fast=bool(said.get("fail_fast")),
             cancel_on_interrupt=cancel_on_interrupt,
             env=env,
+            catalogue=Path(said["catalogue"]) if said.get("catalogue") else None,
         )
 
     def kept(self) -> dict[str, JSON]:
         """What the journal keeps of it, for whoever takes the run up again."""
-        return {"out": str(self.out.resolve()) if self.out else None, "local": self.local,
-                "model": self.weights is not None, "calls": self.calls, "fail_fast": self.fail_fast}  # fmt: skip
+        paths = {"out": self.out, "catalogue": self.catalogue}
+        kept: dict[str, JSON] = {name: str(path.resolve()) if path else None for name, path in paths.items()}
+        kept |= {"local": self.local, "model": self.weights is not None}
+        return {**kept, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
-def read(path: Path) -> Read:
-    """Read and check a pipeline file. `UsageError` if there is no such file."""
-    return _read(path)
-
-
-def _read(path: Path) -> Read:
+def read(path: Path, own: Path | None = None) -> Read:
+    """Read and check a pipeline file; ``own`` is a catalogue of the author's. `UsageError` if there is no such file."""
+    text = text_of(path, "a pipeline file")
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        msg = f"There is no file {path}."
-        raise UsageError(msg) from None
-    except IsADirectoryError:
-        msg = f"{path} is a folder; name a pipeline file in it."
-        raise UsageError(msg) from None
-    except UnicodeDecodeError:
-        msg = f"{path} is not a text file in UTF-8."
-        raise UsageError(msg) from None
-    except OSError as err:
-        msg = f"{path} cannot be read: {err.strerror}."
-        raise UsageError(msg) from None
-    found, checked, problems = _checked(path, text, (path.resolve(),))
+        known, wrong = models(project(path), own), []
+    except PipelineProblems as err:
+        known, wrong = catalogue.builtin(), list(err.problems)
+    found, checked, problems = _checked(path, text, known, (path.resolve(),))
+    if wrong:  # which models there are is not known then
+        checked, problems = None, [*(p for p in problems if p.code != "unknown-model"), *wrong]
     problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
     return Read(path, text, found, checked, tuple(problems))
 
 
-def _checked(path: Path, text: str, above: tuple[Path, ...]) -> tuple[Pipeline | None, Checked | None, list[Problem]]:
+def _checked(
+    path: Path, text: str, known: Catalogue, above: tuple[Path, ...]
+) -> tuple[Pipeline | None, Checked | None, list[Problem]]:
     """A pipeline and those that it runs. ``above`` are the files that run this one."""
     files = _Files(path)
 
@@ -142,13 +140,13 @@ def _checked(path: Path, text: str, above: tuple[Path, ...]) -> tuple[Pipeline |
         except (OSError, ValueError) as err:
             why = "it is not a text file in UTF-8" if isinstance(err, UnicodeError) else str(err)
             return [Problem("file", f"{inner} cannot be read: {why}.", Mark(str(inner), 1, 1), "Name a pipeline file.")]
-        _, checked, problems = _checked(inner, text, (*above, inner.resolve()))
+        _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()))
         return checked or [problem for problem in problems if not problem.warning]
 
     found, problems = pipelines.load(text, str(path), files.text)
     checked = None
     if found is not None:
-        checked, more = checking.check(found, catalogue.builtin(), files.is_file, nested)
+        checked, more = checking.check(found, known, files.is_file, nested)
         problems = [*problems, *more]
     if any(not problem.warning for problem in problems):
         checked = None
@@ -182,17 +180,17 @@ async def run(read: Read, given: Given, options: Options, reporter: Sink, leave:
 
 async def resume(past: RunState, folder: Path, options: Options, reporter: Sink, leave: Leave) -> Done:
     """Take up a run that has stopped, with its pipeline as the file says now and the inputs that it had."""
-    read = _read(Path(past.file))
+    found = read(Path(past.file), options.catalogue)
     if options.local:
-        read = replace(read, checked=_localised(read.whole(), one_by_one=options.weights is not None))
-    checked = read.whole()
+        found = replace(found, checked=_localised(found.whole(), one_by_one=options.weights is not None))
+    checked = found.whole()
     inputs = {name: value for name, value in past.inputs.items() if name in checked.pipeline.inputs}
     try:
         planned = planning.Nested(checked, options.env).plan(inputs)
     except StepError as err:
         msg = f"The inputs of the run {past.run} no longer fit its pipeline: {err}"
         raise UsageError(msg) from err
-    return await _run(read, planned, options, reporter, leave, past=past, folder=folder)
+    return await _run(found, planned, options, reporter, leave, past=past, folder=folder)
 
 
 async def _run(

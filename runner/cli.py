@@ -52,6 +52,7 @@ def cli() -> None:
     runner plan FILE         what would run, in what order, at what price
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
+    runner models            which models there are, what each takes and costs
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
     """
 
@@ -65,6 +66,12 @@ def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
     )(command)
 
 
+def _catalogue_option(command: click.decorators.FC) -> click.decorators.FC:
+    return click.option(
+        "--catalogue", type=_PATH, metavar="FILE", help="Rows of models of your own, over those that are known."
+    )(command)
+
+
 class _Run(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """``--local`` alone is ``--local=auto``: click would take what follows it for its value."""
@@ -74,6 +81,7 @@ class _Run(click.Command):
 @cli.command(cls=_Run)
 @click.argument("file", type=_PATH)
 @_inputs_options
+@_catalogue_option
 @click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
 @click.option(
     "--local", type=click.Choice(["auto", "model", "emulator"]), metavar="[=model|=emulator]",
@@ -90,6 +98,7 @@ def run(
     file: Path,
     typed: tuple[str, ...],
     inputs_file: Path | None,
+    catalogue: Path | None,
     out: Path | None,
     local: Writer | None,
     concurrency: int | None,
@@ -105,11 +114,12 @@ def run(
     from . import app
 
     found = app.find_run(None, file.resolve()) if again else None
-    read = app.read(file)
+    read = app.read(file, catalogue)
     _show([problem for problem in read.problems if problem.warning])
     options = app.Options(
         out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
         calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
+        catalogue=catalogue,
     )  # fmt: skip
     if options.weights and read.writes and not quiet and not as_json:
         click.echo(WRITER, err=True)
@@ -166,11 +176,12 @@ def _end(start: Callable[[Sink, Leave], Coroutine[None, None, Done]], *, quiet: 
 
 @cli.command()
 @click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...")
-def check(files: Sequence[Path]) -> None:
+@_catalogue_option
+def check(files: Sequence[Path], catalogue: Path | None) -> None:
     """Check pipelines: every problem at once, with its place and its cure. Nothing runs."""
     from . import app
 
-    problems = [problem for file in files for problem in app.read(file).problems]
+    problems = [problem for file in files for problem in app.read(file, catalogue).problems]
     _show(problems)
     if any(not problem.warning for problem in problems):
         sys.exit(PipelineProblems.exit_code)
@@ -180,21 +191,51 @@ def check(files: Sequence[Path]) -> None:
 @cli.command()
 @click.argument("file", type=_PATH)
 @_inputs_options
-def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None) -> None:
+@_catalogue_option
+def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None, catalogue: Path | None) -> None:
     """Show what would run: the order and why, each call, the most it can cost. Nothing runs."""
     from . import app
     from .reports import planned
 
-    read = app.read(file)
+    read = app.read(file, catalogue)
     _show([problem for problem in read.problems if problem.warning])
     click.echo(planned.text(app.plan(read, _given(typed, inputs_file), os.environ, preview=True)))
 
 
 @cli.command()
+@click.argument("name", required=False, metavar="[ID]")
+@click.option("--kind", metavar="KIND", help="Only models for this kind of step.")
+@_catalogue_option
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: bool) -> None:
+    """List the models, or tell all about one: parameters, files, price, a pipeline to start from."""
+    import json
+
+    from . import app, known
+    from .reports import models as report
+
+    all_of_them = known.models(app.project(Path("runner.yaml")), catalogue)
+    found = known.of_kind(all_of_them, kind)
+    if name is not None:
+        model = all_of_them.find(name)
+        if model is None:
+            near = ", ".join(all_of_them.near(name, kind))
+            raise UsageError(f"There is no model {name}. Nearest: {near}.")
+        said = {**report.data(model), "snippet": report.snippet(model)}
+        click.echo(json.dumps(said, indent=2, ensure_ascii=False) if as_json else report.one(model))
+        return
+    if as_json:
+        click.echo(json.dumps([report.data(model) for model in found], indent=2, ensure_ascii=False))
+    else:
+        click.echo(report.text(found))
+
+
+@cli.command()
 @click.argument("files", type=_PATH, nargs=-1, metavar="[FILE...]")
+@_catalogue_option
 @click.option("--local", is_flag=True, help="Check what a run with --local needs: the emulator, no key.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else.")
-def doctor(files: Sequence[Path], local: bool, as_json: bool) -> None:
+def doctor(files: Sequence[Path], catalogue: Path | None, local: bool, as_json: bool) -> None:
     """Check key, network, endpoints and disk, and say what is wrong. Only asks what is free.
 
     With pipelines, each of their endpoints and servers is asked; without, one public endpoint.
@@ -205,7 +246,7 @@ def doctor(files: Sequence[Path], local: bool, as_json: bool) -> None:
     from . import doctor as doctors
     from .errors import CannotStart
 
-    findings = anyio.run(doctors.examine, [app.read(file) for file in files], os.environ, local)
+    findings = anyio.run(doctors.examine, [app.read(file, catalogue) for file in files], os.environ, local)
     fancy = sys.stdout.isatty() and "utf" in (sys.stdout.encoding or "").lower()
     click.echo(doctors.as_json(findings) if as_json else doctors.text(findings, fancy=fancy))
     if any(finding.state == "wrong" for finding in findings):

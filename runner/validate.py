@@ -51,6 +51,13 @@ def validate(document: Document) -> list[Problem]:
     return [p for fault in faults for p in _problems(document, fault)]
 
 
+def against(document: Document, schema: JSON, at: tuple[str, ...] = ()) -> list[Problem]:
+    """Every fault of the part of a document at a place, against any schema."""
+    data = functools.reduce(lambda data, part: data[part], at, document.data)
+    faults = [_Fault((*at, *error.absolute_path), error) for error in _errors(Draft202012Validator(schema), data)]
+    return [problem for fault in faults for problem in _problems(document, fault)]
+
+
 @functools.cache
 def _top_validator() -> Validator:
     return Draft202012Validator(top_schema())
@@ -111,6 +118,11 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
                           f"Add {keys.split(' ')[0]}:.")  # fmt: skip
         case "type" if _is_text_as_written(document, fault):
             pass
+        case "not" | "pattern" if path[-1:] == ("headers",):  # of a header's name
+            allowed = error.validator == "pattern"
+            cure = "Use letters, digits and -." if allowed else _KEYS
+            message = f"{_short(value)} cannot be the name of a header."
+            yield Problem("value", message, document.mark((*path, value), key=True), cure)
         case "enum" if path[-1] == "kind":
             message = f"There is no kind {_short(value)}."
             yield Problem("unknown-kind", message, document.mark(path), nearest(str(value), _list(wanted)))
@@ -118,6 +130,9 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
             code = "type" if error.validator == "type" else "value"
             message, instead = explain(error, _last_name(path))
             yield Problem(code, message, document.mark(path), instead)
+
+
+_KEYS = "Runpod's key is sent by runner itself; the variable with another server's key is named by api_key_env:."
 
 
 def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:

@@ -16,11 +16,11 @@ PACKAGE = REPO / "runner"
 
 WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
-           "cells", "pipeline", "fanout", "fitting", "price", "check", "plan", "outputs"}  # fmt: skip
+           "cells", "pipeline", "fanout", "fitting", "price", "rows", "check", "plan", "outputs"}  # fmt: skip
 DOING = {"budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder", "locks", "weights"}
 SHOWING = {"reports"}
-EDGES = {"app", "session", "doctor", "files", "cli", "__main__", "__init__"}
+EDGES = {"app", "known", "session", "doctor", "files", "cli", "__main__", "__init__"}
 
 BELOW = {"store": {"media", "locks"}, "journal": {"locks"}, "publish": {"media"}, "runfolder": {"publish"}}
 """What a part of the world stands on. Nothing else in it knows another part."""
@@ -30,7 +30,7 @@ MAY_IMPORT = {
     **dict.fromkeys(READING, WORDS | READING),
     **dict.fromkeys(DOING, WORDS | READING | DOING),
     **{name: WORDS | {name} | BELOW.get(name, set()) for name in WORLD},
-    **dict.fromkeys(SHOWING, WORDS | {"plan", "reports"}),
+    **dict.fromkeys(SHOWING, WORDS | {"catalogue", "kinds", "price", "plan", "reports"}),
     "emulator": {"emulator"},
     **dict.fromkeys(EDGES, WORDS | READING | DOING | WORLD | SHOWING | EDGES | {"emulator"}),
 }
@@ -111,8 +111,9 @@ HEAVY = {"httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio", "asyncio", "s
         (["--help"], HEAVY | {"yaml", "jinja2", "jsonschema"}),
         (["check", "pipelines/product-card.yaml"], {"httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio"}),
         (["plan", "pipelines/product-card.yaml"], {"httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio"}),
+        (["models"], {"httpx2", "uvicorn", "starlette", "PIL", "rich", "anyio"}),
     ],
-    ids=["version", "help", "check", "plan"],
+    ids=["version", "help", "check", "plan", "models"],
 )
 def test_a_command_loads_only_what_it_needs(arguments: list[str], never: set[str]) -> None:
     program = (

@@ -85,7 +85,7 @@ LORAS: JSON = {
             "path": {"type": "string", "description": "Where the weights are: a URL, or a name on Hugging Face."},
             "scale": {"type": "number", "description": "How strongly they count, usually 0 to 1."},
         },
-        "required": ["path"],
+        "required": ["path", "scale"],
     },
     "description": "Weights to lay over the model: path (a URL) and scale.",
     "examples": [[{"path": "https://huggingface.co/flymy-ai/qwen-image-realism-lora", "scale": 1}]],
@@ -132,7 +132,7 @@ def media_job(kind: str, params: Mapping[str, JSON], media: Media | None) -> Job
     if lacking := model.lacks(given):
         raise BadParams(f"{model.id} needs {' and '.join(lacking)}")
     text = given.get("prompt") if "prompt" in given else given.get("text")
-    spoken: JSON = {"prompt": text} if text is not None else {}
+    spoken = {model.params.get("prompt", {}).get("wire", "prompt"): text} if text is not None else {}
     return Job(
         kind=kind,
         endpoint=model.endpoint,
@@ -154,7 +154,7 @@ def _pictures(model: Model, params: Mapping[str, JSON]) -> dict[str, JSON]:
         return {}
     most = model.most_pictures
     if most is not None and len(pictures) > most:
-        raise BadParams(f"{model.id} takes {_how_many(most)}, not {len(pictures)}")
+        raise BadParams(f"{model.id} takes {_how_many(most, len(pictures))}")
     field = model.images.get("wire") or ("image" if len(pictures) == 1 else "images")
     return {field: pictures if field.endswith("s") else pictures[0]}
 
@@ -172,8 +172,8 @@ def _is_file(value: JSON) -> bool:
     return isinstance(value, Artifact)
 
 
-def _how_many(most: int) -> str:
-    return f"at most {most} picture{'s' * (most != 1)}" if most else "no picture"
+def _how_many(most: int, given: int) -> str:
+    return f"at most {most} picture{'s' * (most != 1)}, not {given}" if most else "no picture"
 
 
 def made(params: Mapping[str, JSON], reply: Reply, media: Media, **more: JSON) -> Output:
