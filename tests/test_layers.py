@@ -19,7 +19,7 @@ READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "
            "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "check", "plan",
            "outputs"}  # fmt: skip
 DOING = {"budget", "admission", "attempts", "calls", "work", "execute"}
-WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder", "locks"}
+WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder", "locks", "weights"}
 SHOWING = {"reports"}
 EDGES = {"app", "known", "session", "doctor", "files", "cli", "__main__", "__init__"}
 
