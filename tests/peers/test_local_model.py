@@ -78,6 +78,26 @@ def test_a_pipeline_runs_on_the_model_and_its_data_fits_the_schema(folder: Path)
     assert (folder / "out/teapot/photo.png").stat().st_size > 10_000
 
 
+def test_a_step_with_a_schema_has_data_by_the_model(folder: Path) -> None:
+    (folder / "p.yaml").write_text(
+        f"""
+        name: teapot
+        steps:
+          draft:
+            kind: generate_text
+            model: qwen/qwen3-32b-awq
+            prompt: Describe a red ceramic teapot for a web shop.
+            schema: {json.dumps(SCHEMA)}
+        outputs: {{card.json: "{{{{ steps.draft.data }}}}"}}
+        """
+    )
+
+    done = run(folder, "--local=model")
+
+    assert done.returncode == 0, done.stderr
+    Draft202012Validator(SCHEMA).validate(card(folder))
+
+
 def test_local_alone_takes_the_model_that_was_pulled(folder: Path) -> None:
     run(folder, "--local=model")
 
