@@ -101,5 +101,8 @@ class Nobody:
     def finished(self, key: str) -> Finished | None:
         raise AssertionError(key)
 
+    def forget(self, key: str) -> None:
+        raise AssertionError(key)
+
     def keep_finished(self, key: str, finished: Finished) -> None:
         raise AssertionError(key, finished)

@@ -213,7 +213,7 @@ async def _run(
 ) -> Done:
     from .session import Session
 
-    base_url, key = _address(options)
+    base_url, key = _address(options, read.whole())
     with _provider_address(options, read.whole(), base_url) as (url, origin):
         session = Session(
             planned,
@@ -346,10 +346,20 @@ class _Files:
         return path
 
 
-def _address(options: Options) -> tuple[str, str]:
+def _address(options: Options, checked: Checked) -> tuple[str, str]:
+    """Runpod's address, and the key; no key is needed where every model is another server's."""
     if options.local:
         return "", "local"
+    models = list(checked.models())
+    for model in models:
+        named = [value["env"] for value in model.headers.values() if isinstance(value, Mapping)]
+        for name in [*([model.api_key_env] if model.api_key_env else []), *named]:
+            if not options.env.get(name):
+                msg = f"{model.id} needs the environment variable {name}, which is not set. Set it (export {name}=…)."
+                raise CannotStart(msg)
     key = options.env.get("RUNPOD_API_KEY", "").strip()
+    if not key and models and all(model.base_url for model in models):
+        return BASE_URL, ""
     if not key:
         raise CannotStart(NO_KEY)
     if not key.isascii() or not key.isprintable() or " " in key:

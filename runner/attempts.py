@@ -80,11 +80,19 @@ class Flight:
 
 @dataclass(slots=True, eq=False)
 class Past:
-    """What a run that is taken up again has left: open jobs by key, jobs of an unknown fate by key, USD paid."""
+    """What a run that is taken up again has left: open jobs by key, each with what is held for it; USD paid.
 
-    tickets: dict[str, Ticket] = field(default_factory=dict)
+    ``unknown`` are jobs of an unknown fate by key, also those of this run: nobody sends them again unasked.
+    """
+
+    tickets: dict[str, list[tuple[Ticket, float]]] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     spent: float = 0.0
+
+    @property
+    def held(self) -> float:
+        """USD that its open jobs may still cost."""
+        return sum(usd for tickets in self.tickets.values() for _, usd in tickets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,8 @@ class Attempts:
     """Raises `BadOutput` where the reply is not what the step asked for."""
     keep: Callable[[Finished], None]
     """Remembers a job that is paid for, until its files are here."""
+    forget: Callable[[], None]
+    """Forgets it: what it made is no use."""
     finished: Finished | None = None
     """The finished job, while its files are still to be fetched."""
     ticket: Ticket | None = None
@@ -156,8 +166,10 @@ class Attempts:
             await anyio.sleep(wait)
 
     def __post_init__(self) -> None:
-        self.ticket = self.tools.past.tickets.pop(self.key, None)
-        self.past = self.ticket is not None
+        if tickets := self.tools.past.tickets.get(self.key):
+            ticket, self.held = tickets.pop()
+            self.ticket = replace(ticket, stream=isinstance(self.call, Job) and self.call.stream)
+            self.past = True
         self.deadline = anyio.current_time() + self.timeout
 
     async def rescue(self) -> Reply | None:
@@ -169,7 +181,9 @@ class Attempts:
             self._settle(None)
             return None
         if self.finished is None and self.ticket is not None and self.tools.cancel_jobs:
-            await self._cancel()
+            found = await self._cancel()
+            if found is not None:
+                self.finished = replace(found, cost=self._paid(found.cost))
         self._settle(None)
         return await self.tools.provider.collect(job, self.finished) if self.finished is not None else None
 
@@ -179,6 +193,8 @@ class Attempts:
             self.read(reply)
             return reply
         except FateUnknown:
+            if isinstance(self.call, Job):
+                self.tools.past.unknown.setdefault(self.key, self.call.endpoint)
             self._settle(None)
             raise
         except tuple(_ENDS) as err:
@@ -186,6 +202,9 @@ class Attempts:
             raise
         except (BadReply, BadOutput):
             self.ticket = self.finished = None  # the same answer would be as bad
+            self.forget()
+            if self.held:
+                self._settle(None)
             raise
         except StepError:
             if self.ticket is None:
@@ -229,9 +248,6 @@ class Attempts:
                 self._known_fate()
                 await self._admitted()
                 await self._submit(job)
-            elif self.past and self.held == 0.0:
-                self.held = await self.tools.budget.reserve(self.call.usd)
-                await self.place.take()
             else:
                 await self.place.take()
             assert self.ticket is not None
@@ -255,7 +271,8 @@ class Attempts:
         except DownloadFailed as err:
             if not (err.gone and self.sent == 0):
                 raise
-            self.finished = None  # an earlier run paid for it, and nobody has it any more
+            self.finished, self.past = None, False  # it was paid for earlier, and nobody has it any more
+            self._ended("EXPIRED")
             self.tools.emit(AttemptFailed(self.tools.clock(), self.cell, 0, err.fault, f"{err}; it is made anew", 0.0))
             return await self._job(job)
         return reply if reply.cost == self.finished.cost else replace(reply, cost=self.finished.cost)
@@ -278,7 +295,7 @@ class Attempts:
 
     def _known_fate(self) -> None:
         """A submit that the run was cut in, before it was taken up again, may have been accepted: ask first."""
-        endpoint = self.tools.past.unknown.pop(self.key, None)
+        endpoint = self.tools.past.unknown.get(self.key)
         if endpoint is not None and "unknown" not in (self.retry.on or ()):
             raise FateUnknown(
                 f"the run was cut while it handed this job to {endpoint}, so it may have been accepted and may cost "
@@ -292,12 +309,14 @@ class Attempts:
 
             def sending() -> None:
                 scope.shield = True
-                self.tools.emit(JobSending(self.tools.clock(), self.cell, self.key, job.endpoint))
+                self.tools.emit(JobSending(self.tools.clock(), self.cell, self.key, job.endpoint, job.usd))
                 self.deadline = anyio.current_time() + self.timeout
 
             self.ticket = ticket = await self.tools.provider.submit(job, self.timeout, sending)
             try:
-                self.tools.emit(JobSubmitted(self.tools.clock(), self.cell, self.key, ticket.endpoint, ticket.job))
+                self.tools.emit(
+                    JobSubmitted(self.tools.clock(), self.cell, self.key, ticket.endpoint, ticket.job, job.usd)
+                )
                 await self.tools.synced()
             except StoreFailed as err:
                 await self._cancel()

@@ -10,11 +10,11 @@ from .errors import BudgetExceeded
 class Budget:
     """Money of one run. Without a limit everything fits and is only added up."""
 
-    def __init__(self, limit: float | None = None, *, spent: float = 0.0) -> None:
-        """``spent`` is what the run had paid before it was taken up again."""
+    def __init__(self, limit: float | None = None, *, spent: float = 0.0, held: float = 0.0) -> None:
+        """``spent`` is what the run had paid before it was taken up again, ``held`` what its open jobs may cost."""
         self.limit = limit
         self.spent = spent
-        self.reserved = 0.0
+        self.reserved = held
         self._changed = anyio.Event()
 
     def fits(self, usd: float | None) -> bool:

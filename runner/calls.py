@@ -18,7 +18,7 @@ import anyio
 
 from .admission import Place
 from .attempts import RESCUE_WITHIN, Attempts, Flight, Tools
-from .errors import BadOutput, StepError
+from .errors import BadOutput, NotAdmitted, StepError
 from .events import CallDone
 from .model import JSON, Call, Cell, Chat, Finished, Job, Output, Reply, key_of
 from .plan import PlannedStep
@@ -32,6 +32,7 @@ class Store(Protocol):
     async def keep(self, key: str, call: Call, reply: Reply) -> None: ...
     def finished(self, key: str) -> Finished | None: ...
     def keep_finished(self, key: str, finished: Finished) -> None: ...
+    def forget(self, key: str) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -101,6 +102,8 @@ class Calls:
                 reply = await self._asked(key, call)
                 flight.refused = reply if reply.refused else None
                 return reply, False
+        except NotAdmitted:
+            raise  # a matter of this step: who waits for the same call tries for itself
         except StepError as err:
             flight.failed = err
             raise
@@ -132,6 +135,7 @@ class Calls:
             self.place,
             self._judge,
             keep=partial(self.store.keep_finished, key),
+            forget=partial(self.store.forget, key),
             finished=self.store.finished(key) if isinstance(call, Job) else None,
         )
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from types import UnionType
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from .model import JSON, Output, from_json, json_line, step_of
 
@@ -80,12 +80,13 @@ class CallStarted:
 
 @dataclass(frozen=True, slots=True)
 class JobSending:
-    """A job is being handed in: if nothing follows, nobody knows whether it was accepted."""
+    """A job is being handed in: if nothing follows, nobody knows whether it was accepted. It may cost ``usd``."""
 
     at: float
     cell: str
     key: str
     endpoint: str
+    usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class JobSubmitted:
     key: str
     endpoint: str
     job: str
+    usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +275,14 @@ def decode(value: Mapping[str, JSON]) -> Event:
     return event
 
 
+class OpenJob(NamedTuple):
+    """A job that may still be running, and the most USD that it can cost."""
+
+    endpoint: str
+    job: str
+    usd: float | None = None
+
+
 @dataclass(slots=True)
 class CellState:
     """What is known of a cell so far. Times are seconds since the epoch, money is USD."""
@@ -291,10 +301,10 @@ class CellState:
     tail: str = ""
     """The end of a text that is growing."""
     keep: str | None = None
-    tickets: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Open jobs: key → (endpoint, job id)."""
-    unknown: dict[str, str] = field(default_factory=dict)
-    """Jobs of which nobody knows whether they were accepted: key → endpoint."""
+    tickets: dict[str, OpenJob] = field(default_factory=dict)
+    """Open jobs by key."""
+    unknown: dict[str, tuple[str, float | None]] = field(default_factory=dict)
+    """Jobs of which nobody knows whether they were accepted: key → (endpoint, the most it costs)."""
     output: Output | None = None
 
 
@@ -317,9 +327,9 @@ class RunState:
     stopping: bool = False
     paid: float = 0.0
     """USD paid before the run was taken up again."""
-    left: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Open jobs from before it was taken up again: key → (endpoint, job id)."""
-    left_unknown: dict[str, str] = field(default_factory=dict)
+    left: list[tuple[str, OpenJob]] = field(default_factory=list)
+    """Open jobs from before it was taken up again, with their keys: equal calls of several cells may share one."""
+    left_unknown: dict[str, tuple[str, float | None]] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
     """How many cells each fanned-out step has, once that is known."""
 
@@ -329,13 +339,13 @@ class RunState:
         return self.paid + sum(cell.cost for cell in self.cells.values())
 
     @property
-    def tickets(self) -> dict[str, tuple[str, str]]:
-        """Jobs that may still be running: key → (endpoint, job id)."""
-        return {**self.left, **{k: v for cell in self.cells.values() for k, v in cell.tickets.items()}}
+    def tickets(self) -> list[tuple[str, OpenJob]]:
+        """Jobs that may still be running, with their keys."""
+        return [*self.left, *(ticket for cell in self.cells.values() for ticket in cell.tickets.items())]
 
     @property
-    def unknown(self) -> dict[str, str]:
-        """Jobs of which nobody knows whether they were accepted: key → endpoint."""
+    def unknown(self) -> dict[str, tuple[str, float | None]]:
+        """Jobs of which nobody knows whether they were accepted: key → (endpoint, the most it costs)."""
         return {**self.left_unknown, **{k: v for cell in self.cells.values() for k, v in cell.unknown.items()}}
 
     @property
@@ -377,10 +387,17 @@ class RunState:
         self.started = self.started or event.at  # who looks on from here has not seen the beginning
         for cell in self.cells.values():
             self.paid += cell.cost
-            self.left.update(cell.tickets)
+            self.left += cell.tickets.items()
             self.left_unknown.update(cell.unknown)
         self.opened.clear()
         self.cells = {step: CellState(step) for step in event.steps}
+
+    def _taken(self, key: str) -> None:
+        """One of the jobs from before has been collected."""
+        for index, (other, _) in enumerate(self.left):
+            if other == key:
+                del self.left[index]
+                return
 
     def _add_to_cell(self, cell: CellState, event: Event) -> None:
         match event:
@@ -392,11 +409,11 @@ class RunState:
             case TextGrew():
                 cell.tail = (cell.tail + event.text)[-TAIL:]
             case JobSending():
-                cell.unknown[event.key] = event.endpoint
+                cell.unknown[event.key] = (event.endpoint, event.usd)
             case JobSubmitted():
                 cell.unknown.pop(event.key, None)
                 self.left_unknown.pop(event.key, None)
-                cell.tickets[event.key] = (event.endpoint, event.job)
+                cell.tickets[event.key] = OpenJob(event.endpoint, event.job, event.usd)
                 cell.status = "IN_QUEUE"
             case JobMoved():
                 cell.status, cell.message = event.status, ""
@@ -407,15 +424,17 @@ class RunState:
                 cell.tail = ""
             case JobEnded():
                 cell.tickets.pop(event.key, None)
-                self.left.pop(event.key, None)
+                self.left = [ticket for ticket in self.left if ticket[1].job != event.job]
                 cell.status = event.status
             case CallPaid():
                 cell.tail = ""
                 cell.calls += 1
                 cell.cost += event.cost or 0.0
             case CallDone():
-                for open_calls in (cell.tickets, cell.unknown, self.left, self.left_unknown):
-                    open_calls.pop(event.key, None)
+                if cell.tickets.pop(event.key, None) is None:
+                    self._taken(event.key)
+                cell.unknown.pop(event.key, None)
+                self.left_unknown.pop(event.key, None)
             case CellDone():
                 cell.state, cell.ended = "cached" if event.cached else "done", event.at
                 cell.output = Output(event.output, event.model, event.cost)

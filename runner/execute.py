@@ -64,7 +64,7 @@ async def execute(
     """
     tools = Tools(
         provider=provider,
-        budget=Budget(plan.budget, spent=past.spent if past else 0.0),
+        budget=Budget(plan.budget, spent=past.spent, held=past.held) if past else Budget(plan.budget),
         emit=sink,
         synced=synced,
         clock=clock,
@@ -249,6 +249,11 @@ class _Run:
 
     def begin(self, step: _Step) -> None:
         """Start pipelines in this step's cells: so many at once that memory stays flat, whatever they wait for."""
+        if reason := self.tools.admission.refusal(step.wants.step):
+            for index in step.queue:
+                self.todo.append(partial(self.refuse, step, index, reason))
+            step.queue.clear()
+            return
         at_once = self.plan.limits.get(f"step {step.planned.id}", self.plan.calls)
         while step.queue and step.running < at_once:
             step.running += 1

@@ -88,7 +88,10 @@ class Nested:
                 values[name] = fit(name, declared[name].schema, value)
         except UsageError as err:
             raise NestedInputs(str(err)) from err
-        return plan(self.checked, values, self.env)
+        try:
+            return plan(self.checked, values, self.env)
+        except UsageError as err:
+            raise NestedInputs(str(err)) from err
 
     @property
     def usd(self) -> float | None:
@@ -320,6 +323,8 @@ def _previewed(pipeline: str, checked: CheckedStep, planned: PlannedStep, names:
         value = _preview(checked.kind.PARAMS[name], tree, names)
         if value is not None:
             params[name] = value
+        elif checked.kind.PARAMS[name].get("type") == "object":
+            params[name] = {}
     try:
         call = checked.kind.advance(with_seed(pipeline, planned, Cell(step.id), params), ())
     except StepError as err:
@@ -361,8 +366,24 @@ def _preview(wanted: JSON, tree: Tree, names: Mapping[str, JSON]) -> JSON:
         return fit("", wanted, render_tree(tree, names))
     except TemplateFailed:
         wanted = chosen(wanted, "")
+        if isinstance(tree, Mapping | list):
+            return _as_written(tree, names)
         free = wanted.get("type") == "string" and "enum" not in wanted and "pattern" not in wanted
         return partly(tree, names) if isinstance(tree, Template) and free else None
+
+
+def _as_written(tree: Tree, names: Mapping[str, JSON]) -> JSON:
+    """A value of any form, each part as far as it is known."""
+    if isinstance(tree, Mapping):
+        return {name: _as_written(inner, names) for name, inner in tree.items()}
+    if isinstance(tree, list):
+        return [_as_written(inner, names) for inner in tree]
+    if not isinstance(tree, Template):
+        return tree
+    try:
+        return render_tree(tree, names)
+    except TemplateFailed:
+        return partly(tree, names)
 
 
 def _put_files(wanted: JSON, tree: Tree, artifacts: Mapping[str, Artifact]) -> Tree:

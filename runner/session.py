@@ -230,8 +230,11 @@ def _past(state: RunState | None) -> Past:
     """What a run that is taken up again has paid and has left in flight."""
     if state is None:
         return Past()
-    tickets = {key: Ticket(*ticket) for key, ticket in state.tickets.items()}
-    return Past(tickets, dict(state.unknown), state.cost)
+    past = Past(spent=state.cost + sum(usd or 0.0 for _, usd in state.unknown.values()))
+    for key, (endpoint, job, usd) in state.tickets:
+        past.tickets.setdefault(key, []).append((Ticket(endpoint, job), usd or 0.0))
+    past.unknown.update((key, endpoint) for key, (endpoint, _) in state.unknown.items())
+    return past
 
 
 def _first(group: BaseExceptionGroup[StoreFailed]) -> StoreFailed:

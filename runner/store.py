@@ -19,6 +19,7 @@ import json
 import os
 import sqlite3
 import tempfile
+import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -31,7 +32,7 @@ import anyio
 from .errors import BadReply, CannotStart, StoreFailed
 from .locks import claim, release
 from .media import NotWhole, look
-from .model import JSON, Artifact, Call, Finished, Reply, from_json, json_line
+from .model import JSON, Artifact, Call, Finished, Job, Reply, from_json, json_line
 
 FORMAT = 1
 
@@ -70,7 +71,7 @@ class Store:
             self._claims = os.open(folder / "claims", os.O_RDWR | os.O_CREAT, 0o644)
             weakref.finalize(self, os.close, self._claims)
             try:
-                self._rows.executescript(_TABLES)
+                _made(self._rows)
             except sqlite3.Error:
                 self._rows.close()
                 raise
@@ -108,6 +109,11 @@ class Store:
         with contextlib.suppress(StoreFailed):  # on the way out with an error already
             self._put("unfetched", key, {"output": finished.output, "cost": finished.cost}, "")
 
+    def forget(self, key: str) -> None:
+        """A job whose output is no use is not remembered: it is made anew."""
+        with contextlib.suppress(sqlite3.Error):  # on the way out with an error already
+            self._rows.execute("DELETE FROM unfetched WHERE key = ?", (key,))
+
     async def keep(self, key: str, call: Call, reply: Reply) -> None:
         """Write a reply under its key: from here on the end of this process cannot lose it. `synced` makes sure that
         the end of the machine cannot either. `StoreFailed` if the disk says no.
@@ -115,7 +121,7 @@ class Store:
         files = [replace(file, path="") for file in reply.files]
         row = {"data": reply.data, "files": files, "cost": reply.cost}
         self._put("replies", key, row, call.text)
-        if reply.files:
+        if isinstance(call, Job):
             self._rows.execute("DELETE FROM unfetched WHERE key = ?", (key,))
 
     @asynccontextmanager
@@ -199,6 +205,20 @@ class Store:
 
     def _blob(self, file: Artifact) -> Path:
         return self._blobs / file.sha256[:2] / f"{file.sha256[2:]}{file.suffix}"
+
+
+def _made(rows: sqlite3.Connection) -> None:
+    """Make the tables. Two processes that make them at once: SQLite does not wait for the change to WAL, so we do."""
+    for wait in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0):
+        try:
+            rows.executescript(_TABLES)
+        except sqlite3.OperationalError as err:
+            if "locked" not in str(err):
+                raise
+            time.sleep(wait)
+        else:
+            return
+    rows.executescript(_TABLES)
 
 
 class _Incoming:

@@ -23,6 +23,7 @@ from runner.events import (
     JobEnded,
     JobMoved,
     JobSubmitted,
+    OpenJob,
     RunFinished,
     RunStarted,
     RunState,
@@ -135,7 +136,7 @@ def test_a_run_that_goes_well_adds_up() -> None:
 def test_a_job_in_flight_leaves_a_ticket() -> None:
     state = fold([STARTED, CellStarted(2.0, "photo"), JobSubmitted(2.2, "photo", "k1", "flux", "job-1")])
 
-    assert state.cells["photo"].tickets == {"k1": ("flux", "job-1")}
+    assert state.cells["photo"].tickets == {"k1": OpenJob("flux", "job-1")}
     assert state.cells["photo"].status == "IN_QUEUE"
 
 

@@ -161,6 +161,9 @@ class World:
         assert key not in self.kept
         return None
 
+    def forget(self, key: str) -> None:
+        raise AssertionError(key)
+
     def keep_finished(self, key: str, finished: Finished) -> None:
         raise NotImplementedError
 

@@ -54,7 +54,7 @@ def small_size(size: int) -> int:
 def _wrapped(text: str, face: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
     lines: list[str] = []
     line = ""
-    for word in text[:2000].split():
+    for word in text[:300].split():  # more never fits, and a long word costs the square of its length
         longer = f"{line} {word}".strip()
         if face.getlength(longer) <= width:
             line = longer

@@ -42,7 +42,7 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
     lines.append(f"  {'run folder':{width}}  {_relative(folder)}")
     if state.outcome == "done" and state.left:
         lines += ["", "From before, no longer wanted, and perhaps still running:"]
-        lines += [f"  the job {job} on {endpoint}" for endpoint, job in state.left.values()]
+        lines += [f"  the job {job} on {endpoint}" for _, (endpoint, job, _) in state.left]
     if state.outcome != "done":
         lines += ["", again(state)]
     return "\n".join(lines)
@@ -74,7 +74,7 @@ def open_tickets(state: RunState) -> str:
 
 def _tickets(cell: CellState) -> list[str]:
     state = "is done" if cell.status == "COMPLETED" else "may still be running"
-    return [f"    the job {job} on {endpoint} {state}" for endpoint, job in cell.tickets.values()]
+    return [f"    the job {job} on {endpoint} {state}" for endpoint, job, _ in cell.tickets.values()]
 
 
 def _table(bad: Sequence[CellState], folder: Path) -> list[str]:

@@ -166,7 +166,7 @@ def line_of(event: Event) -> str:
         case CellSkipped():
             return f"{event.cell}: skipped, {event.why}"
         case RunStopping():
-            return "Stopping: what is in flight is told to stop. Once more to leave at once."
+            return "Stopping: nothing new starts. Once more to leave at once."
         case CellCancelled():
             return f"{event.cell}: cancelled" + (f", {event.why}" if event.why else "")
     return ""

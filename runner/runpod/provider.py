@@ -78,6 +78,10 @@ class Runpod:
         self._idle = idle
         self._streamless: set[str] = set()
         """Servers that are asked for whole answers, because a stream of theirs failed."""
+        self._parts: dict[str, list[JSON]] = {}
+        """What streamed jobs have said so far, by job."""
+        self._named: set[tuple[str, str | None]] = set()
+        """Files that an author names by a URL, with that URL: another step's file of the same bytes is not sent so."""
         self._urls: dict[str, str] = {}
         """Where the files that this run has fetched still are, by digest: sent on instead of their bytes."""
 
@@ -121,7 +125,7 @@ class Runpod:
             self._ended(Ticket(job.endpoint, str(taken.get("id") or "that was refused")), wire.envelope(taken))
         if not taken.get("id"):
             msg = f"{job.endpoint} took the job and did not say its id, so it cannot be asked for: {wire.shown(said)}"
-            raise FateUnknown(msg)
+            raise FateUnknown(msg, keep=wire.shown(said, 1_000_000))
         return Ticket(job.endpoint, str(taken["id"]), job.stream)
 
     async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:
@@ -206,13 +210,18 @@ class Runpod:
     async def cancel(self, ticket: Ticket) -> Finished | None:
         """Stop a job. Gives back its output if it had ended before."""
         said = await self.client.cancel(ticket.endpoint, ticket.job)
-        if isinstance(said, dict) and said.get("status") == "COMPLETED" and said.get("output") is not None:
-            return Finished(said["output"], wire.cost(said["output"]))
-        return None
+        if not isinstance(said, dict) or said.get("status") != "COMPLETED":
+            return None
+        if said.get("output") is None:  # it was faster, and only its status tells what it made
+            said = await self._status(ticket)
+        output = said.get("output") if isinstance(said, dict) else None
+        return Finished(output, wire.cost(output)) if output is not None else None
 
     async def artifact(self, url: str) -> Artifact:
         """A file that an author names by its URL. The key is not sent there."""
-        return await self._fetch(url)
+        artifact = await self._blobs.add(self.downloader.chunks(url), url=url)
+        self._named.add((artifact.sha256, url))
+        return artifact
 
     async def _look(self, ticket: Ticket, started: float) -> wire.Envelope:
         """The job as it is: held until it ends where the endpoint can do that, at once where it cannot."""
@@ -250,7 +259,8 @@ class Runpod:
 
     async def _streamed(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:
         """All parts of a job's output: as its end tells them, else as they were read on the way."""
-        parts: list[JSON] = []
+        # What was read is not told again, so it is kept for another try after a broken connection.
+        parts = self._parts.setdefault(ticket.job, [])
         status = ""
         while True:
             try:
@@ -266,7 +276,16 @@ class Runpod:
                 moved(status)
             if envelope.status == "COMPLETED":
                 whole = _read(ticket, await self._status(ticket)).output
-                return Finished(whole if isinstance(whole, list) and len(whole) >= len(parts) else parts)
+                told = not parts or (isinstance(whole, list) and len(whole) >= len(parts))
+                output = whole if told else parts
+                if output is None:
+                    msg = (
+                        f"the parts of the job {ticket.job} on {ticket.endpoint} were read before the run was cut, and "
+                        "its end does not tell them again"
+                    )
+                    raise BadReply(msg)
+                del self._parts[ticket.job]
+                return Finished(output, wire.cost(whole))
             if not new:
                 await anyio.sleep(STREAM_PAUSE)
 
@@ -303,6 +322,8 @@ class Runpod:
     async def _encoded(self, value: JSON) -> JSON:
         """Input with its artifacts as the URL they came from in this run, else as data URIs."""
         if isinstance(value, Artifact):
+            if (value.sha256, value.url) in self._named and not self.client.local:
+                return value.url  # as its author wrote it; the emulator fetches nothing from elsewhere
             return self._urls.get(value.sha256) or await anyio.to_thread.run_sync(_data_uri, value)
         if isinstance(value, Mapping):
             return {k: await self._encoded(v) for k, v in value.items()}
