@@ -200,5 +200,17 @@ def test_a_budget_also_counts_what_is_paid_inside(cli: Cli, outer: Path) -> None
     assert json.loads(done.out)["cost"] <= 0.006
 
 
+def test_a_cell_that_fails_stops_its_step_where_that_is_said(cli: Cli, outer: Path) -> None:
+    outer.write_text(
+        "name: outer\nsteps:\n  each:\n    kind: run_pipeline\n    foreach: [1, 0, 2, 3]\n    at_once: 1\n"
+        '    on_failure: stop\n    file: parts/inner.yaml\n    inputs: {thing: "{{ (4 // (item - 1)) | string }}"}\n'
+    )
+
+    said = ends(state(cli, outer))
+
+    assert said["each[0]"] == "failed"
+    assert [said[f"each[{n}]"] for n in (1, 2, 3)] == ["cancelled"] * 3
+
+
 def _nothing(_: object) -> None:
     pass

@@ -258,3 +258,56 @@ def test_a_journal_cut_at_any_byte_of_its_last_line_is_read_and_taken_up(folder:
 
         assert code == 0
         assert len(emulator.jobs) == JOBS
+
+
+def test_open_jobs_count_against_the_budget_of_a_run_that_is_taken_up(folder: Path) -> None:
+    """One job of 0.005 is in flight: a new one of 0.005 does not fit under 0.006 beside it, and it is collected."""
+    step = "  photo: {kind: generate_image, model: pruna/p-image-t2i, foreach: [ITEMS], prompt: 'a {{ item }} cup'}\n"
+    (folder / "many.yaml").write_text("name: many\nbudget: {usd: 0.006}\nsteps:\n" + step.replace("ITEMS", "a"))
+    with Emulator(seed=1, latency=parse_latency("1.5")) as emulator:
+        process = begin(folder, emulator.url, "run", "many.yaml")
+        wait_for(lambda: emulator.count("status-sync") == 1)
+        process.send_signal(signal.SIGINT)
+        ended(process)
+        (folder / "many.yaml").write_text(
+            "name: many\nbudget: {usd: 0.006}\nsteps:\n" + step.replace("ITEMS", "new, a")
+        )
+        code, _ = ended(begin(folder, emulator.url, "resume"))
+
+    (run,) = (folder / ".runner" / "runs").iterdir()
+    cells = {cell["cell"]: cell["state"] for cell in json.loads((run / "state.json").read_text())["cells"]}
+    assert code == 4
+    assert cells == {"photo[new]": "failed", "photo[a]": "done"}
+    assert len(emulator.jobs) == 1
+
+
+def test_a_file_that_is_gone_when_its_job_is_collected_is_made_anew_once(folder: Path) -> None:
+    (folder / "many.yaml").write_text(
+        "name: many\nsteps:\n  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a cup}\n"
+    )
+    with Emulator(seed=1, latency=parse_latency("0.3"), faults=["media=404*1"]) as emulator:
+        process = begin(folder, emulator.url, "run", "many.yaml")
+        wait_for(lambda: emulator.count("status-sync") == 1)
+        process.kill()
+        process.communicate()
+        time.sleep(0.4)
+        code, said = ended(begin(folder, emulator.url, "resume"))
+
+    assert code == 0
+    assert "it is made anew" in said
+    assert len(emulator.jobs) == 2
+
+
+def test_a_job_that_was_faster_than_its_cancellation_is_kept(folder: Path) -> None:
+    (folder / "many.yaml").write_text(
+        "name: many\nsteps:\n  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a cup}\n"
+    )
+    with Emulator(seed=1, latency=parse_latency("0.6"), long_polling=False) as emulator:
+        process = begin(folder, emulator.url, "run", "many.yaml", "--cancel-on-interrupt")
+        wait_for(lambda: len(emulator.jobs) == 1 and emulator.jobs[0].status == "COMPLETED")
+        process.send_signal(signal.SIGINT)
+        ended(process)
+        code, _ = ended(begin(folder, emulator.url, "run", "many.yaml"))
+
+    assert code == 0
+    assert len(emulator.jobs) == 1
