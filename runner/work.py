@@ -72,32 +72,19 @@ class Work:
 
     async def calling(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], place: Place) -> End:
         """A cell that calls, in a place of its own."""
-        emit, clock = self.tools.emit, self.tools.clock
-        try:
-            params = self._params(planned, cell, names)
-            if params is None:
-                return "skipped", None
-            emit(CellStarted(clock(), cell.id))
+
+        async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
             params = with_seed(self.plan.pipeline, planned, cell, params)
-            output, cached = await Calls(self.tools, self.store, planned, cell, params, place).output()
-        except NotAdmitted as err:
-            return self.refused(cell, str(err))
-        except StepError as err:
-            return self._failed(planned, cell, err)
-        except Exception as err:  # noqa: BLE001 - as above
-            return self._failed(planned, cell, bug(err))
-        except anyio.get_cancelled_exc_class():
-            emit(CellCancelled(clock(), cell.id))
-            raise
-        emit(CellDone(clock(), cell.id, cached, output.values, output.model, output.cost))
-        return ("cached" if cached else "done"), output
+            return await Calls(self.tools, self.store, planned, cell, params, place).output()
+
+        return await self._told(planned, cell, names, ask)
 
     async def nested(
         self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], run: Callable[[Plan, Work], Awaitable[Names]]
     ) -> End:
         """A cell that runs another pipeline: done when all of its outputs are there."""
-        emit, clock = self.tools.emit, self.tools.clock
-        assert planned.nested is not None
+        nested, emit = planned.nested, self.tools.emit
+        assert nested is not None
         spent: list[float] = []
 
         def inside(event: Event) -> None:
@@ -109,18 +96,33 @@ class Work:
             }
             emit(replace(event, **place))
 
-        try:
-            params = self._params(planned, cell, names)
-            if params is None:
-                return "skipped", None
-            emit(CellStarted(clock(), cell.id))
-            plan = planned.nested.plan(params.get("inputs") or {})
+        async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
+            plan = nested.plan(params.get("inputs") or {})
             if plan.files:
                 plan = plan.with_files(await self.load_files(plan.files, plan.file))
             tools = replace(self.tools, emit=inside)
             values, missing = outputs_of(plan.outputs, await run(plan, replace(self, plan=plan, tools=tools)))
             for name, why in missing.items():
-                raise NestedFailed(f"{plan.file} did not make {name}: {why}")  # noqa: TRY301 - as any step fails
+                raise NestedFailed(f"{plan.file} did not make {name}: {why}")
+            return Output({"outputs": values}, None, sum(spent)), False
+
+        return await self._told(planned, cell, names, ask)
+
+    async def _told(
+        self,
+        planned: PlannedStep,
+        cell: Cell,
+        names: Mapping[str, JSON],
+        ask: Callable[[dict[str, JSON]], Awaitable[tuple[Output, bool]]],
+    ) -> End:
+        """Render a cell's params and ask with them: every way of ending is told once, here."""
+        emit, clock = self.tools.emit, self.tools.clock
+        try:
+            params = self._params(planned, cell, names)
+            if params is None:
+                return "skipped", None
+            emit(CellStarted(clock(), cell.id))
+            output, cached = await ask(params)
         except NotAdmitted as err:
             return self.refused(cell, str(err))
         except StepError as err:
@@ -130,9 +132,8 @@ class Work:
         except anyio.get_cancelled_exc_class():
             emit(CellCancelled(clock(), cell.id))
             raise
-        output = Output({"outputs": values}, None, sum(spent))
-        emit(CellDone(clock(), cell.id, cached=False, output=output.values, model=None, cost=output.cost))
-        return "done", output
+        emit(CellDone(clock(), cell.id, cached, output.values, output.model, output.cost))
+        return ("cached" if cached else "done"), output
 
     def refused(self, cell: Cell, reason: str) -> End:
         """A cell that is never let in."""
