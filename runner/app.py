@@ -6,7 +6,7 @@ There is no decision about a step here; each function is one command's work, wit
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from .check import Checked
 from .errors import CannotStart, Mark, PipelineProblems, Problem, StepError, UsageError, nearest
 from .events import RunState, Sink, fold
 from .files import is_url, place
+from .fresh import Fresh
 from .model import JSON
 from .pipeline import Pipeline
 from .plan import Plan
@@ -71,6 +72,10 @@ class Options:
     fail_fast: bool = False
     cancel_on_interrupt: bool = False
     """Tell Runpod to stop the jobs of a run that is interrupted; else they go on, and a resumed run collects them."""
+    fresh: tuple[str, ...] = ()
+    """Steps and cells that are asked for anew, though the store has them."""
+    no_cache: bool = False
+    """Ask for everything anew; what is paid for is kept all the same."""
     env: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -83,13 +88,15 @@ class Options:
             calls=said.get("calls"),
             fail_fast=bool(said.get("fail_fast")),
             cancel_on_interrupt=cancel_on_interrupt,
+            fresh=tuple(said.get("fresh") or ()),
+            no_cache=bool(said.get("no_cache")),
             env=env,
         )
 
     def kept(self) -> dict[str, JSON]:
         """What the journal keeps of it, for whoever takes the run up again."""
         return {"out": str(self.out.resolve()) if self.out else None, "local": self.local, "calls": self.calls,
-                "fail_fast": self.fail_fast}  # fmt: skip
+                "fail_fast": self.fail_fast, "fresh": list(self.fresh), "no_cache": self.no_cache}  # fmt: skip
 
 
 def read(path: Path) -> Read:
@@ -195,6 +202,8 @@ async def _run(
 ) -> Done:
     from .session import Session
 
+    if past is None:
+        _known_steps(options.fresh, read.whole())
     base_url, key = _address(options)
     with _provider_address(options, read.whole(), base_url) as (url, origin):
         session = Session(
@@ -210,6 +219,7 @@ async def _run(
             calls=options.calls or planned.calls,
             fail_fast=options.fail_fast,
             cancel_on_interrupt=options.cancel_on_interrupt,
+            fresh=Fresh(frozenset(options.fresh), options.no_cache),
             reporter=reporter,
             leave=leave,
             past=past,
@@ -237,6 +247,22 @@ def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, 
             if state.outcome != "done" and pipeline in (None, Path(state.file)):
                 return state, folder
     return None
+
+
+def _known_steps(names: Sequence[str], checked: Checked) -> None:
+    """`UsageError` for a ``--fresh`` that names no step; which cells there are, only the run will know."""
+    for name in names:
+        inner: Checked | None = checked
+        for part in name.split("/"):
+            step = part.partition("[")[0]
+            if inner is None or step not in inner.steps:
+                known = list(inner.steps) if inner is not None else []
+                msg = f"--fresh {name} names no step of the pipeline. {nearest(step, known)}".rstrip()
+                raise UsageError(msg)
+            if "[" in part and not inner.steps[step].step.fanned_out:
+                msg = f"--fresh {name}: {step} is one cell and has no keys. Write --fresh {name.partition('[')[0]}."
+                raise UsageError(msg)
+            inner = inner.steps[step].nested
 
 
 def _localised(checked: Checked) -> Checked:

@@ -21,10 +21,10 @@ from .plan import PlannedStep
 class Store(Protocol):
     """Replies by key. A reply that is given back is whole: its files are there and are what they were."""
 
-    async def get(self, key: str) -> Reply | None: ...
+    async def get(self, key: str, since: float = 0.0) -> Reply | None: ...
     def claimed(self, key: str, waits: Callable[[], None]) -> AbstractAsyncContextManager[bool]: ...
     async def keep(self, key: str, call: Call, reply: Reply) -> None: ...
-    def finished(self, key: str) -> Finished | None: ...
+    def finished(self, key: str, since: float = 0.0) -> Finished | None: ...
     def keep_finished(self, key: str, finished: Finished) -> None: ...
 
 
@@ -70,7 +70,7 @@ class Calls:
             await self.place.take()
             if flight.failed is not None:
                 raise flight.failed
-        if (stored := await self.store.get(key)) and self._holds(stored):
+        if stored := await self._stored(key):
             self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
             return stored, True
         if key in flights:  # somebody was faster while the store was asked
@@ -78,7 +78,7 @@ class Calls:
         flight = flights[key] = Flight(anyio.Event())
         try:
             async with self.store.claimed(key, self.place.give_back) as waited:
-                if waited and (stored := await self.store.get(key)) and self._holds(stored):
+                if waited and (stored := await self._stored(key)):
                     self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
                     return stored, True
                 return await self._asked(key, call), False
@@ -101,7 +101,7 @@ class Calls:
             self.place,
             self._read,
             keep=partial(self.store.keep_finished, key),
-            finished=self.store.finished(key) if isinstance(call, Job) else None,
+            finished=self.store.finished(key, self._since()) if isinstance(call, Job) else None,
         )
         try:
             reply = await attempts.reply()
@@ -113,6 +113,14 @@ class Calls:
             await self.store.keep(key, call, reply)
         self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=False))
         return reply
+
+    async def _stored(self, key: str) -> Reply | None:
+        """The reply that the store has, if it is not too old for this cell and the step can still read it."""
+        stored = await self.store.get(key, self._since())
+        return stored if stored is not None and self._holds(stored) else None
+
+    def _since(self) -> float:
+        return self.tools.fresh.since(self.cell, self.step.cache_for, self.tools.clock())
 
     async def _rescued(self, key: str, call: Call, attempts: Attempts) -> None:
         """What was paid for is kept, though the run is being stopped."""

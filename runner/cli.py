@@ -73,6 +73,11 @@ def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
     "--concurrency", type=click.IntRange(1, 1000), help="Calls in flight at once.  [default: what the file says, or 64]"
 )
 @click.option("--fail-fast", is_flag=True, help="Start nothing new after a failure; what is in flight is kept.")
+@click.option(
+    "--fresh", multiple=True, metavar="STEP[KEY]",
+    help="Ask for this step, or this cell, anew, though the store has it. Repeat for more.",
+)  # fmt: skip
+@click.option("--no-cache", is_flag=True, help="Ask for everything anew. What is paid for is kept all the same.")
 @click.option("--resume", "again", is_flag=True, help="Take up the last run of this pipeline that did not end well.")
 @_ending_options
 def run(
@@ -83,6 +88,8 @@ def run(
     local: bool,
     concurrency: int | None,
     fail_fast: bool,
+    fresh: tuple[str, ...],
+    no_cache: bool,
     again: bool,
     cancel_on_interrupt: bool,
     quiet: bool,
@@ -95,7 +102,7 @@ def run(
 
     options = app.Options(
         out=out, local=local, calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt,
-        env=os.environ,
+        fresh=fresh, no_cache=no_cache, env=os.environ,
     )  # fmt: skip
     found = app.find_run(None, file.resolve()) if again else None
     read = app.read(file)

@@ -27,6 +27,7 @@ from .cells import expand
 from .check import Edge
 from .errors import StepError
 from .events import CellBlocked, CellFailed, CellSkipped, Sink, State, StepOpened
+from .fresh import Fresh
 from .model import JSON, Cell, Cells, Output
 from .plan import Plan, PlannedStep
 from .templates import render_tree
@@ -54,6 +55,7 @@ async def execute(
     fail_fast: bool = False,
     jitter: random.Random | None = None,
     past: Past | None = None,
+    fresh: Fresh | None = None,
     cancel_jobs: bool = True,
 ) -> Names:
     """Run a plan to its end. Gives back what templates may name then: the outputs of the steps that are done.
@@ -69,6 +71,7 @@ async def execute(
         random=jitter or random.Random(),
         admission=Admission(calls or plan.calls, plan.limits),
         past=past or Past(),
+        fresh=fresh or Fresh(),
         cancel_jobs=cancel_jobs,
     )
     async with anyio.create_task_group() as clock_tasks:

@@ -40,6 +40,8 @@ class PlannedStep:
     timeout: float = 600.0
     retry: Retry = field(default_factory=Retry)
     cache: bool = True
+    cache_for: float | None = None
+    """Seconds for which a stored reply may be used."""
     preview: Call | None = None
     """The call it would make, as far as it is known before the run; None for a local kind."""
     usd: float | None = None
@@ -298,6 +300,7 @@ def _controlled(checked: CheckedStep, pipeline: Pipeline, before: Mapping[str, P
         timeout=step.timeout or checked.kind.TIMEOUT,
         retry=step.retry,
         cache=step.cache,
+        cache_for=step.cache_for,
         when=step.when,
         when_by_cell=checked.when_by_cell,
         foreach=step.foreach,

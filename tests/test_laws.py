@@ -153,11 +153,13 @@ class World:
         finally:
             self.inside -= 1
 
-    async def get(self, key: str) -> Reply | None:
+    async def get(self, key: str, since: float = 0.0) -> Reply | None:
+        assert since == 0.0
         return self.kept.get(key)
 
-    def finished(self, key: str) -> Finished | None:
+    def finished(self, key: str, since: float = 0.0) -> Finished | None:
         assert key not in self.kept
+        assert since == 0.0
         return None
 
     def keep_finished(self, key: str, finished: Finished) -> None:

@@ -17,7 +17,7 @@ PACKAGE = REPO / "runner"
 WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
            "cells", "pipeline", "fanout", "fitting", "price", "check", "plan", "outputs"}  # fmt: skip
-DOING = {"budget", "admission", "attempts", "calls", "work", "execute"}
+DOING = {"fresh", "budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder", "locks"}
 SHOWING = {"reports"}
 EDGES = {"app", "session", "doctor", "files", "cli", "__main__", "__init__"}
