@@ -93,6 +93,11 @@ class Options:
             env=env,
         )
 
+    @property
+    def base_url(self) -> str:
+        """Where Runpod is, or what stands in for it."""
+        return self.env.get("RUNPOD_BASE_URL", "").strip() or BASE_URL
+
     def kept(self) -> dict[str, JSON]:
         """What the journal keeps of it, for whoever takes the run up again."""
         return {"out": str(self.out.resolve()) if self.out else None, "local": self.local, "calls": self.calls,
@@ -177,17 +182,22 @@ async def run(read: Read, given: Given, options: Options, reporter: Sink, leave:
 
 async def resume(past: RunState, folder: Path, options: Options, reporter: Sink, leave: Leave) -> Done:
     """Take up a run that has stopped, with its pipeline as the file says now and the inputs that it had."""
+    read, planned = plan_again(past, options)
+    return await _run(read, planned, options, reporter, leave, past=past, folder=folder)
+
+
+def plan_again(past: RunState, options: Options) -> tuple[Read, Plan]:
+    """The plan of a run's pipeline as its file says now, with the inputs that the run had."""
     read = _read(Path(past.file))
     if options.local:
         read = replace(read, checked=_localised(read.whole()))
     checked = read.whole()
     inputs = {name: value for name, value in past.inputs.items() if name in checked.pipeline.inputs}
     try:
-        planned = planning.Nested(checked, options.env).plan(inputs)
+        return read, planning.Nested(checked, options.env).plan(inputs)
     except StepError as err:
         msg = f"The inputs of the run {past.run} no longer fit its pipeline: {err}"
         raise UsageError(msg) from err
-    return await _run(read, planned, options, reporter, leave, past=past, folder=folder)
 
 
 async def _run(
@@ -335,7 +345,7 @@ def _address(options: Options) -> tuple[str, str]:
             "RUNPOD_API_KEY is no key: it holds characters that a key cannot have. Copy it again from Runpod's console."
         )
         raise CannotStart(msg)
-    base_url = options.env.get("RUNPOD_BASE_URL", "").strip() or BASE_URL
+    base_url = options.base_url
     if not is_url(base_url):
         msg = f"RUNPOD_BASE_URL is {base_url!r}, which is no http address."
         raise CannotStart(msg)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from . import __version__
+from .commands import runs
 from .errors import PipelineProblems, RunnerError, UsageError
 
 if TYPE_CHECKING:
@@ -52,7 +53,12 @@ def cli() -> None:
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
+    runner runs, show, why, diff  what was run, and why it cost what it cost
     """
+
+
+for _command in (runs.runs, runs.show, runs.why, runs.diff):
+    cli.add_command(_command)
 
 
 def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:

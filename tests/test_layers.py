@@ -20,7 +20,7 @@ READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "
 DOING = {"fresh", "budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder", "locks"}
 SHOWING = {"reports"}
-EDGES = {"app", "session", "doctor", "files", "cli", "__main__", "__init__"}
+EDGES = {"app", "session", "doctor", "files", "cli", "commands", "history", "reasons", "__main__", "__init__"}
 
 BELOW = {"store": {"media", "locks"}, "journal": {"locks"}, "publish": {"media"}, "runfolder": {"publish"}}
 """What a part of the world stands on. Nothing else in it knows another part."""
