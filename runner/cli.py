@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from . import __version__
-from .commands import runs
+from .commands import cache, runs
 from .errors import PipelineProblems, RunnerError, UsageError
 
 if TYPE_CHECKING:
@@ -54,10 +54,11 @@ def cli() -> None:
     runner resume            take up the last run that was stopped or failed
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
     runner runs, show, why, diff  what was run, and why it cost what it cost
+    runner cache             what is stored: how much, whether it is whole; and make room
     """
 
 
-for _command in (runs.runs, runs.show, runs.why, runs.diff):
+for _command in (runs.runs, runs.show, runs.why, runs.diff, cache.cache):
     cli.add_command(_command)
 
 

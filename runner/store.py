@@ -23,7 +23,7 @@ import sqlite3
 import tempfile
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -202,6 +202,43 @@ class Store:
         """Return when all that was kept is on the platter."""
         with _disk(self.folder):
             self._rows.execute("PRAGMA wal_checkpoint(FULL)")
+
+    def rows(
+        self, table: Literal["replies", "unfetched"] = "replies"
+    ) -> Iterator[tuple[str, int, str, str, float, float]]:
+        """All that is kept, as it is: key, format, request, row, when it was kept, when it was last used."""
+        with _disk(self.folder):
+            for row in self._rows.execute(f"SELECT key, format, request, row, kept, used FROM {table}"):  # noqa: S608 - our own names
+                key, form, request, text, kept, used = row
+                yield key, form, request or "", text or "", kept or 0.0, used or kept or 0.0
+
+    def drop(self, keys: Iterable[str], table: Literal["replies", "unfetched"] = "replies") -> None:
+        """Forget these keys, all or none. Their files stay until nothing names them."""
+        with _disk(self.folder):
+            self._rows.execute("BEGIN IMMEDIATE")
+            try:
+                self._rows.executemany(f"DELETE FROM {table} WHERE key = ?", [(key,) for key in keys])  # noqa: S608 - our own names
+            except BaseException:
+                self._rows.execute("ROLLBACK")
+                raise
+            self._rows.execute("COMMIT")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only process that has the store open: what is removed now, nobody is about to use."""
+        if not claim(self._claims, EVERYTHING):
+            msg = f"The store {self.folder} is in use by another process. Let its run end, and try again."
+            raise CannotStart(msg)
+        try:
+            yield
+        finally:
+            share(self._claims, EVERYTHING)
+
+    def shrink(self) -> None:
+        """Give the room of what was dropped back to the disk."""
+        with contextlib.suppress(sqlite3.Error):  # it needs room itself; without it the file is only larger
+            self._rows.execute("VACUUM")
+            self._rows.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _put(self, table: Literal["replies", "unfetched"], key: str, row: JSON, request: str) -> None:
         now = self._clock()

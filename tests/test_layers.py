@@ -18,11 +18,17 @@ WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
            "cells", "pipeline", "fanout", "fitting", "price", "check", "plan", "outputs"}  # fmt: skip
 DOING = {"fresh", "budget", "admission", "attempts", "calls", "work", "execute"}
-WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder", "locks"}
+WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks"}
 SHOWING = {"reports"}
-EDGES = {"app", "session", "doctor", "files", "cli", "commands", "history", "reasons", "__main__", "__init__"}
+EDGES = {"app", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons", "__main__", "__init__"}
 
-BELOW = {"store": {"media", "locks"}, "journal": {"locks"}, "publish": {"media"}, "runfolder": {"publish"}}
+BELOW = {
+    "store": {"media", "locks"},
+    "cache": {"store"},
+    "journal": {"locks"},
+    "publish": {"media"},
+    "runfolder": {"publish"},
+}
 """What a part of the world stands on. Nothing else in it knows another part."""
 
 MAY_IMPORT = {
