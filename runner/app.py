@@ -213,7 +213,7 @@ async def _run(
     from .session import Session
 
     if past is None:
-        _known_steps(options.fresh, read.whole())
+        _known_steps(options.fresh, read.whole(), planned)
     base_url, key = _address(options)
     with _provider_address(options, read.whole(), base_url) as (url, origin):
         session = Session(
@@ -259,8 +259,9 @@ def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, 
     return None
 
 
-def _known_steps(names: Sequence[str], checked: Checked) -> None:
-    """`UsageError` for a ``--fresh`` that names no step; which cells there are, only the run will know."""
+def _known_steps(names: Sequence[str], checked: Checked, planned: Plan) -> None:
+    """`UsageError` for a ``--fresh`` that names no step, or no cell as far as these are known before the run."""
+    keys = {step.id: step.keys for step in planned.steps}
     for name in names:
         inner: Checked | None = checked
         for part in name.split("/"):
@@ -273,6 +274,11 @@ def _known_steps(names: Sequence[str], checked: Checked) -> None:
                 msg = f"--fresh {name}: {step} is one cell and has no keys. Write --fresh {name.partition('[')[0]}."
                 raise UsageError(msg)
             inner = inner.steps[step].nested
+        step, bracket, key = name.partition("/")[0].partition("[")
+        known_keys = keys.get(step)
+        if bracket and known_keys is not None and key.removesuffix("]") not in known_keys:
+            msg = f"--fresh {name}: {step} has no such cell. {nearest(key.removesuffix(']'), sorted(known_keys))}"
+            raise UsageError(msg)
 
 
 def _localised(checked: Checked) -> Checked:

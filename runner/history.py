@@ -297,6 +297,8 @@ def _to_lose(run: Run) -> str:
 def _removed(run: Run) -> str:
     """Remove one folder while nobody else can begin to write it; why not, if not."""
     path = run.folder / journal.NAME
+    if run.going:
+        return "it is still going"
     try:
         file = os.open(path, os.O_RDWR)
         try:

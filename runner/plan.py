@@ -59,6 +59,8 @@ class PlannedStep:
     """The limits of `Plan.limits` that its calls count against."""
     count: int | None = 1
     """How many cells it has; None if only the run will know."""
+    keys: frozenset[str] | None = None
+    """What its cells are called, where it has several; None if only the run will know."""
     nested: Nested | None = None
     """The pipeline that it runs."""
 
@@ -264,7 +266,8 @@ def _planned_steps(checked: Checked, names: Mapping[str, JSON], env: Mapping[str
             one = cells[0]
             first = {**names, "item": one.item, "index": one.index, "key": one.key, "matrix": one.matrix}
         done[planned.id] = replace(_previewed(checked.pipeline.name, step, planned, first),
-                                   count=None if cells is None else len(cells))  # fmt: skip
+                                   count=None if cells is None else len(cells),
+                                   keys=None if cells is None else frozenset(str(c.key) for c in cells))  # fmt: skip
     return tuple(done.values())
 
 

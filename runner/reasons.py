@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import app
+from .check import Checked
 from .errors import CallFailed, UsageError, nearest
 from .events import CallDone, CallStarted, CellState, Event, RunState
 from .execute import execute
@@ -21,7 +22,8 @@ from .files import is_url, place
 from .history import Asked, Run, asked, request, runs
 from .media import look
 from .model import Artifact, Call, Chat, Finished, Job, Reply, Ticket, key_of, step_of
-from .plan import Plan, PlannedStep
+from .pipeline import Step
+from .plan import Plan
 from .reports.changes import changes
 from .reports.reasons import Reason, text
 from .reports.runs import duration
@@ -36,13 +38,12 @@ async def now(home: Path, run: Run, step: str, env: Mapping[str, str]) -> str:
     store = Store(home / "store")
     try:
         options = app.Options.of(run.state, env=env, cancel_on_interrupt=False)
-        _, plan = app.plan_again(run.state, options)
+        read, plan = app.plan_again(run.state, options)
         world = _Nobody(LOCAL if options.local else options.base_url.rstrip("/"))
         state, calls = await _tried(plan, world, store)
         past = _Past.of(home, store)
         cells = _cells(state, step)
-        planned = {each.id: each for each in plan.steps}
-        told = [r for cell in cells for r in _next(cell, calls, world, past, planned.get(step_of(cell.cell)))]
+        told = [r for cell in cells for r in _next(cell, calls, world, past, _step(read.whole(), cell.cell))]
     finally:
         store.close()
     return text(f"The next run of {plan.pipeline}, with the inputs of {run.id}:", told)
@@ -73,14 +74,12 @@ def _cells(state: RunState, step: str) -> list[CellState]:
     return found
 
 
-def _next(
-    cell: CellState, calls: Sequence[Asked], world: _Nobody, past: _Past, step: PlannedStep | None
-) -> list[Reason]:
+def _next(cell: CellState, calls: Sequence[Asked], world: _Nobody, past: _Past, step: Step | None) -> list[Reason]:
     """Why each call of a cell would be a hit or a miss."""
     own = [call for call in calls if call.cell == cell.cell]
     told: list[Reason] = []
     for call in own:
-        call.kind = step.kind.NAME if step is not None else ""
+        call.kind = step.kind if step is not None and "/" not in cell.cell else ""
         if call.stored:
             told.append(past.hit(call))
         elif step is not None and not step.cache:
@@ -89,6 +88,16 @@ def _next(
             keep = step.cache_for if step is not None else None
             told.append(past.missed(call, world.asked[call.key].text, keep))
     return told or [_without(cell)]
+
+
+def _step(checked: Checked, cell: str) -> Step | None:
+    """The step of a cell, which may be one of a pipeline that a step runs."""
+    inner: Checked | None = checked
+    step: Step | None = None
+    for part in cell.split("/"):
+        found = inner.steps.get(part.partition("[")[0]) if inner is not None else None
+        step, inner = (found.step, found.nested) if found is not None else (None, None)
+    return step
 
 
 def _without(cell: CellState) -> Reason:

@@ -121,6 +121,7 @@ def test_a_fresh_run_that_is_taken_up_again_does_not_pay_twice(cli: Cli, monkeyp
         ("foto", "Did you mean photo?"),
         ("foto[red]", "Did you mean photo?"),
         ("words[red]", "Write --fresh words."),
+        ("photo[bleu]", "photo has no such cell. Did you mean blue?"),
         ("photo/x", "names no step"),
     ],
 )

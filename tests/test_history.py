@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -361,3 +363,26 @@ def test_rm_without_clear_words_removes_nothing(cli: Cli, pipeline: Path, argume
 
     assert done.code == 2
     assert len(ids()) == 1
+
+
+def test_a_step_of_a_pipeline_that_a_step_runs_is_asked_for_with_a_slash(cli: Cli, pipeline: Path) -> None:
+    edit(pipeline, '{{ inputs.thing }}"}', '{{ inputs.thing }}", cache: {for: 7d}}')
+    Path("outer.yaml").write_text("name: outer\nsteps:\n  both: {kind: run_pipeline, file: tiny.yaml}\n")
+    cli("run", "outer.yaml", "--local")
+    edit(pipeline, "a {{ item }} {{", "one {{ item }} {{")
+
+    photo, words = cli("why", "both/photo[red]"), cli("why", "both/words")
+
+    assert "+ one red teapot" in photo.out
+    assert "both/words: hit" in words.out
+
+
+def test_a_reply_that_is_too_old_for_the_step_is_why(cli: Cli, pipeline: Path) -> None:
+    edit(pipeline, '{{ inputs.thing }}"}', '{{ inputs.thing }}", cache: {for: 7d}}')
+    run(cli)
+    with closing(sqlite3.connect(".runner/store/replies.sqlite")) as rows, rows:
+        rows.execute("UPDATE replies SET kept = kept - 8 * 86400")
+
+    done = cli("why", "words")
+
+    assert "words: miss; its reply was kept 8 d ago, longer ago than cache: for: allows" in done.out
