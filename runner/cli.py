@@ -53,7 +53,7 @@ def cli() -> None:
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
-    runner runs, show, why, diff  what was run, and why it cost what it cost
+    runner runs              what was run; runner show, why and diff say more of it
     runner cache             what is stored: how much, whether it is whole; and make room
     """
 
