@@ -89,8 +89,8 @@ class Nobody:
     async def cancel(self, ticket: Ticket) -> Finished | None:
         raise AssertionError(ticket)
 
-    async def get(self, key: str) -> Reply | None:
-        raise AssertionError(key)
+    async def get(self, key: str, since: float = 0.0) -> Reply | None:
+        raise AssertionError(key, since)
 
     def claimed(self, key: str, waits: Callable[[], None]) -> AbstractAsyncContextManager[bool]:
         raise AssertionError(key, waits)
@@ -98,8 +98,8 @@ class Nobody:
     async def keep(self, key: str, call: Call, reply: Reply) -> None:
         raise AssertionError(key, call, reply)
 
-    def finished(self, key: str) -> Finished | None:
-        raise AssertionError(key)
+    def finished(self, key: str, since: float = 0.0) -> Finished | None:
+        raise AssertionError(key, since)
 
     def forget(self, key: str) -> None:
         raise AssertionError(key)

@@ -6,7 +6,7 @@ There is no decision about a step here; each function is one command's work, wit
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from .check import Checked
 from .errors import CannotStart, Mark, PipelineProblems, Problem, StepError, UsageError, nearest
 from .events import RunState, Sink, fold
 from .files import is_url, place
+from .fresh import Fresh
 from .known import models, text_of
 from .model import JSON
 from .pipeline import Pipeline
@@ -84,6 +85,10 @@ class Options:
     fail_fast: bool = False
     cancel_on_interrupt: bool = False
     """Tell Runpod to stop the jobs of a run that is interrupted; else they go on, and a resumed run collects them."""
+    fresh: tuple[str, ...] = ()
+    """Steps and cells that are asked for anew, though the store has them."""
+    no_cache: bool = False
+    """Ask for everything anew; what is paid for is kept all the same."""
     env: Mapping[str, str] = field(default_factory=dict)
     catalogue: Path | None = None
     """A file of the author's own models."""
@@ -99,15 +104,23 @@ class Options:
             calls=said.get("calls"),
             fail_fast=bool(said.get("fail_fast")),
             cancel_on_interrupt=cancel_on_interrupt,
+            fresh=tuple(said.get("fresh") or ()),
+            no_cache=bool(said.get("no_cache")),
             env=env,
             catalogue=Path(said["catalogue"]) if said.get("catalogue") else None,
         )
+
+    @property
+    def base_url(self) -> str:
+        """Where Runpod is, or what stands in for it."""
+        return self.env.get("RUNPOD_BASE_URL", "").strip() or BASE_URL
 
     def kept(self) -> dict[str, JSON]:
         """What the journal keeps of it, for whoever takes the run up again."""
         paths = {"out": self.out, "catalogue": self.catalogue}
         kept: dict[str, JSON] = {name: str(path.resolve()) if path else None for name, path in paths.items()}
         kept |= {"local": self.local, "model": self.weights is not None}
+        kept |= {"fresh": list(self.fresh), "no_cache": self.no_cache}
         return {**kept, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
@@ -187,17 +200,22 @@ async def resume(
     past: RunState, folder: Path, options: Options, reporter: Sink, leave: Leave, *, watched: bool = False
 ) -> Done:
     """Take up a run that has stopped, with its pipeline as the file says now and the inputs that it had."""
+    found, planned = plan_again(past, options)
+    return await _run(found, planned, options, reporter, leave, watched=watched, past=past, folder=folder)
+
+
+def plan_again(past: RunState, options: Options) -> tuple[Read, Plan]:
+    """The plan of a run's pipeline as its file says now, with the inputs that the run had."""
     found = read(Path(past.file), options.catalogue)
     if options.local:
         found = replace(found, checked=_localised(found.whole(), one_by_one=options.weights is not None))
     checked = found.whole()
     inputs = {name: value for name, value in past.inputs.items() if name in checked.pipeline.inputs}
     try:
-        planned = planning.Nested(checked, options.env).plan(inputs)
+        return found, planning.Nested(checked, options.env).plan(inputs)
     except StepError as err:
         msg = f"The inputs of the run {past.run} no longer fit its pipeline: {err}"
         raise UsageError(msg) from err
-    return await _run(found, planned, options, reporter, leave, watched=watched, past=past, folder=folder)
 
 
 async def _run(
@@ -213,6 +231,8 @@ async def _run(
 ) -> Done:
     from .session import Session
 
+    if past is None:
+        _known_steps(options.fresh, read.whole(), planned)
     base_url, key = _address(options, read.whole())
     with _provider_address(options, read.whole(), base_url) as (url, origin):
         session = Session(
@@ -228,6 +248,7 @@ async def _run(
             calls=options.calls or planned.calls,
             fail_fast=options.fail_fast,
             cancel_on_interrupt=options.cancel_on_interrupt,
+            fresh=Fresh(frozenset(options.fresh), options.no_cache),
             reporter=reporter,
             leave=leave,
             watched=watched,
@@ -256,6 +277,28 @@ def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, 
             if state.outcome != "done" and pipeline in (None, Path(state.file)):
                 return state, folder
     return None
+
+
+def _known_steps(names: Sequence[str], checked: Checked, planned: Plan) -> None:
+    """`UsageError` for a ``--fresh`` that names no step, or no cell as far as these are known before the run."""
+    keys = {step.id: step.keys for step in planned.steps}
+    for name in names:
+        inner: Checked | None = checked
+        for part in name.split("/"):
+            step = part.partition("[")[0]
+            if inner is None or step not in inner.steps:
+                known = list(inner.steps) if inner is not None else []
+                msg = f"--fresh {name} names no step of the pipeline. {nearest(step, known)}".rstrip()
+                raise UsageError(msg)
+            if "[" in part and not inner.steps[step].step.fanned_out:
+                msg = f"--fresh {name}: {step} is one cell and has no keys. Write --fresh {name.partition('[')[0]}."
+                raise UsageError(msg)
+            inner = inner.steps[step].nested
+        step, bracket, key = name.partition("/")[0].partition("[")
+        known_keys = keys.get(step)
+        if bracket and known_keys is not None and key.removesuffix("]") not in known_keys:
+            msg = f"--fresh {name}: {step} has no such cell. {nearest(key.removesuffix(']'), sorted(known_keys))}"
+            raise UsageError(msg)
 
 
 def _localised(checked: Checked, *, one_by_one: bool) -> Checked:
@@ -367,7 +410,7 @@ def _address(options: Options, checked: Checked) -> tuple[str, str]:
             "RUNPOD_API_KEY is no key: it holds characters that a key cannot have. Copy it again from Runpod's console."
         )
         raise CannotStart(msg)
-    base_url = options.env.get("RUNPOD_BASE_URL", "").strip() or BASE_URL
+    base_url = options.base_url
     if not is_url(base_url):
         msg = f"RUNPOD_BASE_URL is {base_url!r}, which is no http address."
         raise CannotStart(msg)

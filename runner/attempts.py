@@ -31,6 +31,7 @@ from .errors import (
     StoreFailed,
 )
 from .events import AttemptFailed, CallPaid, CallStarted, JobEnded, JobMoved, JobSending, JobSubmitted, Sink, TextGrew
+from .fresh import Fresh
 from .model import Call, Chat, Finished, Job, Reply, Ticket
 from .pipeline import Retry
 
@@ -113,6 +114,8 @@ class Tools:
     watched: bool = False
     """Somebody looks on: chats are streamed."""
     past: Past = field(default_factory=Past)
+    fresh: Fresh = field(default_factory=Fresh)
+    """What is asked for anew, though the store has it."""
     cancel_jobs: bool = True
     """Whether jobs in flight are told to stop when the run is stopped; else they go on, as open tickets."""
 

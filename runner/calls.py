@@ -27,10 +27,10 @@ from .plan import PlannedStep
 class Store(Protocol):
     """Replies by key. A reply that is given back is whole: its files are there and are what they were."""
 
-    async def get(self, key: str) -> Reply | None: ...
+    async def get(self, key: str, since: float = 0.0) -> Reply | None: ...
     def claimed(self, key: str, waits: Callable[[], None]) -> AbstractAsyncContextManager[bool]: ...
     async def keep(self, key: str, call: Call, reply: Reply) -> None: ...
-    def finished(self, key: str) -> Finished | None: ...
+    def finished(self, key: str, since: float = 0.0) -> Finished | None: ...
     def keep_finished(self, key: str, finished: Finished) -> None: ...
     def forget(self, key: str) -> None: ...
 
@@ -88,7 +88,7 @@ class Calls:
                 raise flight.failed
             if flight.refused is not None:
                 return flight.refused, False
-        if (stored := await self.store.get(key)) and self._holds(stored):
+        if stored := await self._stored(key):
             self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
             return stored, True
         if key in flights:  # somebody was faster while the store was asked
@@ -96,7 +96,7 @@ class Calls:
         flight = flights[key] = Flight(anyio.Event())
         try:
             async with self.store.claimed(key, self.place.give_back) as waited:
-                if waited and (stored := await self.store.get(key)) and self._holds(stored):
+                if waited and (stored := await self._stored(key)):
                     self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
                     return stored, True
                 reply = await self._asked(key, call)
@@ -115,13 +115,14 @@ class Calls:
         """Why a call need not be sent: it would be refused, or an earlier run has an answer from after a refusal."""
         if known := self.tools.refusals.get(_of(call)):
             return known
-        if not self.step.cache or await self.store.get(key) is not None:
+        if not self.step.cache or await self.store.get(key, self._since()) is not None:
             return ""
         refused = f"an earlier run was answered without {call.may_refuse}"
         after = self.step.kind.advance(self.params, (*self.replies, Reply(None, refused=refused)))
-        if isinstance(after, Output) or await self.store.get(key_of(after, self.tools.provider.origin)) is None:
+        if isinstance(after, Output):
             return ""
-        return refused
+        there = await self.store.get(key_of(after, self.tools.provider.origin), self._since()) is not None
+        return refused if there else ""
 
     async def _asked(self, key: str, call: Call) -> Reply:
         """The reply from the world, kept. What an earlier run paid for and could not fetch is fetched."""
@@ -136,7 +137,7 @@ class Calls:
             self._judge,
             keep=partial(self.store.keep_finished, key),
             forget=partial(self.store.forget, key),
-            finished=self.store.finished(key) if isinstance(call, Job) else None,
+            finished=self.store.finished(key, self._since()) if isinstance(call, Job) else None,
         )
         try:
             reply = await attempts.reply()
@@ -150,6 +151,14 @@ class Calls:
             await self.store.keep(key, call, reply)
         self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=False))
         return reply
+
+    async def _stored(self, key: str) -> Reply | None:
+        """The reply that the store has, if it is not too old for this cell and the step can still read it."""
+        stored = await self.store.get(key, self._since())
+        return stored if stored is not None and self._holds(stored) else None
+
+    def _since(self) -> float:
+        return self.tools.fresh.since(self.cell, self.step.cache_for, self.tools.clock())
 
     async def _rescued(self, key: str, call: Call, attempts: Attempts) -> None:
         """What was paid for is kept, though the run is being stopped."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from . import __version__
+from .commands import cache, runs
 from .errors import PipelineProblems, RunnerError, UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +55,13 @@ def cli() -> None:
     runner resume            take up the last run that was stopped or failed
     runner models            which models there are, what each takes and costs
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
+    runner runs              what was run; runner show, why and diff say more of it
+    runner cache             what is stored: how much, whether it is whole; and make room
     """
+
+
+for _command in (runs.runs, runs.show, runs.why, runs.diff, cache.cache):
+    cli.add_command(_command)
 
 
 def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
@@ -92,6 +99,11 @@ class _Run(click.Command):
     "--concurrency", type=click.IntRange(1, 1000), help="Calls in flight at once.  [default: what the file says, or 64]"
 )
 @click.option("--fail-fast", is_flag=True, help="Start nothing new after a failure; what is in flight is kept.")
+@click.option(
+    "--fresh", multiple=True, metavar="STEP[KEY]",
+    help="Ask for this step, or this cell, anew, though the store has it. Repeat for more.",
+)  # fmt: skip
+@click.option("--no-cache", is_flag=True, help="Ask for everything anew. What is paid for is kept all the same.")
 @click.option("--resume", "again", is_flag=True, help="Take up the last run of this pipeline that did not end well.")
 @_ending_options
 def run(
@@ -103,6 +115,8 @@ def run(
     local: Writer | None,
     concurrency: int | None,
     fail_fast: bool,
+    fresh: tuple[str, ...],
+    no_cache: bool,
     again: bool,
     cancel_on_interrupt: bool,
     quiet: bool,
@@ -119,7 +133,7 @@ def run(
     options = app.Options(
         out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
         calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
-        catalogue=catalogue,
+        fresh=fresh, no_cache=no_cache, catalogue=catalogue,
     )  # fmt: skip
     if options.weights and read.writes and not quiet and not as_json:
         click.echo(WRITER, err=True)

@@ -27,6 +27,7 @@ from .cells import expand
 from .check import Edge
 from .errors import StepError
 from .events import CellBlocked, CellFailed, CellSkipped, Sink, State, StepOpened
+from .fresh import Fresh
 from .model import JSON, Cell, Cells, Output
 from .plan import Plan, PlannedStep
 from .templates import render_tree
@@ -55,6 +56,7 @@ async def execute(
     watched: bool = False,
     jitter: random.Random | None = None,
     past: Past | None = None,
+    fresh: Fresh | None = None,
     cancel_jobs: bool = True,
 ) -> Names:
     """Run a plan to its end. Gives back what templates may name then: the outputs of the steps that are done.
@@ -72,6 +74,7 @@ async def execute(
         admission=Admission(calls or plan.calls, plan.limits),
         watched=watched,
         past=past or Past(),
+        fresh=fresh or Fresh(),
         cancel_jobs=cancel_jobs,
     )
     async with anyio.create_task_group() as clock_tasks:

@@ -92,6 +92,15 @@ def _mended(file: int) -> None:
         os.ftruncate(file, whole)
 
 
+def going(folder: Path) -> bool:
+    """Whether a process writes this journal now."""
+    try:
+        with (folder / NAME).open("r+b") as file:
+            return not only(file.fileno())
+    except OSError:  # whoever may not write it cannot know; nobody could remove it either
+        return False
+
+
 def read(folder: Path) -> Iterator[Event]:
     """The events of a run. A last line that was cut by a crash is left out; any other damage is a `StoreFailed`."""
     path = folder / NAME

@@ -31,6 +31,17 @@ def claim(file: int, place: int) -> bool:
     return True
 
 
+def share(file: int, place: int) -> bool:
+    """Take one place together with others; False if a process has it for itself."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, place, os.SEEK_SET)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
 def release(file: int, place: int) -> None:
     """Let go of a place."""
     if sys.platform != "win32":

@@ -70,6 +70,8 @@ class Step:
     timeout: float | None = None
     retry: Retry = field(default_factory=Retry)
     cache: bool = True
+    cache_for: float | None = None
+    """Seconds for which a stored reply may be used; None for ever."""
     when: Tree = None
     """A truth value, or the template that yields it; None for always."""
     foreach: Tree = None
@@ -249,6 +251,7 @@ class _Loader:
             timeout=duration(data.get("timeout")),
             retry=Retry(**known_retry),
             cache=data.get("cache") is not False,
+            cache_for=duration(_mapping(data, "cache").get("for")) if not self.told((*path, "cache", "for")) else None,
             **self.multiplied(path, {k: v for k, v in data.items() if not self.told((*path, k))}),
         )
 

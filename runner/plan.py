@@ -41,6 +41,8 @@ class PlannedStep:
     timeout: float = 600.0
     retry: Retry = field(default_factory=Retry)
     cache: bool = True
+    cache_for: float | None = None
+    """Seconds for which a stored reply may be used."""
     preview: Call | None = None
     """The call it would make, as far as it is known before the run; None for a local kind."""
     usd: float | None = None
@@ -58,6 +60,8 @@ class PlannedStep:
     """The limits of `Plan.limits` that its calls count against."""
     count: int | None = 1
     """How many cells it has; None if only the run will know."""
+    keys: frozenset[str] | None = None
+    """What its cells are called, where it has several; None if only the run will know."""
     nested: Nested | None = None
     """The pipeline that it runs."""
 
@@ -265,7 +269,8 @@ def _planned_steps(checked: Checked, names: Mapping[str, JSON], env: Mapping[str
             one = cells[0]
             first = {**names, "item": one.item, "index": one.index, "key": one.key, "matrix": one.matrix}
         done[planned.id] = replace(_previewed(checked.pipeline.name, step, planned, first),
-                                   count=None if cells is None else len(cells))  # fmt: skip
+                                   count=None if cells is None else len(cells),
+                                   keys=None if cells is None else frozenset(str(c.key) for c in cells))  # fmt: skip
     return tuple(done.values())
 
 
@@ -301,6 +306,7 @@ def _controlled(checked: CheckedStep, pipeline: Pipeline, before: Mapping[str, P
         timeout=step.timeout or checked.kind.TIMEOUT,
         retry=step.retry,
         cache=step.cache,
+        cache_for=step.cache_for,
         when=step.when,
         when_by_cell=checked.when_by_cell,
         foreach=step.foreach,

@@ -71,6 +71,12 @@ class RunFolder:
             (self.path / f"{name}.txt").write_text(output.values["text"], encoding="utf-8")
 
 
+def files_of(folder: Path, cell: str) -> list[Path]:
+    """What a cell has left in its run's folder."""
+    name = _name(cell)
+    return sorted(path for path in folder.glob(f"{name}.*") if path.stem in (name, f"{name}.paid"))
+
+
 def state_lines(state: RunState) -> Iterator[str]:
     """A run's state as JSON, one line a cell: what ``runner run --json`` prints. There may be 100,000 of them."""
     facts = {
@@ -99,6 +105,8 @@ def _cell(state: RunState, cell: CellState) -> JSON:
         "state": cell.state,
         "cost": round(cell.cost, 6),
         "seconds": round(cell.ended - cell.started, 3) if cell.started and cell.ended else None,
+        "attempts": cell.attempts,
+        **({"model": cell.label} if cell.label else {}),
         **({"message": cell.message, "fault": cell.fault} if cell.message else {}),
         **({"kept": cell.keep} if cell.keep else {}),
         **({"output": cell.output.scope()} if cell.output else {}),

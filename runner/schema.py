@@ -91,7 +91,21 @@ CONTROL: dict[str, JSON] = {
         },
         "additionalProperties": False,
     },
-    "cache": {"type": "boolean", "description": "Use what an earlier run paid for. On unless you say false."},
+    "cache": {
+        "anyOf": [
+            {"type": "boolean"},
+            {
+                "type": "object",
+                "properties": {
+                    "for": {**_DURATION, "description": "How old a stored reply may be.", "examples": ["7d", "12h"]}
+                },
+                "minProperties": 1,
+                "additionalProperties": False,
+            },
+        ],
+        "description": "Use what an earlier run paid for. Always unless you say false, or for how long.",
+        "examples": [False, {"for": "7d"}],
+    },
 }
 """Keys that a step of any kind may have."""
 

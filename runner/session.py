@@ -8,7 +8,7 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,6 +19,7 @@ from .errors import StepError, StoreFailed, UsageError
 from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink
 from .execute import execute
 from .files import is_url, place
+from .fresh import Fresh
 from .journal import Journal
 from .model import JSON, Artifact, Ticket
 from .outputs import outputs_of
@@ -60,6 +61,8 @@ class Session:
     calls: int
     fail_fast: bool
     cancel_on_interrupt: bool
+    fresh: Fresh
+    """What is asked for anew; the run says from when."""
     reporter: Sink
     leave: Leave
     watched: bool = False
@@ -144,6 +147,7 @@ class Session:
                 fail_fast=self.fail_fast,
                 watched=self.watched,
                 past=_past(self.past),
+                fresh=replace(self.fresh, began=self.state.started),
                 cancel_jobs=self.cancel_on_interrupt,
             )
         except BaseExceptionGroup as group:

@@ -3,8 +3,10 @@
 ::
 
     .runner/store/blobs/ab/cdef….png   bytes, named by their digest: written aside, synced, renamed
-    .runner/store/replies.sqlite       one row a key: what the endpoint said, and the digests of its files
-    .runner/store/claims               empty; a process that asks for a key holds that key's place in it
+    .runner/store/replies.sqlite       one row a key: what the endpoint said, the digests of its files, and
+                                       when it was kept and last used
+    .runner/store/claims               empty; a process that asks for a key holds that key's place in it, and
+                                       whoever has the store open shares the place of all keys
 
 A reply is in the database before its cell is done, so that the end of this process cannot lose it; `Store.synced`
 makes sure that the end of the machine cannot either. What is read back is checked, files against their digest: a torn
@@ -21,7 +23,7 @@ import sqlite3
 import tempfile
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +32,7 @@ from typing import IO, Literal
 import anyio
 
 from .errors import BadReply, CannotStart, StoreFailed
-from .locks import claim, release
+from .locks import claim, release, share
 from .media import NotWhole, look
 from .model import JSON, Artifact, Call, Finished, Job, Reply, from_json, json_line
 
@@ -43,18 +45,32 @@ _TABLES = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 PRAGMA wal_autocheckpoint = 10000;
-CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, format INT, request TEXT, row TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS unfetched (key TEXT PRIMARY KEY, format INT, request TEXT, row TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS replies
+    (key TEXT PRIMARY KEY, format INT, request TEXT, row TEXT, kept REAL, used REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unfetched
+    (key TEXT PRIMARY KEY, format INT, request TEXT, row TEXT, kept REAL, used REAL) WITHOUT ROWID;
 """
-_PUT = {name: f"INSERT OR REPLACE INTO {name} VALUES (?, ?, ?, ?)" for name in ("replies", "unfetched")}  # noqa: S608 - our own names
-_GET = {name: f"SELECT row FROM {name} WHERE key = ? AND format = ?" for name in ("replies", "unfetched")}  # noqa: S608 - as above
+_PUT = {
+    name: f"INSERT OR REPLACE INTO {name} (key, format, request, row, kept, used) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own names
+    for name in ("replies", "unfetched")
+}
+_GET = {name: f"SELECT row, kept, used FROM {name} WHERE key = ? AND format = ?" for name in ("replies", "unfetched")}  # noqa: S608 - as above
+
+_TIMES = ("kept", "used")
+"""Columns that the first stores did not have: seconds since the epoch."""
+
+USED_WITHIN = 1800.0
+"""Seconds within which a reply that is used again is not noted again: a warm run must not write."""
+
+EVERYTHING = 1 << 60
+"""The place in ``claims`` that stands for the whole store: no key has it."""
 
 
 class Store:
     """A store in a folder. Several processes may use one: names stand for bytes, so the last writer changes nothing."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self.folder, self._clock = folder, clock
         self._blobs, self._new = folder / "blobs", folder / "new"
         try:
             for each in (self._blobs, self._new):
@@ -72,6 +88,7 @@ class Store:
             weakref.finalize(self, os.close, self._claims)
             try:
                 _made(self._rows)
+                self._complete()
             except sqlite3.Error:
                 self._rows.close()
                 raise
@@ -81,14 +98,18 @@ class Store:
             instead = "Move it away; a new one is made." if broken else "Free the disk, or allow writing there."
             msg = f"The store {folder} cannot be used: {why}. {instead}"
             raise CannotStart(msg) from err
+        if not share(self._claims, EVERYTHING):
+            self._rows.close()
+            msg = f"The store {folder} is being cleaned by another process. Try again when it is done."
+            raise CannotStart(msg)
 
     def close(self) -> None:
         """Let the database go. A store that is closed is not used again."""
         self._rows.close()
 
-    async def get(self, key: str) -> Reply | None:
-        """The reply to an earlier call; None if there is none, or if a part of it is damaged."""
-        reply = self._row("replies", key)
+    async def get(self, key: str, since: float = 0.0) -> Reply | None:
+        """The reply to an earlier call; None if there is none kept ``since`` then, or if a part of it is damaged."""
+        reply = self._row("replies", key, since)
         if reply is None:
             return None
         files: list[Artifact] = [from_json(file) for file in reply.get("files", [])]
@@ -99,9 +120,9 @@ class Store:
             files = [file for file in there if file is not None]
         return Reply(data=from_json(reply.get("data")), files=tuple(files), cost=reply.get("cost"))
 
-    def finished(self, key: str) -> Finished | None:
+    def finished(self, key: str, since: float = 0.0) -> Finished | None:
         """The job that an earlier run paid for under this key, and whose files it could not fetch."""
-        said = self._row("unfetched", key)
+        said = self._row("unfetched", key, since)
         return Finished(said.get("output"), said.get("cost")) if said is not None else None
 
     def keep_finished(self, key: str, finished: Finished) -> None:
@@ -122,7 +143,14 @@ class Store:
         row = {"data": reply.data, "files": files, "cost": reply.cost}
         self._put("replies", key, row, call.text)
         if isinstance(call, Job):
-            self._rows.execute("DELETE FROM unfetched WHERE key = ?", (key,))
+            with _disk(self.folder):
+                self._rows.execute("DELETE FROM unfetched WHERE key = ?", (key,))
+
+    def asked(self, key: str) -> tuple[str, float] | None:
+        """The request that a kept reply answers, in its one spelling, and when the reply was kept; 0 if long ago."""
+        with _disk(self.folder):
+            found = self._rows.execute("SELECT request, kept FROM replies WHERE key = ?", (key,)).fetchone()
+        return (found[0], found[1] or 0.0) if found else None
 
     @asynccontextmanager
     async def claimed(self, key: str, waits: Callable[[], None]) -> AsyncGenerator[bool, None]:
@@ -180,14 +208,65 @@ class Store:
         with _disk(self.folder):
             self._rows.execute("PRAGMA wal_checkpoint(FULL)")
 
-    def _put(self, table: Literal["replies", "unfetched"], key: str, row: JSON, request: str) -> None:
+    def rows(
+        self, table: Literal["replies", "unfetched"] = "replies"
+    ) -> Iterator[tuple[str, int, str, str, float, float]]:
+        """All that is kept, as it is: key, format, request, row, when it was kept, when it was last used."""
         with _disk(self.folder):
-            self._rows.execute(_PUT[table], (key, FORMAT, request, json_line(row)))
+            for row in self._rows.execute(f"SELECT key, format, request, row, kept, used FROM {table}"):  # noqa: S608 - our own names
+                key, form, request, text, kept, used = row
+                yield key, form, request or "", text or "", kept or 0.0, used or kept or 0.0
 
-    def _row(self, table: Literal["replies", "unfetched"], key: str) -> Mapping[str, JSON] | None:
-        """What was put under a key; None if nothing was, or if it cannot be read."""
+    def drop(self, keys: Iterable[str], table: Literal["replies", "unfetched"] = "replies") -> None:
+        """Forget these keys, all or none. Their files stay until nothing names them."""
+        with _disk(self.folder):
+            self._rows.execute("BEGIN IMMEDIATE")
+            try:
+                self._rows.executemany(f"DELETE FROM {table} WHERE key = ?", [(key,) for key in keys])  # noqa: S608 - our own names
+            except BaseException:
+                self._rows.execute("ROLLBACK")
+                raise
+            self._rows.execute("COMMIT")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only process that has the store open: what is removed now, nobody is about to use."""
+        if not claim(self._claims, EVERYTHING):
+            msg = f"The store {self.folder} is in use by another process. Let its run end, and try again."
+            raise CannotStart(msg)
+        try:
+            yield
+        finally:
+            share(self._claims, EVERYTHING)
+
+    def shrink(self) -> None:
+        """Give the room of what was dropped back to the disk."""
+        with contextlib.suppress(sqlite3.Error):  # it needs room itself; without it the file is only larger
+            self._rows.execute("VACUUM")
+            self._rows.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _put(self, table: Literal["replies", "unfetched"], key: str, row: JSON, request: str) -> None:
+        now = self._clock()
+        with _disk(self.folder):
+            self._rows.execute(_PUT[table], (key, FORMAT, request, json_line(row), now, now))
+
+    def _complete(self) -> None:
+        """Add what the tables of an older store lack. Its replies are as good as ever, and of unknown age."""
+        for table in _PUT:
+            there = {column[1] for column in self._rows.execute(f"PRAGMA table_info({table})")}
+            for name in _TIMES:
+                if name not in there:
+                    with contextlib.suppress(sqlite3.OperationalError):  # another process was faster
+                        self._rows.execute(f"ALTER TABLE {table} ADD COLUMN {name} REAL")
+
+    def _row(self, table: Literal["replies", "unfetched"], key: str, since: float) -> Mapping[str, JSON] | None:
+        """What was put under a key ``since`` then; None if nothing was, or if it cannot be read."""
         with _disk(self.folder):
             found = self._rows.execute(_GET[table], (key, FORMAT)).fetchone()
+            if found and (found[1] or 0.0) < since:
+                return None
+            if found and (found[2] or 0.0) < (now := self._clock()) - USED_WITHIN:
+                self._rows.execute(f"UPDATE {table} SET used = ? WHERE key = ?", (now, key))  # noqa: S608 - our own names
         try:
             row = json.loads(found[0]) if found else None
         except ValueError:

@@ -100,7 +100,7 @@ class Work:
             plan = nested.plan(params.get("inputs") or {})
             if plan.files:
                 plan = plan.with_files(await self.load_files(plan.files, plan.file))
-            tools = replace(self.tools, emit=inside)
+            tools = replace(self.tools, emit=inside, fresh=self.tools.fresh.inside(cell))
             values, missing = outputs_of(plan.outputs, await run(plan, replace(self, plan=plan, tools=tools)))
             for name, why in missing.items():
                 raise NestedFailed(f"{plan.file} did not make {name}: {why}")

@@ -154,11 +154,13 @@ class World:
         finally:
             self.inside -= 1
 
-    async def get(self, key: str) -> Reply | None:
+    async def get(self, key: str, since: float = 0.0) -> Reply | None:
+        assert since == 0.0
         return self.kept.get(key)
 
-    def finished(self, key: str) -> Finished | None:
+    def finished(self, key: str, since: float = 0.0) -> Finished | None:
         assert key not in self.kept
+        assert since == 0.0
         return None
 
     def forget(self, key: str) -> None:

@@ -18,12 +18,19 @@ WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
            "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "check", "plan",
            "outputs"}  # fmt: skip
-DOING = {"budget", "admission", "attempts", "calls", "work", "execute"}
-WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder", "locks", "weights"}
+DOING = {"fresh", "budget", "admission", "attempts", "calls", "work", "execute"}
+WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights"}
 SHOWING = {"reports"}
-EDGES = {"app", "known", "session", "doctor", "files", "cli", "__main__", "__init__"}
+EDGES = {"app", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons", "__main__",
+         "__init__"}  # fmt: skip
 
-BELOW = {"store": {"media", "locks"}, "journal": {"locks"}, "publish": {"media"}, "runfolder": {"publish"}}
+BELOW = {
+    "store": {"media", "locks"},
+    "cache": {"store"},
+    "journal": {"locks"},
+    "publish": {"media"},
+    "runfolder": {"publish"},
+}
 """What a part of the world stands on. Nothing else in it knows another part."""
 
 MAY_IMPORT = {

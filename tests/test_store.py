@@ -216,3 +216,27 @@ async def test_a_paid_job_whose_files_did_not_come_is_remembered_until_they_do(t
 
     assert remembered == Finished({"image_url": "https://example.test/a"}, 0.1)
     assert Store(tmp_path).finished(KEY) is None
+
+
+async def test_a_store_of_the_first_form_is_completed_and_serves_what_it_has(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    await store.keep(KEY, CALL, Reply({"text": "old"}))
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "replies.sqlite")) as rows, rows:
+        for table in ("replies", "unfetched"):
+            rows.execute(f"ALTER TABLE {table} DROP COLUMN kept")
+            rows.execute(f"ALTER TABLE {table} DROP COLUMN used")
+
+    found = await Store(tmp_path).get(KEY)
+
+    assert found == Reply({"text": "old"})
+    assert await Store(tmp_path).get(KEY, since=1.0) is None  # nobody knows how old it is
+
+
+async def test_a_reply_knows_when_it_was_kept_and_what_it_answers(tmp_path: Path) -> None:
+    store = Store(tmp_path, clock=lambda: 1000.0)
+    await store.keep(KEY, CALL, Reply({}))
+
+    assert store.asked(KEY) == (CALL.text, 1000.0)
+    assert await store.get(KEY, since=1000.0) == Reply({})
+    assert await store.get(KEY, since=1000.1) is None

@@ -1,0 +1,333 @@
+"""Runs that were: found, listed, compared, explained, removed. Reads journals and the store; asks nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import journal
+from .app import project
+from .errors import RunnerError, StoreFailed, UsageError, nearest
+from .events import CallDone, CallStarted, CellState, RunState
+from .locks import only
+from .media import likeness
+from .model import JSON, Artifact, step_of
+from .pipeline import duration
+from .reports import changes as difference
+from .reports import runs as report
+from .reports.changes import Change, changes
+from .runfolder import files_of, state_lines
+from .store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of this project, as far as its journal can be read."""
+
+    folder: Path
+    state: RunState
+    going: bool = False
+    damage: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def said(self) -> str:
+        """How it stands: ``done``, ``failed``, ``cancelled``; ``running``; ``cut`` if it never came to an end."""
+        return "damaged" if self.damage else "running" if self.going else self.state.outcome or "cut"
+
+    @property
+    def pending(self) -> int:
+        """Jobs that may have been paid for and are not collected: removing the run would lose them."""
+        return len(self.state.tickets) + len(self.state.unknown) if self.state.outcome != "done" else 0
+
+
+class Refused(RunnerError):
+    """Something that was asked for by name cannot be done."""
+
+    exit_code = 1
+
+
+def home() -> Path:
+    """``.runner`` of the project that we stand in."""
+    return project(Path.cwd() / "x") / ".runner"
+
+
+def runs(at: Path) -> list[Run]:
+    """All runs, the newest first."""
+    return list(_runs(at))
+
+
+def _runs(at: Path) -> Iterator[Run]:
+    for folder in _folders(at):
+        yield _run(folder)
+
+
+def _folders(at: Path) -> list[Path]:
+    """The folders of runs, the newest first; of one second, the one that was made last."""
+    found = [path for path in (at / "runs").glob("*") if (path / journal.NAME).is_file()]
+    return sorted(found, key=lambda path: (path.name[:15], (path / "pipeline.yaml").stat().st_mtime_ns
+                                           if (path / "pipeline.yaml").exists() else 0), reverse=True)  # fmt: skip
+
+
+def _run(folder: Path) -> Run:
+    state = RunState(run=folder.name)
+    try:
+        for event in journal.read(folder):
+            state.add(event)
+    except StoreFailed as err:
+        return Run(folder, state, damage=str(err))
+    return Run(folder, state, going=state.outcome is None and journal.going(folder))
+
+
+def find(at: Path, name: str | None) -> Run:
+    """A run by its id, or by the beginning or end of it if that says which; the last one if none is named."""
+    names = [path.name for path in _folders(at)]
+    if not names:
+        msg = f"There are no runs in {at / 'runs'}."
+        raise UsageError(msg)
+    if name is None or name in names:
+        return _run(at / "runs" / (name or names[0]))
+    fits = [each for each in names if each.startswith(name) or each.endswith(name)] if name else []
+    if len(fits) != 1:
+        why = f"{len(fits)} runs are called like that: {', '.join(fits[:5])}." if fits else nearest(name, names)
+        msg = f"There is no run {name} in {at / 'runs'}. {why}".rstrip()
+        raise UsageError(msg)
+    return _run(at / "runs" / fits[0])
+
+
+def listed(at: Path, now: float) -> str:
+    """All runs as a table."""
+    found = runs(at)
+    if not found:
+        return f"There are no runs in {at / 'runs'}."
+    return "\n".join(report.table(report.HEAD, [report.row(run.state, run.said, now) for run in found]))
+
+
+def as_json(at: Path, now: float) -> str:
+    """All runs for machines."""
+    rows = []
+    for run in runs(at):
+        state = run.state
+        ended = state.ended or (now if run.going else None)
+        rows.append({
+            "run": run.id, "pipeline": state.pipeline, "version": state.version, "state": run.said,
+            "cost": round(state.cost, 6), "started": state.started or None,
+            "seconds": round(ended - state.started, 3) if ended and state.started else None, "folder": str(run.folder),
+        })  # fmt: skip
+    return json.dumps(rows, ensure_ascii=False, indent=2)
+
+
+def shown(run: Run, now: float) -> str:
+    """One run, cell by cell."""
+
+    def where(cell: CellState) -> list[str]:
+        return [_relative(path) for path in files_of(run.folder, cell.cell)] or stored(cell.output)
+
+    text = report.shown(run.state, run.said, now, where, Path(_relative(run.folder)))
+    return f"{text}\n\n{run.damage}" if run.damage else text
+
+
+def stored(output: object) -> list[str]:
+    """Where the store has the files of an output."""
+    values = getattr(output, "values", None) or {}
+    return [_relative(Path(value.path)) for value in values.values() if isinstance(value, Artifact)]
+
+
+def state_json(run: Run) -> str:
+    """One run for machines, in the form of ``runner run --json``."""
+    return "".join(state_lines(run.state)).rstrip()
+
+
+# -- what was asked ---------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Asked:
+    """A call of a cell in a run: paid for there, found in the store, or never answered."""
+
+    run: str
+    local: bool
+    cell: str
+    kind: str
+    key: str
+    began: float
+    """When its run began."""
+    paid: bool = False
+    stored: bool = False
+
+
+def asked(run: Run) -> list[Asked]:
+    """The calls of a run's cells in order, each once, however often it was tried."""
+    found: dict[tuple[str, str], Asked] = {}
+    local = bool(run.state.options.get("local"))
+    try:
+        for event in journal.read(run.folder):
+            if isinstance(event, CallStarted | CallDone):
+                kind = run.state.kinds.get(step_of(event.cell), "")
+                new = Asked(run.id, local, event.cell, kind, event.key, run.state.started)
+                call = found.setdefault((event.cell, event.key), new)
+                if isinstance(event, CallDone):
+                    call.paid, call.stored = call.paid or not event.cached, True
+    except StoreFailed:
+        pass  # what can be read is told
+    return list(found.values())
+
+
+# -- two runs ---------------------------------------------------------------------------------------
+
+
+def compared(one: Run, other: Run, store: Store) -> str:
+    """What differs between two runs: inputs, cost, and cell by cell what was asked and what came of it."""
+    lines = [f"{name} {report.row(run.state, run.said, 0.0)[0]}  {_title(run.state)}: {run.said}, "
+             f"{report.money(run.state.cost)}" for name, run in (("-", one), ("+", other))]  # fmt: skip
+    if found := list(changes(dict(one.state.inputs), dict(other.state.inputs))):
+        lines += ["", "inputs", *_indented(difference.lines(found, _apart))]
+    prompts = [_requests(run, store) for run in (one, other)]
+    cells = [*one.state.cells, *(cell for cell in other.state.cells if cell not in one.state.cells)]
+    same = 0
+    for cell in cells:
+        was, now = (run.state.cells.get(cell) for run in (one, other))
+        told = _cell_compared(was, now, prompts[0].get(cell, []), prompts[1].get(cell, []))
+        same += not told
+        lines += ["", cell, *_indented(told)] if told else []
+    if same:
+        lines += ["", f"{same} cell{'s are' if same != 1 else ' is'} the same"]
+    spent = [run.state.cost for run in (one, other)]
+    lines += ["", f"cost: {report.money(spent[0])} → {report.money(spent[1])}"]
+    return "\n".join(lines)
+
+
+def _cell_compared(one: CellState | None, other: CellState | None, was: list[JSON], now: list[JSON]) -> list[str]:
+    if one is None or other is None:
+        return ["only in the second run" if one is None else "only in the first run"]
+    lines = [f"state: {one.state} → {other.state}"] if _end(one) != _end(other) else []
+    if found := list(changes(was, now)) if was and now else []:
+        plain = [Change(re.sub(r"^\[0\]\.", "", each.path), each.old, each.new) for each in found]
+        lines += ["asked", *_indented(difference.lines(plain))]
+    before, after = (dict(cell.output.values) if cell.output else {} for cell in (one, other))
+    if found := [each for each in changes(before, after) if each.path.partition(".")[0] != "usage"]:
+        lines += ["output", *_indented(difference.lines(found, _apart))]
+    if lines and one.cost != other.cost:
+        lines.append(f"cost: {report.money(one.cost)} → {report.money(other.cost)}")
+    return lines
+
+
+def _end(cell: CellState) -> str:
+    return "done" if cell.state == "cached" else cell.state
+
+
+def _requests(run: Run, store: Store) -> dict[str, list[JSON]]:
+    """What each cell of a run asked for, as far as the store still knows."""
+    found: dict[str, list[JSON]] = {}
+    for call in asked(run):
+        if kept := store.asked(call.key):
+            found.setdefault(call.cell, []).append(request(kept[0]))
+    return found
+
+
+def request(text: str) -> JSON:
+    """A request as it is read by people: what is asked before where."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _apart(one: Artifact, other: Artifact) -> int | None:
+    looks = [likeness(Path(each.path)) for each in (one, other)]
+    return None if None in looks else ((looks[0] or 0) ^ (looks[1] or 0)).bit_count()
+
+
+def _title(state: RunState) -> str:
+    return f"{state.pipeline} {state.version}" if state.version else state.pipeline
+
+
+# -- away with them ---------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Removed:
+    """Runs that are gone, and those that stayed with the reason."""
+
+    gone: list[str] = field(default_factory=list)
+    stayed: dict[str, str] = field(default_factory=dict)
+
+
+def remove(found: Sequence[Run], *, force: bool) -> Removed:
+    """Remove run folders. Never one that is still going; with jobs to collect, or damaged, only by ``force``."""
+    removed = Removed()
+    for run in found:
+        why = "" if force else _to_lose(run)
+        why = why or _removed(run)
+        if why:
+            removed.stayed[run.id] = why
+        else:
+            removed.gone.append(run.id)
+    return removed
+
+
+def chosen(at: Path, names: Sequence[str], *, older: float | None, all_but: int | None, now: float) -> list[Run]:
+    """The runs that are named; or those that ended ``older`` seconds ago or more; or all but the newest."""
+    if names:
+        return list({run.id: run for run in (find(at, name) for name in names)}.values())
+    found = runs(at)
+    if older is not None:
+        found = [run for run in found if (run.state.ended or run.state.started) <= now - older]
+    return found[all_but:] if all_but is not None else found
+
+
+def _to_lose(run: Run) -> str:
+    if run.damage:
+        return "its journal is damaged, so nobody knows whether jobs are open; --force removes it"
+    if run.pending:
+        jobs = f"{run.pending} job{'s' * (run.pending != 1)}"
+        return f"{jobs} may have been paid for: runner resume {run.id} collects, --force removes it"
+    return ""
+
+
+def _removed(run: Run) -> str:
+    """Remove one folder while nobody else can begin to write it; why not, if not."""
+    path = run.folder / journal.NAME
+    if run.going:
+        return "it is still going"
+    try:
+        file = os.open(path, os.O_RDWR)
+        try:
+            if not only(file):
+                return "it is still going"
+            path.unlink()  # from here on it is no run, whatever happens to the rest
+            shutil.rmtree(run.folder)
+        finally:
+            os.close(file)
+    except OSError as err:
+        return f"it cannot be removed: {err.strerror}"
+    return ""
+
+
+def seconds(text: str, option: str) -> float:
+    """Seconds of ``30d``. `UsageError` for what is no duration."""
+    found = duration(text)
+    if found is None:
+        msg = f"{option} {text} is no duration. Write 30d, 12h or 90s."
+        raise UsageError(msg)
+    return found
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
+
+
+def _relative(path: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,310 @@
+"""Why a call is a hit or a miss: what it asks, beside the nearest earlier call of the same step.
+
+What the next run would ask is found by running the plan against the store alone: a world that refuses every call.
+What a past run asked is in its journal, by key, and in the store, as text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from . import app
+from .check import Checked
+from .errors import CallFailed, UsageError, nearest
+from .events import CallDone, CallStarted, CellState, Event, RunState
+from .execute import execute
+from .files import is_url, place
+from .history import Asked, Run, asked, request, runs
+from .media import look
+from .model import Artifact, Call, Chat, Finished, Job, Reply, Ticket, key_of, step_of
+from .pipeline import Step
+from .plan import Plan
+from .reports.changes import changes
+from .reports.reasons import Reason, text
+from .reports.runs import duration
+from .store import Store
+
+LOCAL = "emulator"
+"""What the emulator is called in keys."""
+
+
+async def now(home: Path, run: Run, step: str, env: Mapping[str, str]) -> str:
+    """What the next run of this run's pipeline would find in the store, with the same inputs, and what it would pay."""
+    store = Store(home / "store")
+    try:
+        options = app.Options.of(run.state, env=env, cancel_on_interrupt=False)
+        read, plan = app.plan_again(run.state, options)
+        world = _Nobody(LOCAL if options.local else options.base_url.rstrip("/"))
+        state, calls = await _tried(plan, world, store)
+        past = _Past.of(home, store)
+        cells = _cells(state, step)
+        told = [r for cell in cells for r in _next(cell, calls, world, past, _step(read.whole(), cell.cell))]
+    finally:
+        store.close()
+    return text(f"The next run of {plan.pipeline}, with the inputs of {run.id}:", told)
+
+
+def then(home: Path, run: Run, step: str) -> str:
+    """What a run found in the store, and why it paid for the rest."""
+    store = Store(home / "store")
+    try:
+        past = _Past.of(home, store).before(run.state.started)
+        calls = asked(run)
+        told: list[Reason] = []
+        for cell in _cells(run.state, step):
+            own = [call for call in calls if call.cell == cell.cell]
+            told += [past.recorded(call) for call in own] or [_without(cell)]
+    finally:
+        store.close()
+    return text(f"The run {run.id} of {run.state.pipeline}:", told)
+
+
+def _cells(state: RunState, step: str) -> list[CellState]:
+    """The cells of a step, or the one that is named. `UsageError` with the nearest name if there is none."""
+    found = [cell for cell in state.cells.values() if step in (cell.cell, step_of(cell.cell))]
+    if not found and not any(step == name for name in state.opened):
+        known = list(dict.fromkeys([*map(step_of, state.cells), *(state.cells if "[" in step else ())]))
+        msg = f"The pipeline {state.pipeline} has no step {step}. {nearest(step, known)}".rstrip()
+        raise UsageError(msg)
+    return found
+
+
+def _next(cell: CellState, calls: Sequence[Asked], world: _Nobody, past: _Past, step: Step | None) -> list[Reason]:
+    """Why each call of a cell would be a hit or a miss."""
+    own = [call for call in calls if call.cell == cell.cell]
+    told: list[Reason] = []
+    for call in own:
+        call.kind = step.kind if step is not None and "/" not in cell.cell else ""
+        if call.stored:
+            told.append(past.hit(call))
+        elif step is not None and not step.cache:
+            told.append(Reason(cell.cell, "miss", "the step says cache: false, so it is asked each time"))
+        else:
+            keep = step.cache_for if step is not None else None
+            told.append(past.missed(call, world.asked[call.key].text, keep))
+    return told or [_without(cell)]
+
+
+def _step(checked: Checked, cell: str) -> Step | None:
+    """The step of a cell, which may be one of a pipeline that a step runs."""
+    inner: Checked | None = checked
+    step: Step | None = None
+    for part in cell.split("/"):
+        found = inner.steps.get(part.partition("[")[0]) if inner is not None else None
+        step, inner = (found.step, found.nested) if found is not None else (None, None)
+    return step
+
+
+def _without(cell: CellState) -> Reason:
+    """Why a cell asked nothing."""
+    if cell.state in ("done", "cached"):
+        return Reason(cell.cell, "free", "it calls nobody, so it is done anew each time")
+    if cell.state == "blocked":
+        needed = cell.message.removeprefix("needs ")
+        why = f"what it asks cannot be known yet: it needs {needed}, which has not run with what is asked now"
+        return Reason(cell.cell, "unknown", f"{why}; see runner why {needed}")
+    return Reason(cell.cell, "unknown", f"it asks nothing: {cell.state}{f', {cell.message}' if cell.message else ''}")
+
+
+@dataclass(slots=True)
+class _Past:
+    """The calls of all runs, the newest first."""
+
+    store: Store
+    calls: list[Asked]
+
+    @classmethod
+    def of(cls, home: Path, store: Store) -> _Past:
+        return cls(store, [call for run in runs(home) for call in reversed(asked(run))])
+
+    def before(self, began: float) -> _Past:
+        """The same as it was before a run began."""
+        return _Past(self.store, [call for call in self.calls if call.began < began])
+
+    def hit(self, call: Asked) -> Reason:
+        """It is in the store; who paid for it, and why that run had to."""
+        payer = next((each for each in self.calls if each.key == call.key and each.paid), None)
+        kept = self.store.asked(call.key)
+        said = f"kept {_ago(kept[1])}" if kept else "kept"
+        if payer is None:
+            return Reason(call.cell, "hit", said)
+        said = f"{said}, paid for by {payer.run}"
+        reason = self.before(payer.began).missed(payer, kept[0] if kept else None, None, recorded=True)
+        return replace(reason, cell=call.cell, verdict="hit", why=said, then=reason.why)
+
+    def recorded(self, call: Asked) -> Reason:
+        """What the journal says of a call."""
+        kept = self.store.asked(call.key)
+        if call.stored and not call.paid:
+            payer = next((each for each in self.calls if each.key == call.key and each.paid), None)
+            return Reason(call.cell, "hit", f"paid for by {payer.run}" if payer else "it was in the store")
+        return self.missed(call, kept[0] if kept else None, None, recorded=True)
+
+    def missed(self, call: Asked, asks: str | None, keep: float | None, *, recorded: bool = False) -> Reason:
+        """Why a call was not, or would not be, in the store."""
+        same = next((each for each in self.calls if each.key == call.key), None)
+        if same is not None or (not recorded and self.store.asked(call.key)):
+            return self._known(call, same, keep, recorded=recorded)
+        if asks is None:
+            return Reason(call.cell, "miss", "what it asked is no longer known: the store has no reply to it")
+        earlier, text = self._nearest(call, asks)
+        if earlier is None:
+            return Reason(call.cell, "miss", "no earlier call of this step is known here")
+        found = tuple(changes(request(text), request(asks)))
+        if not found:
+            why = "the emulator answered then" if earlier.local else "Runpod answered then"
+            why = why if earlier.local != call.local else "the address or the version of the kind was another"
+            return Reason(call.cell, "miss", f"the same was asked in {earlier.run}, but {why}")
+        return Reason(call.cell, "miss", f"compared with {earlier.cell} in {earlier.run}", found)
+
+    def _known(self, call: Asked, same: Asked | None, keep: float | None, *, recorded: bool) -> Reason:
+        """The very same call was made before."""
+        kept = self.store.asked(call.key)
+        if recorded:
+            why = "it was asked for anew, or its reply was not in the store then"
+            return Reason(call.cell, "miss", f"the same was asked in {same.run if same else 'an earlier run'}; {why}")
+        if kept is None:
+            asked_in = f"in {same.run}" if same is not None else "before"
+            return Reason(call.cell, "miss", f"the same was asked {asked_in}, and the store has no reply to it")
+        if keep is not None and kept[1] < time.time() - keep:
+            return Reason(call.cell, "miss", f"its reply was kept {_ago(kept[1])}, longer ago than cache: for: allows")
+        why = "its reply is in the store and cannot be used: a file of it is missing or damaged"
+        return Reason(call.cell, "miss", f"{why}, or the step reads it no longer; see runner cache verify")
+
+    def _nearest(self, call: Asked, asks: str) -> tuple[Asked | None, str]:
+        """The newest earlier call of the same cell; else, of the step's other cells, the one most like it."""
+        step = step_of(call.cell)
+        known = [each for each in self.calls if step_of(each.cell) == step and each.kind == call.kind]
+        wanted = request(asks)
+        best: tuple[int, Asked, str] | None = None
+        for each in [*(e for e in known if e.cell == call.cell), *[e for e in known if e.cell != call.cell][:100]]:
+            kept = self.store.asked(each.key)
+            if kept is None or not kept[0]:
+                continue
+            if each.cell == call.cell:
+                return each, kept[0]
+            apart = len(list(changes(request(kept[0]), wanted)))
+            if best is None or apart < best[0]:
+                best = apart, each, kept[0]
+        return (best[1], best[2]) if best is not None else (None, "")
+
+
+def _ago(at: float) -> str:
+    return f"{duration(max(0.0, time.time() - at))} ago" if at else "before stores noted when"
+
+
+# -- a world that refuses ---------------------------------------------------------------------------
+
+
+class NotAsked(CallFailed):
+    """The store does not have it, and nobody is asked."""
+
+    fault = "not_asked"
+
+
+@dataclass(slots=True)
+class _Nobody:
+    """A provider that notes what it is asked for and answers nothing."""
+
+    origin: str
+    asked: dict[str, Call] = field(default_factory=dict)
+
+    def pause(self, call: Call) -> float:
+        self.asked[key_of(call, self.origin)] = call
+        return 0.0
+
+    async def submit(self, job: Job, within: float, sending: Callable[[], None]) -> Ticket:
+        del within, sending
+        raise NotAsked(f"{job.label} is not asked")
+
+    async def chat(self, chat: Chat, grew: Callable[[str], None] | None) -> Reply:
+        del grew
+        raise NotAsked(f"{chat.label} is not asked")
+
+    async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:
+        raise AssertionError(ticket, moved)
+
+    async def collect(self, job: Job, finished: Finished) -> Reply:
+        raise AssertionError(job, finished)
+
+    async def cancel(self, ticket: Ticket) -> Finished | None:
+        raise AssertionError(ticket)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The store, read only: nothing is claimed, so that a run that is going on is not disturbed."""
+
+    store: Store
+
+    async def get(self, key: str, since: float = 0.0) -> Reply | None:
+        return await self.store.get(key, since)
+
+    @asynccontextmanager
+    async def claimed(self, key: str, waits: Callable[[], None]) -> AsyncGenerator[bool, None]:
+        del key, waits
+        yield False
+
+    async def keep(self, key: str, call: Call, reply: Reply) -> None:
+        raise AssertionError(key, call, reply)
+
+    def finished(self, key: str, since: float = 0.0) -> Finished | None:
+        del key, since
+        return None
+
+    def keep_finished(self, key: str, finished: Finished) -> None:
+        raise AssertionError(key, finished)
+
+    def forget(self, key: str) -> None:
+        raise AssertionError(key)
+
+
+async def _tried(plan: Plan, world: _Nobody, store: Store) -> tuple[RunState, list[Asked]]:
+    """Run a plan against the store alone: the state that it comes to, and what each cell asked."""
+    state, found = RunState(), dict[tuple[str, str], Asked]()
+    local = world.origin == LOCAL
+
+    def sink(event: Event) -> None:
+        state.add(event)
+        if isinstance(event, CallStarted | CallDone):
+            new = Asked("", local=local, cell=event.cell, kind="", key=event.key, began=event.at)
+            call = found.setdefault((event.cell, event.key), new)
+            call.stored = isinstance(event, CallDone)
+
+    async def load_files(files: Mapping[str, str], pipeline: str) -> Mapping[str, Artifact]:
+        return _files(files, Path(pipeline).parent)
+
+    async def nothing() -> None:
+        return None
+
+    state.pipeline = plan.pipeline
+    for step in plan.steps:
+        state.cell(step.id)
+    whole = replace(plan.with_files(_files(plan.files, Path(plan.file).parent)), budget=None, deadline=None)
+    await execute(whole, run_id="next", provider=world, store=_Reading(store), sink=sink, synced=nothing,
+                  clock=time.time, keep_text=lambda *_: None, load_files=load_files)  # fmt: skip
+    return state, list(found.values())
+
+
+def _files(files: Mapping[str, str], base: Path) -> dict[str, Artifact]:
+    """The files that a pipeline names, as they are now; they are not put in the store."""
+    found: dict[str, Artifact] = {}
+    for name in files:
+        if is_url(name):
+            msg = f"What is at {name} is only known when it is fetched, and why fetches nothing. Give --run RUN."
+            raise UsageError(msg)
+        path = Path(place(name, base))
+        try:
+            content, looks = path.read_bytes(), look(path)
+        except (OSError, ValueError) as err:
+            msg = f"{name} cannot be read: {getattr(err, 'strerror', None) or err}."
+            raise UsageError(msg) from err
+        digest = hashlib.sha256(content).hexdigest()
+        found[name] = Artifact(digest, looks.media_type, len(content), str(path), None, looks.width, looks.height,
+                               looks.seconds)  # fmt: skip
+    return found
