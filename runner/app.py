@@ -69,12 +69,16 @@ class Options:
     calls: int | None = None
     """Calls in flight at once; None for what the pipeline says, or 64."""
     fail_fast: bool = False
+    budget: float | None = None
+    """USD that the run may cost; None for what the pipeline says."""
     cancel_on_interrupt: bool = False
     """Tell Runpod to stop the jobs of a run that is interrupted; else they go on, and a resumed run collects them."""
     env: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, past: RunState, *, env: Mapping[str, str], cancel_on_interrupt: bool) -> Options:
+    def of(
+        cls, past: RunState, *, env: Mapping[str, str], cancel_on_interrupt: bool, budget: float | None = None
+    ) -> Options:
         """How a run was started that is taken up again."""
         said = past.options
         return cls(
@@ -82,6 +86,7 @@ class Options:
             local=bool(said.get("local")),
             calls=said.get("calls"),
             fail_fast=bool(said.get("fail_fast")),
+            budget=budget if budget is not None else said.get("budget"),
             cancel_on_interrupt=cancel_on_interrupt,
             env=env,
         )
@@ -89,7 +94,7 @@ class Options:
     def kept(self) -> dict[str, JSON]:
         """What the journal keeps of it, for whoever takes the run up again."""
         return {"out": str(self.out.resolve()) if self.out else None, "local": self.local, "calls": self.calls,
-                "fail_fast": self.fail_fast}  # fmt: skip
+                "fail_fast": self.fail_fast, "budget": self.budget}  # fmt: skip
 
 
 def read(path: Path) -> Read:
@@ -138,9 +143,32 @@ def _checked(path: Path, text: str, above: tuple[Path, ...]) -> tuple[Pipeline |
     if found is not None:
         checked, more = checking.check(found, catalogue.builtin(), files.is_file, nested)
         problems = [*problems, *more]
+    if checked is not None and not any(problem.warning is False for problem in problems):
+        problems += _too_small(checked)
     if any(not problem.warning for problem in problems):
         checked = None
     return found, checked, problems
+
+
+def _too_small(checked: Checked) -> list[Problem]:
+    """Warnings of budgets that cannot pay one call, as far as can be told without the inputs of a run."""
+    pipeline = checked.pipeline
+    if pipeline.budget is None and all(step.budget is None for step in pipeline.steps.values()):
+        return []
+    try:
+        found = list(planning.Nested(checked, {}).plan({}, preview=True).too_small())
+    except (StepError, UsageError):
+        return []
+    return [
+        Problem(
+            "budget",
+            message,
+            pipeline.document.mark(("steps", scope, "budget") if scope else ("budget",)),
+            "Raise it, or make the call smaller.",
+            warning=True,
+        )
+        for scope, message in found
+    ]
 
 
 def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = False) -> Plan:
@@ -195,6 +223,8 @@ async def _run(
 ) -> Done:
     from .session import Session
 
+    if options.budget is not None:
+        planned = planned.with_budget(options.budget)
     base_url, key = _address(options)
     with _provider_address(options, read.whole(), base_url) as (url, origin):
         session = Session(

@@ -11,7 +11,7 @@ from typing import Protocol
 import anyio
 
 from .admission import Place
-from .attempts import RESCUE_WITHIN, Attempts, Flight, Tools
+from .attempts import RESCUE_WITHIN, Attempts, Flight, Tools, made
 from .errors import BadOutput, StepError
 from .events import CallDone
 from .model import JSON, Call, Cell, Finished, Job, Output, Reply, key_of
@@ -111,8 +111,14 @@ class Calls:
             raise
         with anyio.CancelScope(shield=True):  # it is paid for
             await self.store.keep(key, call, reply)
-        self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=False))
+        self._kept(key, call, reply)
         return reply
+
+    def _kept(self, key: str, call: Call, reply: Reply) -> None:
+        """A reply of the world is in the store: that is when what it holds counts."""
+        took = {unit: amount if amount is not None else call.most.get(unit) for unit, amount in made(reply).items()}
+        images, seconds = took["images"] or 0.0, took["seconds"] or 0.0
+        self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=False, images=images, seconds=seconds))
 
     async def _rescued(self, key: str, call: Call, attempts: Attempts) -> None:
         """What was paid for is kept, though the run is being stopped."""
@@ -120,7 +126,7 @@ class Calls:
             reply = await attempts.rescue()
             if reply is not None:
                 await self.store.keep(key, call, reply)
-                self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=False))
+                self._kept(key, call, reply)
         except StepError:
             return  # the job is remembered: the next run fetches its files
 

@@ -33,6 +33,10 @@ def _ending_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--json", "as_json", is_flag=True, help="Print the final state as JSON, and nothing else."),
         click.option("--quiet", is_flag=True, help="Say nothing but errors."),
         click.option(
+            "--budget", type=click.FloatRange(0, min_open=True), metavar="USD",
+            help="What the run may cost; wins over the pipeline's own budget.",
+        ),
+        click.option(
             "--cancel-on-interrupt", is_flag=True,
             help="On Ctrl-C, tell Runpod to stop the jobs in flight. They go on if not, for runner resume to collect.",
         ),
@@ -85,6 +89,7 @@ def run(
     fail_fast: bool,
     again: bool,
     cancel_on_interrupt: bool,
+    budget: float | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -94,8 +99,8 @@ def run(
     from . import app
 
     options = app.Options(
-        out=out, local=local, calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt,
-        env=os.environ,
+        out=out, local=local, calls=concurrency, fail_fast=fail_fast, budget=budget,
+        cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
     )  # fmt: skip
     found = app.find_run(None, file.resolve()) if again else None
     read = app.read(file)
@@ -110,7 +115,7 @@ def run(
 @cli.command()
 @click.argument("run_id", metavar="[RUN]", required=False)
 @_ending_options
-def resume(run_id: str | None, cancel_on_interrupt: bool, quiet: bool, as_json: bool) -> None:
+def resume(run_id: str | None, cancel_on_interrupt: bool, budget: float | None, quiet: bool, as_json: bool) -> None:
     """Take up a run that was stopped, or that failed: what is done stays, what is in flight is collected."""
     from functools import partial
 
@@ -120,7 +125,7 @@ def resume(run_id: str | None, cancel_on_interrupt: bool, quiet: bool, as_json: 
     if found is None:
         raise UsageError("There is no run here that could be taken up again: all came to a good end.")
     state, folder = found
-    options = app.Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt)
+    options = app.Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt, budget=budget)
     _end(partial(app.resume, state, folder, options), quiet=quiet, as_json=as_json)
 
 

@@ -137,16 +137,22 @@ class CallPaid:
     cell: str
     key: str
     cost: float | None
+    tokens: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class CallDone:
-    """A reply is in the store: from the world or, ``cached``, from an earlier run."""
+    """A reply is in the store: from the world or, ``cached``, from an earlier run.
+
+    From the world, it holds so many pictures and so many seconds of sound and video.
+    """
 
     at: float
     cell: str
     key: str
     cached: bool
+    images: float = 0.0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +200,15 @@ class CellCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetTold:
+    """Something about a budget that is said once. ``stop``: nothing new is sent from here on."""
+
+    at: float
+    message: str
+    stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunStopping:
     """A signal has come: nothing new starts, what is in flight is told to stop."""
 
@@ -226,6 +241,7 @@ Event: TypeAlias = (
     | CellBlocked
     | CellSkipped
     | CellCancelled
+    | BudgetTold
     | RunStopping
     | RunFinished
 )
@@ -233,6 +249,8 @@ Sink: TypeAlias = Callable[[Event], None]
 
 _EVENTS: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Event)}
 _FIELDS: dict[type[Any], tuple[str, ...]] = {cls: tuple(f.name for f in fields(cls)) for cls in _EVENTS.values()}
+_LATER = {("CallPaid", "tokens"), ("CallDone", "images"), ("CallDone", "seconds")}
+"""Fields that journals of this format may lack: they came later, and have a default."""
 assert isinstance(Event, UnionType)
 
 
@@ -253,7 +271,9 @@ def decode(value: Mapping[str, JSON]) -> Event:
         raise ValueError(msg)
     cls = _EVENTS[name]
     try:
-        event: Event = cls(**{word: from_json(value[word]) for word in _FIELDS[cls]})
+        event: Event = cls(
+            **{word: from_json(value[word]) for word in _FIELDS[cls] if word in value or (name, word) not in _LATER}
+        )
     except KeyError as err:
         msg = f"{value['event']} without {err.args[0]}"
         raise ValueError(msg) from err
@@ -281,6 +301,8 @@ class CellState:
     unknown: dict[str, str] = field(default_factory=dict)
     """Jobs of which nobody knows whether they were accepted: key → endpoint."""
     output: Output | None = None
+    used: dict[str, float] = field(default_factory=dict)
+    """What it took of budgets, beside money."""
 
 
 @dataclass(slots=True)
@@ -302,6 +324,12 @@ class RunState:
     stopping: bool = False
     paid: float = 0.0
     """USD paid before the run was taken up again."""
+    before: dict[str, dict[str, float]] = field(default_factory=dict)
+    """What was spent before it was taken up again, by step and unit."""
+    told: list[str] = field(default_factory=list)
+    """What budgets had to say."""
+    exceeded: bool = False
+    """Whether a budget ended it."""
     left: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Open jobs from before it was taken up again: key → (endpoint, job id)."""
     left_unknown: dict[str, str] = field(default_factory=dict)
@@ -312,6 +340,16 @@ class RunState:
     def cost(self) -> float:
         """USD paid in this run, failed cells included."""
         return self.paid + sum(cell.cost for cell in self.cells.values())
+
+    @property
+    def spent(self) -> dict[str, dict[str, float]]:
+        """What was spent in this run, by step and unit."""
+        found = {step: dict(units) for step, units in self.before.items()}
+        for cell in self.cells.values():
+            units = found.setdefault(step_of(cell.cell), {})
+            for unit, amount in (("usd", cell.cost), *cell.used.items()):
+                units[unit] = units.get(unit, 0.0) + amount
+        return found
 
     @property
     def tickets(self) -> dict[str, tuple[str, str]]:
@@ -348,6 +386,9 @@ class RunState:
                 self.cells.pop(event.step, None)
             case RunResumed():
                 self._resume(event)
+            case BudgetTold():
+                self.told.append(event.message)
+                self.exceeded = self.exceeded or event.stop
             case RunStopping():
                 self.stopping = True
             case RunFinished():
@@ -360,6 +401,8 @@ class RunState:
         self.stopping, self.ended, self.outcome, self.kinds = False, None, None, event.kinds
         self.run, self.pipeline, self.version = event.run, event.pipeline, event.version
         self.started = self.started or event.at  # who looks on from here has not seen the beginning
+        self.before, self.exceeded = self.spent, False
+        self.told.clear()
         for cell in self.cells.values():
             self.paid += cell.cost
             self.left.update(cell.tickets)
@@ -393,9 +436,12 @@ class RunState:
             case CallPaid():
                 cell.calls += 1
                 cell.cost += event.cost or 0.0
+                cell.used["tokens"] = cell.used.get("tokens", 0.0) + event.tokens
             case CallDone():
                 for open_calls in (cell.tickets, cell.unknown, self.left, self.left_unknown):
                     open_calls.pop(event.key, None)
+                for unit, amount in (("images", event.images), ("seconds", event.seconds)):
+                    cell.used[unit] = cell.used.get(unit, 0.0) + amount
             case CellDone():
                 cell.state, cell.ended = "cached" if event.cached else "done", event.at
                 cell.output = Output(event.output, event.model, event.cost)

@@ -33,6 +33,40 @@ _DURATION: JSON = {
 }
 _STEPS: JSON = {"type": "array", "items": {"type": "string"}, "examples": [["draft"]]}
 
+BUDGET: JSON = {
+    "type": "object",
+    "description": "A ceiling: nothing is sent that could pass it.",
+    "examples": [{"usd": 0.1}],
+    "properties": {
+        "usd": {"type": "number", "exclusiveMinimum": 0, "description": "US dollars."},
+        "tokens": {"type": "integer", "minimum": 1, "description": "Tokens of chats, prompts included."},
+        "images": {"type": "integer", "minimum": 1, "description": "Pictures made."},
+        "seconds": {"type": "number", "exclusiveMinimum": 0, "description": "Seconds of sound and video made."},
+        "on_exceed": {
+            "type": "string",
+            "enum": ["stop", "skip", "warn"],
+            "description": "A call that does not fit ends the run, is left out, or is made all the same.",
+        },
+        "unpriced": {
+            "anyOf": [
+                {"type": "string", "enum": ["refuse", "allow"]},
+                {
+                    "type": "object",
+                    "properties": {
+                        "count_as": {"type": "number", "minimum": 0, "description": "US dollars for each call."}
+                    },
+                    "required": ["count_as"],
+                    "additionalProperties": False,
+                },
+            ],
+            "description": "Calls without a known price: refused, not counted, or counted as so many US dollars.",
+            "examples": ["allow", {"count_as": 0.05}],
+        },
+    },
+    "minProperties": 1,
+    "additionalProperties": False,
+}
+
 CONTROL: dict[str, JSON] = {
     "needs": {**_STEPS, "description": "Steps that must succeed first, beyond those that templates read."},
     "after": {**_STEPS, "description": "Steps that must be finished first, however they ended."},
@@ -92,6 +126,7 @@ CONTROL: dict[str, JSON] = {
         "additionalProperties": False,
     },
     "cache": {"type": "boolean", "description": "Use what an earlier run paid for. On unless you say false."},
+    "budget": BUDGET,
 }
 """Keys that a step of any kind may have."""
 
@@ -212,10 +247,7 @@ def top_schema() -> JSON:
             "env": {"type": "array", "items": {"type": "string"},
                     "description": "Environment variables that templates may read as env.NAME.",
                     "examples": [["SHOP"]]},
-            "budget": {"type": "object", "description": "A ceiling: nothing is sent that could pass it.",
-                       "examples": [{"usd": 0.1}],
-                       "properties": {"usd": {"type": "number", "exclusiveMinimum": 0, "description": "US dollars."}},
-                       "required": ["usd"], "additionalProperties": False},
+            "budget": BUDGET,
             "deadline": {**_DURATION, "description": "No step starts later than this after the run began.",
                          "examples": ["30m"]},
             "limits": {"type": "object", "description": "How many calls may be in flight at once.",

@@ -215,7 +215,7 @@ class Session:
         if self.state.outcome == "done":
             return 0
         faults = {cell.fault for cell in self.state.cells.values()}
-        return 70 if "bug" in faults else 4 if "budget" in faults else 1
+        return 70 if "bug" in faults else 4 if self.state.exceeded else 1
 
 
 class BadFile(StepError):
@@ -229,7 +229,7 @@ def _past(state: RunState | None) -> Past:
     if state is None:
         return Past()
     tickets = {key: Ticket(*ticket) for key, ticket in state.tickets.items()}
-    return Past(tickets, dict(state.unknown), state.cost)
+    return Past(tickets, dict(state.unknown), state.spent)
 
 
 def _first(group: BaseExceptionGroup[StoreFailed]) -> StoreFailed:

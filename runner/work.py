@@ -11,9 +11,10 @@ import anyio
 
 from .admission import Place
 from .attempts import Tools
+from .budget import USED_UP
 from .calls import Calls, Store
 from .cells import shown
-from .errors import Bug, NotAdmitted, StepError
+from .errors import BudgetExceeded, Bug, NotAdmitted, NotAfforded, StepError
 from .events import (
     CallPaid,
     CellBlocked,
@@ -82,6 +83,11 @@ class Work:
             output, cached = await Calls(self.tools, self.store, planned, cell, params, place).output()
         except NotAdmitted as err:
             return self.refused(cell, str(err))
+        except BudgetExceeded:
+            return self.refused(cell, USED_UP)
+        except NotAfforded as err:
+            emit(CellSkipped(clock(), cell.id, str(err)))
+            return "skipped", None
         except StepError as err:
             return self._failed(planned, cell, err)
         except Exception as err:  # noqa: BLE001 - as above
@@ -119,6 +125,8 @@ class Work:
                 plan = plan.with_files(await self.load_files(plan.files, plan.file))
             tools = replace(self.tools, emit=inside)
             values, missing = outputs_of(plan.outputs, await run(plan, replace(self, plan=plan, tools=tools)))
+            if missing and (closed := self.tools.admission.refusal("")):
+                return self.refused(cell, closed)
             for name, why in missing.items():
                 raise NestedFailed(f"{plan.file} did not make {name}: {why}")  # noqa: TRY301 - as any step fails
         except NotAdmitted as err:

@@ -22,7 +22,7 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
       card.json  out/product-card/card.json
       run        .runner/runs/20261121-213000-1f3a
     """
-    lines = [headline(state)]
+    lines = [headline(state), *(f"  {told}" for told in state.told)]
     bad = [cell for cell in state.cells.values() if cell.state in _ENDED_BADLY]
     empty = [f"  {step}: an empty list, so there was nothing to do" for step, n in state.opened.items() if n == 0]
     if bad or empty:
