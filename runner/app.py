@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from . import catalogue, source
+from . import catalogue, lockfile, source
 from . import check as checking
 from . import pipeline as pipelines
 from . import plan as planning
@@ -71,6 +71,10 @@ class Options:
     fail_fast: bool = False
     budget: float | None = None
     """USD that the run may cost; None for what the pipeline says."""
+    lock: bool = False
+    """Write the lock beside the pipeline after a run that came to a good end."""
+    only: Literal["world", "store", "lock"] = "world"
+    """Where replies may come from: everywhere, the store, or what the lock allows of it."""
     cancel_on_interrupt: bool = False
     """Tell Runpod to stop the jobs of a run that is interrupted; else they go on, and a resumed run collects them."""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -86,6 +90,8 @@ class Options:
             local=bool(said.get("local")),
             calls=said.get("calls"),
             fail_fast=bool(said.get("fail_fast")),
+            lock=bool(said.get("lock")),
+            only=said.get("only", "world"),
             budget=budget if budget is not None else said.get("budget"),
             cancel_on_interrupt=cancel_on_interrupt,
             env=env,
@@ -94,7 +100,7 @@ class Options:
     def kept(self) -> dict[str, JSON]:
         """What the journal keeps of it, for whoever takes the run up again."""
         return {"out": str(self.out.resolve()) if self.out else None, "local": self.local, "calls": self.calls,
-                "fail_fast": self.fail_fast, "budget": self.budget}  # fmt: skip
+                "fail_fast": self.fail_fast, "budget": self.budget, "lock": self.lock, "only": self.only}  # fmt: skip
 
 
 def read(path: Path) -> Read:
@@ -221,6 +227,7 @@ async def _run(
     past: RunState | None = None,
     folder: Path | None = None,
 ) -> Done:
+    from .publish import write
     from .session import Session
 
     if options.budget is not None:
@@ -242,9 +249,56 @@ async def _run(
             cancel_on_interrupt=options.cancel_on_interrupt,
             reporter=reporter,
             leave=leave,
+            locked=_locked(read.path, options),
             past=past,
         )
-        return await session.run()
+        done = await session.run()
+    if not options.lock or done.exit_code:
+        return done
+    path = write(lockfile.beside(read.path), lockfile.text(planned.pipeline, done.state), verbatim=True)
+    return replace(done, outputs={**done.outputs, "lock": path})
+
+
+def _locked(path: Path, options: Options) -> lockfile.Locked | None:
+    """What a run that sends nothing may use. `UsageError` if there is no lock where it is to keep to one."""
+    if options.only == "world":
+        return None
+    return lockfile.Locked(read_lock(path) if options.only == "lock" else None)
+
+
+def read_lock(path: Path) -> dict[str, lockfile.Entry]:
+    """The lock of a pipeline, by cell; ``path`` may be that of the lock itself."""
+    file = path if path.name.endswith(lockfile.SUFFIX) else lockfile.beside(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        msg = f"There is no lock {file}. Write it with: runner lock {path}"
+        raise UsageError(msg) from err
+    return lockfile.read(text, str(file))
+
+
+async def verify(path: Path) -> tuple[int, list[str]]:
+    """Read again what a lock names: how many cells, and what of them the store no longer has as it was."""
+    from .store import Store
+
+    entries = read_lock(path)
+    store = Store(project(path) / ".runner" / "store")
+    wrong = []
+    try:
+        for cell, entry in entries.items():
+            files: set[str] = set()
+            for key in entry.keys:
+                reply = await store.get(key)
+                if reply is None:
+                    wrong.append(f"{cell}: the reply {key[:12]} is not in the store, or a file of it is damaged")
+                    break
+                files |= {file.sha256 for file in reply.files}
+            else:
+                if entry.files and not set(entry.files) <= files:
+                    wrong.append(f"{cell}: the store holds another file than the lock names")
+    finally:
+        store.close()
+    return len(entries), wrong
 
 
 def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, Path] | None:
@@ -331,7 +385,7 @@ class _Files:
 def _address(options: Options) -> tuple[str, str]:
     if options.local:
         return "", "local"
-    key = options.env.get("RUNPOD_API_KEY", "").strip()
+    key = options.env.get("RUNPOD_API_KEY", "").strip() or ("unused" if options.only != "world" else "")
     if not key:
         raise CannotStart(NO_KEY)
     if not key.isascii() or not key.isprintable() or " " in key:

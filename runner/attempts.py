@@ -33,6 +33,7 @@ from .errors import (
     StoreFailed,
 )
 from .events import AttemptFailed, CallPaid, CallStarted, JobEnded, JobMoved, JobSending, JobSubmitted, Sink
+from .lockfile import Locked
 from .model import JSON, Call, Chat, Finished, Job, Reply, Ticket
 from .pipeline import Retry
 
@@ -99,6 +100,8 @@ class Tools:
     flights: dict[str, Flight] = field(default_factory=dict)
     """Calls under way, by key: who wants the same waits for the one, and fails with it."""
     past: Past = field(default_factory=Past)
+    locked: Locked | None = None
+    """Set where nothing may be sent: calls are answered by the store, and by what a lock allows of it."""
     cancel_jobs: bool = True
     """Whether jobs in flight are told to stop when the run is stopped; else they go on, as open tickets."""
 

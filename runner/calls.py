@@ -12,8 +12,9 @@ import anyio
 
 from .admission import Place
 from .attempts import RESCUE_WITHIN, Attempts, Flight, Tools, made
-from .errors import BadOutput, StepError
+from .errors import BadOutput, NotLocked, StepError
 from .events import CallDone
+from .lockfile import Locked
 from .model import JSON, Call, Cell, Finished, Job, Output, Reply, key_of
 from .plan import PlannedStep
 
@@ -61,6 +62,8 @@ class Calls:
     async def _reply(self, call: Call) -> tuple[Reply, bool]:
         """The reply to a call, and whether the store had it. The same call at once is made once."""
         key = key_of(call, self.tools.provider.origin)
+        if self.tools.locked is not None:
+            return await self._locked(key, self.tools.locked), True
         if not self.step.cache:
             return await self._asked(key, call), False
         flights = self.tools.flights
@@ -113,6 +116,18 @@ class Calls:
             await self.store.keep(key, call, reply)
         self._kept(key, call, reply)
         return reply
+
+    async def _locked(self, key: str, locked: Locked) -> Reply:
+        """The reply that is locked, from the store. `NotLocked` where it is another or none: nothing is sent."""
+        cell = f"{self.place.wants.step}{self.cell.id.removeprefix(self.cell.step)}"
+        model = self.step.model.id if self.step.model else None
+        if why := locked.refusal(cell, key, model, self.params.get("seed")):
+            raise NotLocked(why)
+        stored = await self.store.get(key)
+        if stored is None or not self._holds(stored):
+            raise NotLocked("what it yields is not in the store, and nothing may be sent")
+        self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
+        return stored
 
     def _kept(self, key: str, call: Call, reply: Reply) -> None:
         """A reply of the world is in the store: that is when what it holds counts."""

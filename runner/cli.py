@@ -77,6 +77,8 @@ def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
     "--concurrency", type=click.IntRange(1, 1000), help="Calls in flight at once.  [default: what the file says, or 64]"
 )
 @click.option("--fail-fast", is_flag=True, help="Start nothing new after a failure; what is in flight is kept.")
+@click.option("--lock", is_flag=True, help="Write NAME.lock.yaml beside the pipeline when all is done.")
+@click.option("--locked", is_flag=True, help="Make exactly what NAME.lock.yaml says, from the store; send nothing.")
 @click.option("--resume", "again", is_flag=True, help="Take up the last run of this pipeline that did not end well.")
 @_ending_options
 def run(
@@ -87,6 +89,8 @@ def run(
     local: bool,
     concurrency: int | None,
     fail_fast: bool,
+    lock: bool,
+    locked: bool,
     again: bool,
     cancel_on_interrupt: bool,
     budget: float | None,
@@ -100,6 +104,7 @@ def run(
 
     options = app.Options(
         out=out, local=local, calls=concurrency, fail_fast=fail_fast, budget=budget,
+        lock=lock, only="lock" if locked else "world",
         cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
     )  # fmt: skip
     found = app.find_run(None, file.resolve()) if again else None
@@ -151,7 +156,45 @@ def _end(start: Callable[[Sink, Leave], Coroutine[None, None, Done]], *, quiet: 
         click.echo("".join(state_lines(done.state)), nl=False)
     elif not quiet or done.exit_code:
         click.echo(summary.text(done.state, done.folder, done.outputs, done.missing), err=quiet)
+    if done.differs:
+        click.echo(
+            "\n".join(["Not as it is locked; nothing was sent:", *(f"  {each}" for each in done.differs)]), err=True
+        )
     sys.exit(done.exit_code)
+
+
+@cli.command("lock")
+@click.argument("file", type=_PATH)
+@_inputs_options
+@click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
+@click.option("--local", is_flag=True, help="Lock what the built-in emulator made.")
+def lock_(file: Path, typed: tuple[str, ...], inputs_file: Path | None, out: Path | None, local: bool) -> None:
+    """Write NAME.lock.yaml: what each cell yields, from the store alone. Nothing is sent."""
+    from functools import partial
+
+    from . import app
+
+    read = app.read(file)
+    _show([problem for problem in read.problems if problem.warning])
+    options = app.Options(out=out, local=local, lock=True, only="store", env=os.environ)
+    _end(partial(app.run, read, _given(typed, inputs_file), options), quiet=False, as_json=False)
+
+
+@cli.command()
+@click.argument("file", type=_PATH)
+def verify(file: Path) -> None:
+    """Read again every file that NAME.lock.yaml names, and compare their digests. Nothing is sent."""
+    import anyio
+
+    from . import app
+    from .errors import NotLocked
+
+    cells, wrong = anyio.run(app.verify, file)
+    for each in wrong:
+        click.echo(each, err=True)
+    if wrong:
+        sys.exit(NotLocked.exit_code)
+    click.echo(f"{cells} cell{'s' * (cells != 1)}: all as locked")
 
 
 @cli.command()

@@ -12,6 +12,7 @@ RunnerError                     a sentence for the user and an exit code
     ├── Bug                     70  an exception that nobody expected
     ├── BudgetExceeded          4   the next call would not fit the budget, which ends the run
     ├── NotAfforded                 the next call would not fit the budget, which leaves its cell out
+    ├── NotLocked               3   the store or the lock does not hold what the next call would yield
     ├── Unpriced                    the next call has no price, and the budget wants one
     └── CallFailed                  the outside world said no
         ├── NotSent                 the connection never opened: nothing was asked for
@@ -154,6 +155,13 @@ class NotAfforded(StepError):
     """The next call would not fit the budget. It was not sent; its cell is skipped."""
 
     fault = "budget"
+
+
+class NotLocked(StepError):
+    """Only what is locked, or what the store has, may be used, and this call is not. It was not sent."""
+
+    fault = "locked"
+    exit_code = 3
 
 
 class Unpriced(StepError):

@@ -303,6 +303,8 @@ class CellState:
     output: Output | None = None
     used: dict[str, float] = field(default_factory=dict)
     """What it took of budgets, beside money."""
+    keys: list[str] = field(default_factory=list)
+    """Its calls, as far as they are in the store."""
 
 
 @dataclass(slots=True)
@@ -440,6 +442,8 @@ class RunState:
             case CallDone():
                 for open_calls in (cell.tickets, cell.unknown, self.left, self.left_unknown):
                     open_calls.pop(event.key, None)
+                if event.key not in cell.keys:
+                    cell.keys.append(event.key)
                 for unit, amount in (("images", event.images), ("seconds", event.seconds)):
                     cell.used[unit] = cell.used.get(unit, 0.0) + amount
             case CellDone():

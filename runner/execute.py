@@ -27,6 +27,7 @@ from .cells import expand
 from .check import Edge
 from .errors import StepError
 from .events import BudgetTold, CellBlocked, CellFailed, CellSkipped, Sink, State, StepOpened
+from .lockfile import Locked
 from .model import JSON, Cell, Cells, Output
 from .plan import Plan, PlannedStep
 from .templates import render_tree
@@ -55,6 +56,7 @@ async def execute(
     jitter: random.Random | None = None,
     past: Past | None = None,
     cancel_jobs: bool = True,
+    locked: Locked | None = None,
 ) -> Names:
     """Run a plan to its end. Gives back what templates may name then: the outputs of the steps that are done.
 
@@ -76,6 +78,7 @@ async def execute(
         admission=admission,
         past=past or Past(),
         cancel_jobs=cancel_jobs,
+        locked=locked,
     )
     async with anyio.create_task_group() as clock_tasks:
         if plan.deadline is not None:

@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -20,6 +20,7 @@ from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunStat
 from .execute import execute
 from .files import is_url, place
 from .journal import Journal
+from .lockfile import Locked
 from .model import JSON, Artifact, Ticket
 from .outputs import outputs_of
 from .plan import Plan
@@ -41,6 +42,8 @@ class Done:
     outputs: Mapping[str, Path]
     missing: Mapping[str, str]
     exit_code: int
+    differs: Sequence[str] = ()
+    """What is not as the lock has it, where the run was to keep to one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +65,8 @@ class Session:
     cancel_on_interrupt: bool
     reporter: Sink
     leave: Leave
+    locked: Locked | None = None
+    """Set where nothing may be sent."""
     past: RunState | None = None
     """The run as it had come, if it is taken up again."""
     state: RunState = field(default_factory=RunState)
@@ -113,11 +118,12 @@ class Session:
                 names = await self._executed(plan, run_id, provider, store, sink, folder, journal)
             tasks.cancel_scope.cancel()
         await store.synced()
-        outputs, missing = self._published(plan, names)
-        outcome: Outcome = "cancelled" if self.stopped else _outcome(self.state, missing)
+        differs = list(self.locked.differences(self.state)) if self.locked and not self.stopped else []
+        outputs, missing = self._published(plan, names) if not differs else ({}, {})
+        outcome: Outcome = "cancelled" if self.stopped else "failed" if differs else _outcome(self.state, missing)
         sink(RunFinished(time.time(), outcome, {name: str(where) for name, where in outputs.items()}))
         await journal.synced()
-        return Done(self.state, folder.path, outputs, missing, self._exit_code())
+        return Done(self.state, folder.path, outputs, missing, 3 if differs else self._exit_code(), differs)
 
     async def _executed(
         self, plan: Plan, run_id: str, provider: Runpod, store: Store, sink: Sink, folder: RunFolder, journal: Journal
@@ -143,6 +149,7 @@ class Session:
                 fail_fast=self.fail_fast,
                 past=_past(self.past),
                 cancel_jobs=self.cancel_on_interrupt,
+                locked=self.locked,
             )
         except BaseExceptionGroup as group:
             if failed := group.subgroup(StoreFailed):
@@ -215,7 +222,7 @@ class Session:
         if self.state.outcome == "done":
             return 0
         faults = {cell.fault for cell in self.state.cells.values()}
-        return 70 if "bug" in faults else 4 if self.state.exceeded else 1
+        return 70 if "bug" in faults else 3 if "locked" in faults else 4 if self.state.exceeded else 1
 
 
 class BadFile(StepError):
