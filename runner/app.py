@@ -318,7 +318,8 @@ def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, 
     for folder in sorted(runs.glob("*"), reverse=True):
         if (folder / journal.NAME).is_file():
             state = fold(journal.read(folder))
-            if state.outcome != "done" and pipeline in (None, Path(state.file)):
+            sends = state.options.get("only", "world") == "world"  # else there is nothing to go on with
+            if state.outcome != "done" and sends and pipeline in (None, Path(state.file)):
                 return state, folder
     return None
 

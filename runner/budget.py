@@ -56,8 +56,9 @@ class Pot:
         return self.ceiling.most[unit] - self.spent.get(unit, 0.0) - self.held.get(unit, 0.0)
 
     def never(self, unit: str, amount: float) -> bool:
-        """Whether so much would not even fit if all that is held were given back."""
-        return self.free(unit) + self.held.get(unit, 0.0) < amount - NOTHING
+        """Whether so much would not even fit if all that is held were given back, or nobody holds anything."""
+        held = self.held.get(unit, 0.0)
+        return held <= NOTHING or self.free(unit) + held < amount - NOTHING
 
     def over(self) -> Iterator[tuple[str, float]]:
         """The units of which more is spent than there was, and how much more."""
@@ -111,12 +112,10 @@ class Budget:
     def fits(self, step: str, most: Amounts) -> bool:
         """Whether `reserve` would answer at once, with yes or with an error."""
         try:
-            return all(
-                (unit := pot.tight(share)) is None or pot.never(unit, share[unit])
-                for pot, share in self._shares(step, most)
-            )
+            tight = self._tight(self._shares(step, most))
         except Unpriced:
             return True
+        return tight is None or tight[0].never(*tight[1:])
 
     async def reserve(self, step: str, most: Amounts) -> Held:
         """Hold the most that a call can take, for `settle`. Waits while others hold what would make it fit.
@@ -184,14 +183,14 @@ class Budget:
 
     def _refused(self, pot: Pot, unit: str, amount: float) -> BudgetExceeded | NotAfforded:
         said = (
-            f"{_say(unit, pot.spent.get(unit, 0.0))} of {pot}, {_say(unit, pot.ceiling.most[unit])}, are spent, and a "
-            f"call may take {_say(unit, amount)}"
+            f"{_say(unit, pot.spent.get(unit, 0.0))} of {pot}, {_say(unit, pot.ceiling.most[unit])}, are spent, and "
+            f"the next call may take {_say(unit, amount)}"
         )
         if pot.ceiling.on_exceed == "skip":
             return NotAfforded(said)
         if not pot.told:
             pot.told = True
-            self._stop(f"{said}; it was not sent, nor is anything new; raise budget: {unit}:")
+            self._stop(f"{said}; it was not sent, and nothing new is; raise budget: {unit}:")
         return BudgetExceeded(said)
 
     def _warn(self, pot: Pot) -> None:

@@ -55,6 +55,7 @@ def cli() -> None:
     runner plan FILE         what would run, in what order, at what price
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
+    runner lock FILE         write down what each cell yields, for run --locked
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
     """
 

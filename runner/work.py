@@ -14,7 +14,7 @@ from .attempts import Tools
 from .budget import USED_UP
 from .calls import Calls, Store
 from .cells import shown
-from .errors import BudgetExceeded, Bug, NotAdmitted, NotAfforded, StepError
+from .errors import BudgetExceeded, Bug, NotAdmitted, NotAfforded, NotLocked, StepError
 from .events import (
     CallPaid,
     CellBlocked,
@@ -165,6 +165,7 @@ class Work:
     def _failed(self, planned: PlannedStep, cell: Cell, err: StepError) -> End:
         kept = self.keep_text(cell.id, err.keep) if err.keep else None
         own_item = cell.key is not None and not any(edge.cells for edge in planned.edges)
+        own_item = own_item and not isinstance(err, NotLocked)  # told for many cells, and the item is not what is wrong
         told = f"{err} (item: {shown(cell.item)})" if own_item else str(err)
         self.tools.emit(CellFailed(self.tools.clock(), cell.id, err.fault, told, kept))
         return "failed", None

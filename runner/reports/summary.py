@@ -43,7 +43,7 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
     if state.outcome == "done" and state.left:
         lines += ["", "From before, no longer wanted, and perhaps still running:"]
         lines += [f"  the job {job} on {endpoint}" for endpoint, job in state.left.values()]
-    if state.outcome != "done":
+    if state.outcome != "done" and state.options.get("only", "world") == "world":
         lines += ["", again(state)]
     return "\n".join(lines)
 
