@@ -173,11 +173,13 @@ class Plan:
             for step in self.steps:
                 if ceiling is None or step.preview is None or scope not in ("", step.id):
                     continue
+                known = step.usd == step.preview.usd  # else it depends on what only the run will know
                 for unit, most in ceiling.most.items():
-                    worst = (step.usd if unit == "usd" else step.preview.most.get(unit)) or 0.0
-                    if worst > most and ceiling.on_exceed != "warn":
+                    worst = step.preview.most.get(unit) or 0.0
+                    if worst > most and (known or unit == "images") and ceiling.on_exceed != "warn":
                         named = f"the budget of {scope}" if scope else "the budget"
-                        yield scope, f"A call of {step.id} may take {worst:.6g} {unit}, and {named} is {most:.6g}."
+                        what = "USD" if unit == "usd" else unit
+                        yield scope, f"A call of {step.id} may take {worst:.6g} {what}, and {named} is {most:.6g}."
 
     def with_files(self, artifacts: Mapping[str, Artifact]) -> Plan:
         """The same plan with its pictures in place."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .catalogue import Model, builtin
 from .kinds import KINDS, Kind
 from .kinds.kind import COMMON
-from .model import JSON
+from .model import JSON, UNITS
 
 STEP_ID = "^[a-z][a-z0-9_]*$"
 INPUT_TYPES = ("string", "integer", "number", "boolean", "list", "object", "image", "audio", "video", "file")
@@ -49,7 +49,7 @@ BUDGET: JSON = {
         },
         "unpriced": {
             "anyOf": [
-                {"type": "string", "enum": ["refuse", "allow"]},
+                {"enum": ["refuse", "allow"]},
                 {
                     "type": "object",
                     "properties": {
@@ -63,7 +63,7 @@ BUDGET: JSON = {
             "examples": ["allow", {"count_as": 0.05}],
         },
     },
-    "minProperties": 1,
+    "anyOf": [{"required": [unit]} for unit in UNITS],
     "additionalProperties": False,
 }
 

@@ -180,7 +180,7 @@ def test_a_budget_that_cannot_pay_one_call_is_told_before_anything_runs(cli: Cli
 
     assert checked.code == 0
     for said in (checked.err, ran.err):
-        assert "A call of c may take 0.02 usd, and the budget is 0.01." in said
+        assert "A call of c may take 0.02 USD, and the budget is 0.01." in said
 
 
 def test_a_plan_shows_the_budgets_beside_the_bound(pots: Path) -> None:
