@@ -4,7 +4,7 @@
 
     cells:
       photo[red]:
-        {key: "3f2a…", output: "9bc1…", media_type: "image/jpeg", size: "512x512", model: "qwen/qwen-image", seed: 7,
+        {key: "3f2a…", output: "9bc1…", media_type: "image/jpeg", size: "512x512", model: "vendor/model", seed: 7,
          cost: 0.02}                                                              # on one line
 
 The id of a cell has a line of its own, and a blank one follows each cell: lines that stay as they are between cells
@@ -48,7 +48,7 @@ class Entry:
         return self.output if "media_type" in self.facts else ()
 
     def line(self) -> str:
-        """``{key: "3f2a…", output: "9bc1…", model: "qwen/qwen-image"}``."""
+        """``{key: "3f2a…", output: "9bc1…", model: "vendor/model"}``."""
         said = {
             **({"key": self.keys[0]} if len(self.keys) == 1 else {"keys": list(self.keys)}),
             "output": self.output[0] if len(self.output) == 1 else list(self.output),
