@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from . import catalogue, source
+from . import catalogue, lockfile, source
 from . import check as checking
 from . import pipeline as pipelines
 from . import plan as planning
@@ -83,6 +83,12 @@ class Options:
     calls: int | None = None
     """Calls in flight at once; None for what the pipeline says, or 64."""
     fail_fast: bool = False
+    budget: float | None = None
+    """USD that the run may cost; None for what the pipeline says."""
+    lock: bool = False
+    """Write the lock beside the pipeline after a run that came to a good end."""
+    only: Literal["world", "store", "lock"] = "world"
+    """Where replies may come from: everywhere, the store, or what the lock allows of it."""
     cancel_on_interrupt: bool = False
     """Tell Runpod to stop the jobs of a run that is interrupted; else they go on, and a resumed run collects them."""
     fresh: tuple[str, ...] = ()
@@ -94,7 +100,9 @@ class Options:
     """A file of the author's own models."""
 
     @classmethod
-    def of(cls, past: RunState, *, env: Mapping[str, str], cancel_on_interrupt: bool) -> Options:
+    def of(
+        cls, past: RunState, *, env: Mapping[str, str], cancel_on_interrupt: bool, budget: float | None = None
+    ) -> Options:
         """How a run was started that is taken up again."""
         said = past.options
         return cls(
@@ -103,6 +111,9 @@ class Options:
             weights=writer("model", env) if said.get("model") else None,
             calls=said.get("calls"),
             fail_fast=bool(said.get("fail_fast")),
+            lock=bool(said.get("lock")),
+            only=said.get("only", "world"),
+            budget=budget if budget is not None else said.get("budget"),
             cancel_on_interrupt=cancel_on_interrupt,
             fresh=tuple(said.get("fresh") or ()),
             no_cache=bool(said.get("no_cache")),
@@ -121,6 +132,7 @@ class Options:
         kept: dict[str, JSON] = {name: str(path.resolve()) if path else None for name, path in paths.items()}
         kept |= {"local": self.local, "model": self.weights is not None}
         kept |= {"fresh": list(self.fresh), "no_cache": self.no_cache}
+        kept |= {"budget": self.budget, "lock": self.lock, "only": self.only}
         return {**kept, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
@@ -161,9 +173,32 @@ def _checked(
     if found is not None:
         checked, more = checking.check(found, known, files.is_file, nested)
         problems = [*problems, *more]
+    if checked is not None and not any(problem.warning is False for problem in problems):
+        problems += _too_small(checked)
     if any(not problem.warning for problem in problems):
         checked = None
     return found, checked, problems
+
+
+def _too_small(checked: Checked) -> list[Problem]:
+    """Warnings of budgets that cannot pay one call, as far as can be told without the inputs of a run."""
+    pipeline = checked.pipeline
+    if pipeline.budget is None and all(step.budget is None for step in pipeline.steps.values()):
+        return []
+    try:
+        found = list(planning.Nested(checked, {}).plan({}, preview=True).too_small())
+    except (StepError, UsageError):
+        return []
+    return [
+        Problem(
+            "budget",
+            message,
+            pipeline.document.mark(("steps", scope, "budget") if scope else ("budget",)),
+            "Raise it, or make the call smaller.",
+            warning=True,
+        )
+        for scope, message in found
+    ]
 
 
 def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = False) -> Plan:
@@ -229,10 +264,13 @@ async def _run(
     past: RunState | None = None,
     folder: Path | None = None,
 ) -> Done:
+    from .publish import write
     from .session import Session
 
     if past is None:
         _known_steps(options.fresh, read.whole(), planned)
+    if options.budget is not None:
+        planned = planned.with_budget(options.budget)
     base_url, key = _address(options, read.whole())
     with _provider_address(options, read.whole(), base_url) as (url, origin):
         session = Session(
@@ -252,9 +290,56 @@ async def _run(
             reporter=reporter,
             leave=leave,
             watched=watched,
+            locked=_locked(read.path, options),
             past=past,
         )
-        return await session.run()
+        done = await session.run()
+    if not options.lock or done.exit_code:
+        return done
+    path = write(lockfile.beside(read.path), lockfile.text(planned.pipeline, done.state), verbatim=True)
+    return replace(done, outputs={**done.outputs, "lock": path})
+
+
+def _locked(path: Path, options: Options) -> lockfile.Locked | None:
+    """What a run that sends nothing may use. `UsageError` if there is no lock where it is to keep to one."""
+    if options.only == "world":
+        return None
+    return lockfile.Locked(read_lock(path) if options.only == "lock" else None)
+
+
+def read_lock(path: Path) -> dict[str, lockfile.Entry]:
+    """The lock of a pipeline, by cell; ``path`` may be that of the lock itself."""
+    file = path if path.name.endswith(lockfile.SUFFIX) else lockfile.beside(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        msg = f"There is no lock {file}. Write it with: runner lock {path}"
+        raise UsageError(msg) from err
+    return lockfile.read(text, str(file))
+
+
+async def verify(path: Path) -> tuple[int, list[str]]:
+    """Read again what a lock names: how many cells, and what of them the store no longer has as it was."""
+    from .store import Store
+
+    entries = read_lock(path)
+    store = Store(project(path) / ".runner" / "store")
+    wrong = []
+    try:
+        for cell, entry in entries.items():
+            files: set[str] = set()
+            for key in entry.keys:
+                reply = await store.get(key)
+                if reply is None:
+                    wrong.append(f"{cell}: the reply {key[:12]} is not in the store, or a file of it is damaged")
+                    break
+                files |= {file.sha256 for file in reply.files}
+            else:
+                if entry.files and not set(entry.files) <= files:
+                    wrong.append(f"{cell}: the store holds another file than the lock names")
+    finally:
+        store.close()
+    return len(entries), wrong
 
 
 def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, Path] | None:
@@ -274,7 +359,8 @@ def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, 
     for folder in sorted(runs.glob("*"), reverse=True):
         if (folder / journal.NAME).is_file():
             state = fold(journal.read(folder))
-            if state.outcome != "done" and pipeline in (None, Path(state.file)):
+            sends = state.options.get("only", "world") == "world"  # else there is nothing to go on with
+            if state.outcome != "done" and sends and pipeline in (None, Path(state.file)):
                 return state, folder
     return None
 
@@ -393,6 +479,8 @@ def _address(options: Options, checked: Checked) -> tuple[str, str]:
     """Runpod's address, and the key; no key is needed where every model is another server's."""
     if options.local:
         return "", "local"
+    if options.only != "world":
+        return options.base_url, "unused"
     models = list(checked.models())
     for model in models:
         named = [value["env"] for value in model.headers.values() if isinstance(value, Mapping)]

@@ -15,11 +15,12 @@ from typing import Protocol
 import anyio
 
 from .admission import Admission, Place
-from .budget import Budget
+from .budget import Budget, Held
 from .errors import (
     AttemptTimedOut,
     BadOutput,
     BadReply,
+    BudgetExceeded,
     DownloadFailed,
     FateUnknown,
     JobCancelled,
@@ -27,12 +28,14 @@ from .errors import (
     JobFailed,
     JobTimedOut,
     NotAdmitted,
+    NotAfforded,
     StepError,
     StoreFailed,
 )
 from .events import AttemptFailed, CallPaid, CallStarted, JobEnded, JobMoved, JobSending, JobSubmitted, Sink, TextGrew
 from .fresh import Fresh
-from .model import Call, Chat, Finished, Job, Reply, Ticket
+from .lockfile import Locked
+from .model import JSON, Call, Chat, Finished, Job, Reply, Ticket
 from .pipeline import Retry
 
 RESCUE_WITHIN = 5.0
@@ -81,19 +84,20 @@ class Flight:
 
 @dataclass(slots=True, eq=False)
 class Past:
-    """What a run that is taken up again has left: open jobs by key, each with what is held for it; USD paid.
+    """What a run that is taken up again has left: open jobs by key, each with what it holds; what was spent.
 
     ``unknown`` are jobs of an unknown fate by key, also those of this run: nobody sends them again unasked.
     """
 
-    tickets: dict[str, list[tuple[Ticket, float]]] = field(default_factory=dict)
+    tickets: dict[str, list[tuple[Ticket, Held]]] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
-    spent: float = 0.0
+    spent: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By step and unit."""
 
     @property
-    def held(self) -> float:
-        """USD that its open jobs may still cost."""
-        return sum(usd for tickets in self.tickets.values() for _, usd in tickets)
+    def held(self) -> list[Held]:
+        """What its open jobs hold of budgets."""
+        return [held for tickets in self.tickets.values() for _, held in tickets]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,8 @@ class Tools:
     past: Past = field(default_factory=Past)
     fresh: Fresh = field(default_factory=Fresh)
     """What is asked for anew, though the store has it."""
+    locked: Locked | None = None
+    """Set where nothing may be sent: calls are answered by the store, and by what a lock allows of it."""
     cancel_jobs: bool = True
     """Whether jobs in flight are told to stop when the run is stopped; else they go on, as open tickets."""
 
@@ -143,8 +149,8 @@ class Attempts:
     deadline: float = 0.0
     past: bool = False
     """Whether the ticket is one of the run before it was taken up again."""
-    held: float = 0.0
-    """USD of the budget that are reserved for it."""
+    held: Held | None = None
+    """What it holds of budgets."""
     sent: int = 0
     """How often it was sent: tries that may cost."""
     failed: dict[str, int] = field(default_factory=dict)
@@ -156,10 +162,16 @@ class Attempts:
 
     async def reply(self) -> Reply:
         """The first reply that holds. Raises what the last try raised."""
+        tried: StepError | None = None
         while True:
             try:
                 return await self._try()
+            except (BudgetExceeded, NotAfforded) as err:
+                if tried is None:
+                    raise
+                raise self._last(tried) from err  # why it had to be tried again says more
             except StepError as err:
+                tried = err
                 wait = self._wait_before_next(err)
                 if wait is None:
                     raise self._last(err) from err.__cause__
@@ -171,6 +183,7 @@ class Attempts:
     def __post_init__(self) -> None:
         if tickets := self.tools.past.tickets.get(self.key):
             ticket, self.held = tickets.pop()
+            self.tools.budget.taken(self.held)
             self.ticket = replace(ticket, stream=isinstance(self.call, Job) and self.call.stream)
             self.past = True
         self.deadline = anyio.current_time() + self.timeout
@@ -181,13 +194,13 @@ class Attempts:
         """
         job = self.call
         if not isinstance(job, Job):
-            self._settle(None)
+            self._settle()
             return None
         if self.finished is None and self.ticket is not None and self.tools.cancel_jobs:
             found = await self._cancel()
             if found is not None:
                 self.finished = replace(found, cost=self._paid(found.cost))
-        self._settle(None)
+        self._settle()
         return await self.tools.provider.collect(job, self.finished) if self.finished is not None else None
 
     async def _try(self) -> Reply:
@@ -198,7 +211,7 @@ class Attempts:
         except FateUnknown:
             if isinstance(self.call, Job):
                 self.tools.past.unknown.setdefault(self.key, self.call.endpoint)
-            self._settle(None)
+            self._settle()
             raise
         except tuple(_ENDS) as err:
             self._ended(_ENDS[type(err)])
@@ -206,12 +219,11 @@ class Attempts:
         except (BadReply, BadOutput):
             self.ticket = self.finished = None  # the same answer would be as bad
             self.forget()
-            if self.held:
-                self._settle(None)
+            self._settle()
             raise
         except StepError:
             if self.ticket is None:
-                self._settle(0.0)
+                self._release()
             raise
 
     async def _chat(self, chat: Chat) -> Reply:
@@ -222,18 +234,18 @@ class Attempts:
             with anyio.fail_after(self.timeout):
                 reply = await self.tools.provider.chat(chat, self._grew if self.tools.watched else None)
         except TimeoutError as err:
-            self._settle(None)
+            self._settle()
             msg = f"the chat with {chat.label} had no answer after {self.timeout:g} s; raise timeout: to wait longer"
             raise AttemptTimedOut(msg, keep="".join(self.grown) or None) from err
         except StepError as err:
             if self.grown or isinstance(err, AttemptTimedOut):
-                self._settle(None)
+                self._settle()
                 err.keep = err.keep or "".join(self.grown) or None
             raise
         if reply.refused:
-            self._settle(0.0)
+            self._release()
             return reply
-        cost = self._paid(reply.cost)
+        cost = self._paid(reply.cost, _tokens(reply.data))
         return reply if cost == reply.cost else replace(reply, cost=cost)
 
     def _grew(self, piece: str) -> None:
@@ -278,6 +290,7 @@ class Attempts:
             self._ended("EXPIRED")
             self.tools.emit(AttemptFailed(self.tools.clock(), self.cell, 0, err.fault, f"{err}; it is made anew", 0.0))
             return await self._job(job)
+        self._made(reply)
         return reply if reply.cost == self.finished.cost else replace(reply, cost=self.finished.cost)
 
     async def _admitted(self) -> None:
@@ -286,12 +299,13 @@ class Attempts:
             self.place.give_back()  # others may want another endpoint
             await anyio.sleep(pause)
         # Who waits for money holds no place: those who hold the money may need one to give it back.
-        if not self.tools.budget.fits(self.call.usd):
+        step = self.place.wants.step
+        if not self.tools.budget.fits(step, self.call.most):
             self.place.give_back()
-        self.held = await self.tools.budget.reserve(self.call.usd)
+        self.held = await self.tools.budget.reserve(step, self.call.most)
         await self.place.take()
-        if self.sent == 0 and (reason := self.tools.admission.refusal(self.place.wants.step)):
-            self._settle(0.0)  # while it waited for money, the run stopped letting anybody in
+        if self.sent == 0 and (reason := self.tools.admission.refusal(step)):
+            self._release()  # while it waited for money, the run stopped letting anybody in
             raise NotAdmitted(reason)
         self.sent += 1
         self.tools.emit(CallStarted(self.tools.clock(), self.cell, self.key, self.call.label, self.sent))
@@ -312,13 +326,13 @@ class Attempts:
 
             def sending() -> None:
                 scope.shield = True
-                self.tools.emit(JobSending(self.tools.clock(), self.cell, self.key, job.endpoint, job.usd))
+                self.tools.emit(JobSending(self.tools.clock(), self.cell, self.key, job.endpoint, job.most))
                 self.deadline = anyio.current_time() + self.timeout
 
             self.ticket = ticket = await self.tools.provider.submit(job, self.timeout, sending)
             try:
                 self.tools.emit(
-                    JobSubmitted(self.tools.clock(), self.cell, self.key, ticket.endpoint, ticket.job, job.usd)
+                    JobSubmitted(self.tools.clock(), self.cell, self.key, ticket.endpoint, ticket.job, job.most)
                 )
                 await self.tools.synced()
             except StoreFailed as err:
@@ -362,26 +376,43 @@ class Attempts:
         if self.ticket is not None:
             self.tools.emit(JobEnded(self.tools.clock(), self.cell, self.key, self.ticket.job, status))
         self.ticket = None
-        self._settle(0.0)
+        self._release()
 
-    def _paid(self, cost: float | None) -> float | None:
-        """Note what an answer cost: what it says, else what the catalogue says."""
-        cost = self.call.usd if cost is None else cost
-        self.tools.emit(CallPaid(self.tools.clock(), self.cell, self.key, cost))
-        self._settle(cost)
+    def _paid(self, cost: float | None, tokens: float | None = 0.0) -> float | None:
+        """Note what an answer cost: what it says, else what the catalogue says, else what the budget counts it as."""
+        if cost is None:
+            cost = self.call.usd if self.call.usd is not None else (self.held and self.held.usd) or None
+        if tokens is None:
+            tokens = self.call.most.get("tokens")
+        self.tools.emit(CallPaid(self.tools.clock(), self.cell, self.key, cost, tokens or 0.0))
+        if self.held is not None:
+            self.tools.budget.settle(self.held, {"usd": cost, "tokens": tokens})
         return cost
 
-    def _settle(self, cost: float | None) -> None:
-        """Give the reservation back. It is held as long as the job may still cost something."""
-        self.tools.budget.settle(self.held, cost)
-        self.held = 0.0
+    def _made(self, reply: Reply) -> None:
+        """Note what the files of a job took of budgets. One that was paid by an earlier run counts here, too."""
+        if self.held is None:
+            self.held = self.tools.budget.hold(self.place.wants.step, {})
+        self.tools.budget.settle(self.held, made(reply))
+        self._release()
+
+    def _settle(self) -> None:
+        """Count what is still held as spent: the job may cost it."""
+        if self.held is not None:
+            self.tools.budget.settle(self.held, None)
+            self.held = None
+
+    def _release(self) -> None:
+        """Give back what is held: nothing was made."""
+        if self.held is not None:
+            self.tools.budget.release(self.held)
+            self.held = None
 
     def _last(self, err: StepError) -> StepError:
         """The error to end with: a finished job whose files did not come keeps its answer, with their URLs."""
         if self.finished is not None and err.keep is None:
             err.keep = json.dumps(self.finished.output, ensure_ascii=False, indent=2)
-        if self.held:
-            self._settle(None)
+        self._settle()
         return err
 
     def _wait_before_next(self, err: StepError) -> float | None:
@@ -411,3 +442,18 @@ class Attempts:
         if self.retry.attempts is not None and usual > 1:
             return self.retry.attempts
         return usual
+
+
+def made(reply: Reply) -> dict[str, float | None]:
+    """The pictures, and the seconds of sound and video, that a reply holds; None for a length that no file says."""
+    lengths = [file.seconds for file in reply.files if file.media in ("audio", "video")]
+    known = [seconds for seconds in lengths if seconds is not None]
+    images = float(sum(file.media == "image" for file in reply.files))
+    return {"images": images, "seconds": sum(known) if len(known) == len(lengths) else None}
+
+
+def _tokens(said: JSON) -> float | None:
+    """The tokens of a chat, those that went in and those that came out; None where the server does not say."""
+    usage = said.get("usage") if isinstance(said, Mapping) else None
+    total = usage.get("total_tokens") if isinstance(usage, Mapping) else None
+    return float(total) if isinstance(total, int | float) else None

@@ -17,9 +17,10 @@ from typing import Protocol
 import anyio
 
 from .admission import Place
-from .attempts import RESCUE_WITHIN, Attempts, Flight, Tools
-from .errors import BadOutput, NotAdmitted, StepError
+from .attempts import RESCUE_WITHIN, Attempts, Flight, Tools, made
+from .errors import BadOutput, NotAdmitted, NotLocked, StepError
 from .events import CallDone
+from .lockfile import Locked
 from .model import JSON, Call, Cell, Chat, Finished, Job, Output, Reply, key_of
 from .plan import PlannedStep
 
@@ -77,6 +78,8 @@ class Calls:
         key = key_of(call, self.tools.provider.origin)
         if isinstance(call, Chat) and call.may_refuse and (words := await self._refusal(key, call)):
             return Reply(None, cost=0.0, refused=words), True
+        if self.tools.locked is not None:
+            return await self._locked(key, self.tools.locked), True
         if not self.step.cache:
             return await self._asked(key, call), False
         flights = self.tools.flights
@@ -149,7 +152,7 @@ class Calls:
             return reply
         with anyio.CancelScope(shield=True):  # it is paid for
             await self.store.keep(key, call, reply)
-        self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=False))
+        self._kept(key, call, reply)
         return reply
 
     async def _stored(self, key: str) -> Reply | None:
@@ -160,13 +163,31 @@ class Calls:
     def _since(self) -> float:
         return self.tools.fresh.since(self.cell, self.step.cache_for, self.tools.clock())
 
+    async def _locked(self, key: str, locked: Locked) -> Reply:
+        """The reply that is locked, from the store. `NotLocked` where it is another or none: nothing is sent."""
+        cell = f"{self.place.wants.step}{self.cell.id.removeprefix(self.cell.step)}"
+        model = self.step.model.id if self.step.model else None
+        if why := locked.refusal(cell, key, model, self.params.get("seed")):
+            raise NotLocked(why)
+        stored = await self.store.get(key)
+        if stored is None or not self._holds(stored):
+            raise NotLocked("what it yields is not in the store, and nothing may be sent")
+        self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
+        return stored
+
+    def _kept(self, key: str, call: Call, reply: Reply) -> None:
+        """A reply of the world is in the store: that is when what it holds counts."""
+        took = {unit: amount if amount is not None else call.most.get(unit) for unit, amount in made(reply).items()}
+        images, seconds = took["images"] or 0.0, took["seconds"] or 0.0
+        self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=False, images=images, seconds=seconds))
+
     async def _rescued(self, key: str, call: Call, attempts: Attempts) -> None:
         """What was paid for is kept, though the run is being stopped."""
         try:
             reply = await attempts.rescue()
             if reply is not None:
                 await self.store.keep(key, call, reply)
-                self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=False))
+                self._kept(key, call, reply)
         except StepError:
             return  # the job is remembered: the next run fetches its files
 

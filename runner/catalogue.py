@@ -127,7 +127,7 @@ class Model:
         if price is None:
             return None
         if price.per == "1m_tokens":
-            return price.tokens(length / 3, int(params.get("max_tokens", 0)))
+            return price.tokens(length / 3, int(params.get("max_tokens", 0)) * int(params.get("n") or 1))
         if params.get("options"):
             return self._most(length)
         said = {**{n: rule["default"] for n, rule in self.params.items() if "default" in rule}, **params}
@@ -164,6 +164,13 @@ class Model:
         areas = [int(found[1]) * int(found[2]) for found in sides if found]
         areas += [rule["rule"]["maximum"] ** 2] if "rule" in rule else []
         return price.usd * max(areas) / 1e6 if areas else None
+
+    def seconds(self, params: Mapping[str, JSON], length: int = 0) -> float | None:
+        """The most seconds of sound or video that these params ask for; None where nothing bounds them."""
+        if self.kind == "generate_video" and not self.known and not params.get("duration"):
+            return None
+        said = {**{n: rule["default"] for n, rule in self.params.items() if "default" in rule}, **params}
+        return self._longest if params.get("options") and self.kind == "generate_video" else self._seconds(said, length)
 
     def _seconds(self, said: Mapping[str, JSON], length: int) -> float:
         """The most seconds of what these params ask for."""

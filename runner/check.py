@@ -208,7 +208,7 @@ class _Checker:
             inner = read(file)
             if isinstance(inner, Checked):
                 found[step.id] = inner
-                for model in inner.models() if self.pipeline.budget is not None else ():
+                for model in inner.models() if self.fitting.refuses(step) else ():
                     if model.price is None:
                         self.fitting.unpriced(model.id, path)
             elif inner:

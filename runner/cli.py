@@ -35,6 +35,10 @@ def _ending_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--json", "as_json", is_flag=True, help="Print the final state as JSON, and nothing else."),
         click.option("--quiet", is_flag=True, help="Say nothing but errors."),
         click.option(
+            "--budget", type=click.FloatRange(0, min_open=True), metavar="USD",
+            help="What the run may cost; wins over the pipeline's own budget.",
+        ),
+        click.option(
             "--cancel-on-interrupt", is_flag=True,
             help="On Ctrl-C, tell Runpod to stop the jobs in flight. They go on if not, for runner resume to collect.",
         ),
@@ -54,6 +58,7 @@ def cli() -> None:
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
     runner models            which models there are, what each takes and costs
+    runner lock FILE         write down what each cell yields, for run --locked
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
     runner runs              what was run; runner show, why and diff say more of it
     runner cache             what is stored: how much, whether it is whole; and make room
@@ -79,22 +84,26 @@ def _catalogue_option(command: click.decorators.FC) -> click.decorators.FC:
     )(command)
 
 
-class _Run(click.Command):
+def _local_option(command: click.decorators.FC) -> click.decorators.FC:
+    return click.option(
+        "--local", type=click.Choice(["auto", "model", "emulator"]), metavar="[=model|=emulator]",
+        help="Run against the built-in emulator: no key, no cost. Texts are by the model of `runner local pull` if it "
+        "is there; =model insists on it, =emulator does without.",
+    )(command)  # fmt: skip
+
+
+class _Local(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """``--local`` alone is ``--local=auto``: click would take what follows it for its value."""
         return super().parse_args(ctx, ["--local=auto" if arg == "--local" else arg for arg in args])
 
 
-@cli.command(cls=_Run)
+@cli.command(cls=_Local)
 @click.argument("file", type=_PATH)
 @_inputs_options
 @_catalogue_option
 @click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
-@click.option(
-    "--local", type=click.Choice(["auto", "model", "emulator"]), metavar="[=model|=emulator]",
-    help="Run against the built-in emulator: no key, no cost. Texts are by the model of `runner local pull` if it is "
-    "there; =model insists on it, =emulator does without.",
-)  # fmt: skip
+@_local_option
 @click.option(
     "--concurrency", type=click.IntRange(1, 1000), help="Calls in flight at once.  [default: what the file says, or 64]"
 )
@@ -104,6 +113,8 @@ class _Run(click.Command):
     help="Ask for this step, or this cell, anew, though the store has it. Repeat for more.",
 )  # fmt: skip
 @click.option("--no-cache", is_flag=True, help="Ask for everything anew. What is paid for is kept all the same.")
+@click.option("--lock", is_flag=True, help="Write NAME.lock.yaml beside the pipeline when all is done.")
+@click.option("--locked", is_flag=True, help="Make exactly what NAME.lock.yaml says, from the store; send nothing.")
 @click.option("--resume", "again", is_flag=True, help="Take up the last run of this pipeline that did not end well.")
 @_ending_options
 def run(
@@ -117,8 +128,11 @@ def run(
     fail_fast: bool,
     fresh: tuple[str, ...],
     no_cache: bool,
+    lock: bool,
+    locked: bool,
     again: bool,
     cancel_on_interrupt: bool,
+    budget: float | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -133,7 +147,8 @@ def run(
     options = app.Options(
         out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
         calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
-        fresh=fresh, no_cache=no_cache, catalogue=catalogue,
+        fresh=fresh, no_cache=no_cache, catalogue=catalogue, budget=budget,
+        lock=lock, only="lock" if locked else "world",
     )  # fmt: skip
     if options.weights and read.writes and not quiet and not as_json:
         click.echo(WRITER, err=True)
@@ -147,7 +162,7 @@ def run(
 @cli.command()
 @click.argument("run_id", metavar="[RUN]", required=False)
 @_ending_options
-def resume(run_id: str | None, cancel_on_interrupt: bool, quiet: bool, as_json: bool) -> None:
+def resume(run_id: str | None, cancel_on_interrupt: bool, budget: float | None, quiet: bool, as_json: bool) -> None:
     """Take up a run that was stopped, or that failed: what is done stays, what is in flight is collected."""
     from functools import partial
 
@@ -157,7 +172,7 @@ def resume(run_id: str | None, cancel_on_interrupt: bool, quiet: bool, as_json: 
     if found is None:
         raise UsageError("There is no run here that could be taken up again: all came to a good end.")
     state, folder = found
-    options = app.Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt)
+    options = app.Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt, budget=budget)
     if options.weights and not quiet and not as_json:
         click.echo(WRITER, err=True)
     _end(partial(app.resume, state, folder, options), quiet=quiet, as_json=as_json)
@@ -186,7 +201,56 @@ def _end(start: Callable[..., Coroutine[None, None, Done]], *, quiet: bool, as_j
         click.echo("".join(state_lines(done.state)), nl=False)
     elif not quiet or done.exit_code:
         click.echo(summary.text(done.state, done.folder, done.outputs, done.missing), err=quiet)
+    if done.differs:
+        click.echo(
+            "\n".join(["Not as it is locked; nothing was sent:", *(f"  {each}" for each in done.differs)]), err=True
+        )
     sys.exit(done.exit_code)
+
+
+@cli.command("lock", cls=_Local)
+@click.argument("file", type=_PATH)
+@_inputs_options
+@_catalogue_option
+@click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
+@_local_option
+def lock_(
+    file: Path,
+    typed: tuple[str, ...],
+    inputs_file: Path | None,
+    catalogue: Path | None,
+    out: Path | None,
+    local: Writer | None,
+) -> None:
+    """Write NAME.lock.yaml: what each cell yields, from the store alone. Nothing is sent."""
+    from functools import partial
+
+    from . import app
+
+    read = app.read(file, catalogue)
+    _show([problem for problem in read.problems if problem.warning])
+    options = app.Options(
+        out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
+        lock=True, only="store", env=os.environ, catalogue=catalogue,
+    )  # fmt: skip
+    _end(partial(app.run, read, _given(typed, inputs_file), options), quiet=False, as_json=False)
+
+
+@cli.command()
+@click.argument("file", type=_PATH)
+def verify(file: Path) -> None:
+    """Read again every file that NAME.lock.yaml names, and compare their digests. Nothing is sent."""
+    import anyio
+
+    from . import app
+    from .errors import NotLocked
+
+    cells, wrong = anyio.run(app.verify, file)
+    for each in wrong:
+        click.echo(each, err=True)
+    if wrong:
+        sys.exit(NotLocked.exit_code)
+    click.echo(f"{cells} cell{'s' * (cells != 1)}: all as locked")
 
 
 @cli.command()

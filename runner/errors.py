@@ -12,7 +12,10 @@ RunnerError                     a sentence for the user and an exit code
     ├── StoreFailed                 the disk said no
     ├── NotAdmitted                 the run lets nobody in any more
     ├── Bug                     70  an exception that nobody expected
-    ├── BudgetExceeded          4   the next call would not fit the budget
+    ├── BudgetExceeded          4   the next call would not fit the budget, which ends the run
+    ├── NotAfforded                 the next call would not fit the budget, which leaves its cell out
+    ├── NotLocked               3   the store or the lock does not hold what the next call would yield
+    ├── Unpriced                    the next call has no price, and the budget wants one
     └── CallFailed                  the outside world said no
         ├── NotSent                 the connection never opened: nothing was asked for
         ├── ConnectionLost          the connection broke while an answer was read
@@ -159,10 +162,29 @@ class StoreFailed(StepError):
 
 
 class BudgetExceeded(StepError):
-    """The next call would not fit the budget. It was not sent."""
+    """The next call would not fit the budget. It was not sent, and nothing more is."""
 
     fault = "budget"
     exit_code = 4
+
+
+class NotAfforded(StepError):
+    """The next call would not fit the budget. It was not sent; its cell is skipped."""
+
+    fault = "budget"
+
+
+class NotLocked(StepError):
+    """Only what is locked, or what the store has, may be used, and this call is not. It was not sent."""
+
+    fault = "locked"
+    exit_code = 3
+
+
+class Unpriced(StepError):
+    """The next call has no known price, so a budget could not be kept. It was not sent."""
+
+    fault = "unpriced"
 
 
 class Bug(StepError):

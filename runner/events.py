@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
-from .model import JSON, Output, from_json, json_line, step_of
+from .model import JSON, Amounts, Output, from_json, json_line, step_of
 
 State: TypeAlias = Literal["waiting", "running", "done", "cached", "skipped", "failed", "blocked", "cancelled"]
 Outcome: TypeAlias = Literal["done", "failed", "cancelled"]
@@ -80,13 +80,13 @@ class CallStarted:
 
 @dataclass(frozen=True, slots=True)
 class JobSending:
-    """A job is being handed in: if nothing follows, nobody knows whether it was accepted. It may cost ``usd``."""
+    """A job is being handed in, which takes ``most`` of budgets. If nothing follows, its fate is not known."""
 
     at: float
     cell: str
     key: str
     endpoint: str
-    usd: float | None = None
+    most: Amounts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class JobSubmitted:
     key: str
     endpoint: str
     job: str
-    usd: float | None = None
+    most: Amounts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +151,22 @@ class CallPaid:
     cell: str
     key: str
     cost: float | None
+    tokens: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class CallDone:
-    """A reply is in the store: from the world or, ``cached``, from an earlier run."""
+    """A reply is in the store: from the world or, ``cached``, from an earlier run.
+
+    From the world, it holds so many pictures and so many seconds of sound and video.
+    """
 
     at: float
     cell: str
     key: str
     cached: bool
+    images: float = 0.0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +214,15 @@ class CellCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetTold:
+    """Something about a budget that is said once. ``stop``: nothing new is sent from here on."""
+
+    at: float
+    message: str
+    stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunStopping:
     """A signal has come: nothing new starts, what is in flight is told to stop."""
 
@@ -241,6 +256,7 @@ Event: TypeAlias = (
     | CellBlocked
     | CellSkipped
     | CellCancelled
+    | BudgetTold
     | RunStopping
     | RunFinished
 )
@@ -248,6 +264,8 @@ Sink: TypeAlias = Callable[[Event], None]
 
 _EVENTS: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Event)}
 _FIELDS: dict[type[Any], tuple[str, ...]] = {cls: tuple(f.name for f in fields(cls)) for cls in _EVENTS.values()}
+_LATER = {("CallPaid", "tokens"), ("CallDone", "images"), ("CallDone", "seconds")}
+"""Fields that journals of this format may lack: they came later, and have a default."""
 assert isinstance(Event, UnionType)
 
 
@@ -268,7 +286,9 @@ def decode(value: Mapping[str, JSON]) -> Event:
         raise ValueError(msg)
     cls = _EVENTS[name]
     try:
-        event: Event = cls(**{word: from_json(value[word]) for word in _FIELDS[cls]})
+        event: Event = cls(
+            **{word: from_json(value[word]) for word in _FIELDS[cls] if word in value or (name, word) not in _LATER}
+        )
     except KeyError as err:
         msg = f"{value['event']} without {err.args[0]}"
         raise ValueError(msg) from err
@@ -276,11 +296,15 @@ def decode(value: Mapping[str, JSON]) -> Event:
 
 
 class OpenJob(NamedTuple):
-    """A job that may still be running, and the most USD that it can cost."""
+    """A job that may still be running, of which step, and the most that it takes of budgets.
+
+    ``job`` is empty where nobody knows whether it was accepted.
+    """
 
     endpoint: str
     job: str
-    usd: float | None = None
+    step: str = ""
+    most: Amounts = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -303,9 +327,13 @@ class CellState:
     keep: str | None = None
     tickets: dict[str, OpenJob] = field(default_factory=dict)
     """Open jobs by key."""
-    unknown: dict[str, tuple[str, float | None]] = field(default_factory=dict)
-    """Jobs of which nobody knows whether they were accepted: key → (endpoint, the most it costs)."""
+    unknown: dict[str, OpenJob] = field(default_factory=dict)
+    """Jobs of which nobody knows whether they were accepted, by key."""
     output: Output | None = None
+    used: dict[str, float] = field(default_factory=dict)
+    """What it took of budgets, beside money."""
+    keys: list[str] = field(default_factory=list)
+    """Its calls, as far as they are in the store."""
 
 
 @dataclass(slots=True)
@@ -327,9 +355,15 @@ class RunState:
     stopping: bool = False
     paid: float = 0.0
     """USD paid before the run was taken up again."""
+    before: dict[str, dict[str, float]] = field(default_factory=dict)
+    """What was spent before it was taken up again, by step and unit."""
+    told: list[str] = field(default_factory=list)
+    """What budgets had to say."""
+    exceeded: bool = False
+    """Whether a budget ended it."""
     left: list[tuple[str, OpenJob]] = field(default_factory=list)
     """Open jobs from before it was taken up again, with their keys: equal calls of several cells may share one."""
-    left_unknown: dict[str, tuple[str, float | None]] = field(default_factory=dict)
+    left_unknown: dict[str, OpenJob] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
     """How many cells each fanned-out step has, once that is known."""
 
@@ -344,8 +378,18 @@ class RunState:
         return [*self.left, *(ticket for cell in self.cells.values() for ticket in cell.tickets.items())]
 
     @property
-    def unknown(self) -> dict[str, tuple[str, float | None]]:
-        """Jobs of which nobody knows whether they were accepted: key → (endpoint, the most it costs)."""
+    def spent(self) -> dict[str, dict[str, float]]:
+        """What was spent in this run, by step and unit."""
+        found = {step: dict(units) for step, units in self.before.items()}
+        for cell in self.cells.values():
+            units = found.setdefault(step_of(cell.cell), {})
+            for unit, amount in (("usd", cell.cost), *cell.used.items()):
+                units[unit] = units.get(unit, 0.0) + amount
+        return found
+
+    @property
+    def unknown(self) -> dict[str, OpenJob]:
+        """Jobs of which nobody knows whether they were accepted, by key."""
         return {**self.left_unknown, **{k: v for cell in self.cells.values() for k, v in cell.unknown.items()}}
 
     @property
@@ -373,6 +417,9 @@ class RunState:
                 self.cells.pop(event.step, None)
             case RunResumed():
                 self._resume(event)
+            case BudgetTold():
+                self.told.append(event.message)
+                self.exceeded = self.exceeded or event.stop
             case RunStopping():
                 self.stopping = True
             case RunFinished():
@@ -385,12 +432,25 @@ class RunState:
         self.stopping, self.ended, self.outcome, self.kinds = False, None, None, event.kinds
         self.run, self.pipeline, self.version = event.run, event.pipeline, event.version
         self.started = self.started or event.at  # who looks on from here has not seen the beginning
+        self.before, self.exceeded = self.spent, False
+        self.told.clear()
         for cell in self.cells.values():
             self.paid += cell.cost
             self.left += cell.tickets.items()
             self.left_unknown.update(cell.unknown)
         self.opened.clear()
         self.cells = {step: CellState(step) for step in event.steps}
+
+    def _answered(self, cell: CellState, event: CallDone) -> None:
+        """A reply is in the store: nothing of this call is open any more."""
+        if cell.tickets.pop(event.key, None) is None:
+            self._taken(event.key)
+        cell.unknown.pop(event.key, None)
+        self.left_unknown.pop(event.key, None)
+        if event.key not in cell.keys:
+            cell.keys.append(event.key)
+        for unit, amount in (("images", event.images), ("seconds", event.seconds)):
+            cell.used[unit] = cell.used.get(unit, 0.0) + amount
 
     def _taken(self, key: str) -> None:
         """One of the jobs from before has been collected."""
@@ -409,11 +469,11 @@ class RunState:
             case TextGrew():
                 cell.tail = (cell.tail + event.text)[-TAIL:]
             case JobSending():
-                cell.unknown[event.key] = (event.endpoint, event.usd)
+                cell.unknown[event.key] = OpenJob(event.endpoint, "", step_of(event.cell), event.most)
             case JobSubmitted():
                 cell.unknown.pop(event.key, None)
                 self.left_unknown.pop(event.key, None)
-                cell.tickets[event.key] = OpenJob(event.endpoint, event.job, event.usd)
+                cell.tickets[event.key] = OpenJob(event.endpoint, event.job, step_of(event.cell), event.most)
                 cell.status = "IN_QUEUE"
             case JobMoved():
                 cell.status, cell.message = event.status, ""
@@ -430,11 +490,9 @@ class RunState:
                 cell.tail = ""
                 cell.calls += 1
                 cell.cost += event.cost or 0.0
+                cell.used["tokens"] = cell.used.get("tokens", 0.0) + event.tokens
             case CallDone():
-                if cell.tickets.pop(event.key, None) is None:
-                    self._taken(event.key)
-                cell.unknown.pop(event.key, None)
-                self.left_unknown.pop(event.key, None)
+                self._answered(cell, event)
             case CellDone():
                 cell.state, cell.ended = "cached" if event.cached else "done", event.at
                 cell.output = Output(event.output, event.model, event.cost)

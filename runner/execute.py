@@ -21,13 +21,14 @@ from anyio.abc import TaskGroup
 
 from .admission import Admission, Pass, Place
 from .attempts import Past, Provider, Tools
-from .budget import Budget
+from .budget import USED_UP, Budget
 from .calls import Store
 from .cells import expand
 from .check import Edge
 from .errors import StepError
-from .events import CellBlocked, CellFailed, CellSkipped, Sink, State, StepOpened
+from .events import BudgetTold, CellBlocked, CellFailed, CellSkipped, Sink, State, StepOpened
 from .fresh import Fresh
+from .lockfile import Locked
 from .model import JSON, Cell, Cells, Output
 from .plan import Plan, PlannedStep
 from .templates import render_tree
@@ -58,35 +59,54 @@ async def execute(
     past: Past | None = None,
     fresh: Fresh | None = None,
     cancel_jobs: bool = True,
+    locked: Locked | None = None,
 ) -> Names:
     """Run a plan to its end. Gives back what templates may name then: the outputs of the steps that are done.
 
     ``watched`` streams chats, so that their texts can be seen growing (`TextGrew`).
     Never raises for a failed step: the events say which cells failed and why.
     """
+    admission = Admission(calls or plan.calls, plan.limits)
+
+    def stop(message: str) -> None:
+        sink(BudgetTold(clock(), message, stop=True))
+        admission.close(USED_UP)
+
     tools = Tools(
         provider=provider,
-        budget=Budget(plan.budget, spent=past.spent, held=past.held) if past else Budget(plan.budget),
+        budget=Budget(
+            lambda message: sink(BudgetTold(clock(), message)),
+            stop,
+            past.spent if past else None,
+            past.held if past else (),
+        ),
         emit=sink,
         synced=synced,
         clock=clock,
         random=jitter or random.Random(),
-        admission=Admission(calls or plan.calls, plan.limits),
+        admission=admission,
         watched=watched,
         past=past or Past(),
         fresh=fresh or Fresh(),
         cancel_jobs=cancel_jobs,
+        locked=locked,
     )
     async with anyio.create_task_group() as clock_tasks:
         if plan.deadline is not None:
             clock_tasks.start_soon(_close_after, plan.deadline, tools.admission)
-        names = await _run(plan, Work(plan, tools, store, keep_text, load_files), run_id, fail_fast=fail_fast)
+        try:
+            names = await _run(plan, Work(plan, tools, store, keep_text, load_files), run_id, fail_fast=fail_fast)
+        finally:
+            tools.budget.report()
         clock_tasks.cancel_scope.cancel()
     return names
 
 
 async def _run(plan: Plan, work: Work, run_id: str, *, fail_fast: bool, above: str = "", depth: int = 0) -> Names:
     """Run a plan to its end; one that a cell ``above`` runs has its own steps under the cell's id."""
+    work.tools.budget.add(above, plan.budget)
+    for step in plan.steps:
+        work.tools.budget.add(f"{above}{step.id}", step.budget)
     async with anyio.create_task_group() as tasks:
         run = _Run(plan, work, work.tools, tasks, plan.names(run_id), fail_fast, above, depth)
         run.start()

@@ -62,7 +62,7 @@ class Fitting:
         name, path = step.model or "", ("steps", step.id, "model")
         alias = self.pipeline.models.get(name)
         if alias is not None and alias.base_url:
-            return self._elsewhere(name, alias, kind, path)
+            return self._elsewhere(name, alias, kind, path, step)
         place: Path = path
         if alias is not None:
             name, place = alias.model, ("models", name, "model")
@@ -80,27 +80,31 @@ class Fitting:
             instead = f"Use {found.successor}." if found.successor else ""
             message = f"Runpod has removed {found.id} from its list; it may stop working."
             self.warn("removed-model", message, place, instead)
-        if self.pipeline.budget is not None and found.price is None:
+        if found.price is None and self.refuses(step):
             self.unpriced(found.id, place)
         if alias is not None and (alias.headers or alias.policy):
             found = replace(found, headers=alias.headers, policy=alias.policy)
         return found
 
-    def _elsewhere(self, name: str, alias: Alias, kind: Kind, path: Path) -> Model | None:
+    def _elsewhere(self, name: str, alias: Alias, kind: Kind, path: Path, step: Step) -> Model | None:
         """A model of an OpenAI-compatible server."""
         if kind.NAME != "generate_text":
             self.add("model", f"{name} is an OpenAI-compatible server; {kind.NAME} needs a Runpod model.", path,
                      self._for(kind))  # fmt: skip
             return None
-        if self.pipeline.budget is not None:
+        if self.refuses(step):
             self.unpriced(alias.model, ("models", name, "model"))
         base_url = (alias.base_url or "").rstrip("/")
         return Model(id=alias.model, kind=kind.NAME, endpoint=name, base_url=base_url, known=False,
                      api_key_env=alias.api_key_env, headers=alias.headers)  # fmt: skip
 
+    def refuses(self, step: Step) -> bool:
+        """Whether a budget over this step wants a price of each call."""
+        return any(budget is not None and budget.refuses for budget in (self.pipeline.budget, step.budget))
+
     def unpriced(self, model: str, place: Path) -> None:
         self.add("unpriced", f"{model} has no known price, so the budget cannot be kept.", place,
-                 "Choose a model with a price, or remove budget:.")  # fmt: skip
+                 "Choose a model with a price, or write unpriced: {count_as: 0.05} under budget:.")  # fmt: skip
 
     def _for(self, kind: Kind) -> str:
         models = [model.id for model in self.known.of_kind(kind.NAME) if model.status == "listed"]

@@ -14,8 +14,29 @@ JSON: TypeAlias = Any
 
 Media: TypeAlias = Literal["image", "audio", "video", "file"]
 
+UNITS = ("usd", "tokens", "images", "seconds")
+"""What a budget counts: US dollars, tokens of chats, pictures made, seconds of sound and video made."""
+
+Amounts: TypeAlias = Mapping[str, float | None]
+"""So much by unit; None where nobody knows how much. A unit that is not there is none of it."""
+
 KEY_FORMAT = 2
 """Changes when the same call would give another key; old entries of the store are then simply not found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The most that may be spent, by unit of `UNITS`, and what happens to a call that does not fit."""
+
+    most: Mapping[str, float]
+    on_exceed: Literal["stop", "skip", "warn"] = "stop"
+    unpriced: Literal["refuse", "allow"] | float = "refuse"
+    """What to do about a call without a price; a number is what it counts as, in USD."""
+
+    @property
+    def refuses(self) -> bool:
+        """Whether a model without a price cannot be used under it."""
+        return "usd" in self.most and self.unpriced == "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +87,14 @@ class Job:
     """Fields of the input whose files go out under another name, as bare base64, where they have no URL."""
     stream: bool = False
     """Whether its output is read in parts while it runs."""
+    seconds: float | None = None
+    """The most seconds of sound or video that it makes; None where nothing bounds them."""
+
+    @property
+    def most(self) -> Amounts:
+        """The most that it takes of a budget."""
+        lasts = self.media in ("audio", "video")
+        return {"usd": self.usd, "images": float(self.media == "image"), "seconds": self.seconds if lasts else 0.0}
 
     @cached_property
     def request(self) -> JSON:
@@ -101,6 +130,15 @@ class Chat:
     usd_in_all: float | None = None
     may_refuse: str = ""
     """What in it an endpoint may not know (``response_format``): its 400 is then a reply, and not a failure."""
+
+    @property
+    def most(self) -> Amounts:
+        """The most that it takes of a budget: a token for each three bytes that go in, and ``max_tokens``."""
+        answer = self.body.get("max_tokens", self.body.get("max_completion_tokens"))
+        if not isinstance(answer, int):
+            return {"usd": self.usd, "tokens": None}
+        sent = len(canonical(self.body.get("messages", ())).encode()) / 3
+        return {"usd": self.usd, "tokens": sent + answer * int(self.body.get("n") or 1)}
 
     @cached_property
     def request(self) -> JSON:

@@ -20,7 +20,7 @@ from .cells import LIMIT
 from .errors import PipelineProblems, Problem
 from .kinds import KINDS
 from .kinds.nesting import parts
-from .model import JSON
+from .model import JSON, UNITS, Ceiling
 from .schema import INPUT_TYPES
 from .source import Document
 from .syntax import TemplateFault
@@ -81,6 +81,7 @@ class Step:
     limit: int = LIMIT
     at_once: int | None = None
     on_failure: Literal["continue", "stop"] = "continue"
+    budget: Ceiling | None = None
 
     @property
     def fanned_out(self) -> bool:
@@ -117,7 +118,7 @@ class Pipeline:
     inputs: Mapping[str, Input]
     models: Mapping[str, Alias]
     env: tuple[str, ...]
-    budget: float | None
+    budget: Ceiling | None
     deadline: float | None
     """Seconds after which no new cell is let in."""
     calls: int | None
@@ -171,7 +172,6 @@ class _Loader:
 
     def pipeline(self) -> Pipeline:
         data = self.document.data
-        budget = _mapping(data, "budget").get("usd")
         limits = _mapping(data, "limits")
         return Pipeline(
             name=str(data.get("name", "")),
@@ -180,7 +180,7 @@ class _Loader:
             inputs={n: self.input(n, d) for n, d in _mapping(data, "inputs").items() if isinstance(d, dict)},
             models={n: self.alias(n, d) for n, d in _mapping(data, "models").items() if isinstance(d, dict)},
             env=tuple(v for v in _texts(data.get("env"))),
-            budget=float(budget) if isinstance(budget, int | float) else None,
+            budget=_ceiling(data),
             deadline=duration(data.get("deadline")) if not self.told(("deadline",)) else None,
             calls=limits["calls"] if isinstance(limits.get("calls"), int) else None,
             per_model={k: v for k, v in _mapping(limits, "per_model").items() if isinstance(v, int)},
@@ -252,6 +252,7 @@ class _Loader:
             retry=Retry(**known_retry),
             cache=data.get("cache") is not False,
             cache_for=duration(_mapping(data, "cache").get("for")) if not self.told((*path, "cache", "for")) else None,
+            budget=_ceiling(data),
             **self.multiplied(path, {k: v for k, v in data.items() if not self.told((*path, k))}),
         )
 
@@ -326,6 +327,18 @@ class _Loader:
     def told(self, path: tuple[str | int, ...]) -> bool:
         """Whether the value at ``path`` has a problem of its own already."""
         return self.document.mark(path) in self.marks
+
+
+def _ceiling(data: JSON) -> Ceiling | None:
+    """The ``budget:`` of a pipeline or a step. Values of the wrong type have been told."""
+    said = _mapping(data, "budget")
+    most = {unit: float(said[unit]) for unit in UNITS if isinstance(said.get(unit), int | float)}
+    if not most:
+        return None
+    unpriced = said.get("unpriced", "refuse")
+    if isinstance(unpriced, dict):
+        unpriced = unpriced.get("count_as", "refuse")
+    return Ceiling(most, said.get("on_exceed", "stop"), unpriced)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .catalogue import Model
@@ -17,7 +17,7 @@ from .errors import PipelineProblems, StepError, TemplateFailed, UsageError, nea
 from .kinds import Kind
 from .kinds.kind import chosen, fit
 from .kinds.nesting import mapped, parts, rendered
-from .model import JSON, Artifact, Call, Cell, Chat
+from .model import JSON, Artifact, Call, Ceiling, Cell, Chat
 from .pipeline import Input, Pipeline, Retry
 from .source import parse, read_scalar
 from .templates import Template, Tree, partly, render_tree, templates_of
@@ -64,6 +64,7 @@ class PlannedStep:
     """What its cells are called, where it has several; None if only the run will know."""
     nested: Nested | None = None
     """The pipeline that it runs."""
+    budget: Ceiling | None = None
 
     @property
     def fanned_out(self) -> bool:
@@ -123,7 +124,7 @@ class Plan:
     inputs: Mapping[str, JSON]
     outputs: Mapping[str, Tree]
     env: Mapping[str, str]
-    budget: float | None
+    budget: Ceiling | None
     files: Mapping[str, str]
     """Paths and URLs of pictures that the pipeline or its inputs name, and the media each must be."""
     file_inputs: tuple[str, ...] = ()
@@ -132,6 +133,18 @@ class Plan:
     limits: Mapping[str, int] = field(default_factory=dict)
     """Calls in flight at once by group: a model of ``limits: per_model``, a step that says ``at_once``."""
     deadline: float | None = None
+
+    def most(self, unit: str) -> float | None:
+        """The most that the run can take of a budget, if nothing is tried twice; None where that is not known."""
+        if unit == "usd":
+            return self.usd
+        total = 0.0
+        for step in self.steps:
+            worst = step.preview.most.get(unit, 0.0) if step.preview is not None else 0.0
+            if worst is None or step.count is None or step.nested is not None:
+                return None
+            total += worst * step.count
+        return total
 
     @property
     def usd(self) -> float | None:
@@ -143,6 +156,38 @@ class Plan:
                     return None
                 total += step.usd * step.count
         return total
+
+    def with_budget(self, usd: float) -> Plan:
+        """The same plan with so many USD at most. `UsageError` if a call of it has no price."""
+        ceiling = self.budget or Ceiling({})
+        ceiling = replace(ceiling, most={**ceiling.most, "usd": usd})
+        if ceiling.unpriced == "refuse" and (model := next(self.unpriced(), None)):
+            msg = (
+                f"{model} has no known price, so the budget cannot be kept. "
+                "Choose a model with a price, or write budget: {unpriced: {count_as: 0.05}} in the pipeline."
+            )
+            raise UsageError(msg)
+        return replace(self, budget=ceiling)
+
+    def unpriced(self) -> Iterator[str]:
+        """The models without a price, of its steps and of the pipelines that they run."""
+        for step in self.steps:
+            models = step.nested.checked.models() if step.nested else [step.model] if step.model else []
+            yield from (model.id for model in models if model.price is None)
+
+    def too_small(self) -> Iterator[tuple[str, str]]:
+        """Budgets that cannot pay one call of a step: whose they are (``""`` for the run), and a sentence."""
+        for scope, ceiling in [("", self.budget), *((step.id, step.budget) for step in self.steps)]:
+            for step in self.steps:
+                if ceiling is None or step.preview is None or scope not in ("", step.id):
+                    continue
+                known = step.usd == step.preview.usd  # else it depends on what only the run will know
+                for unit, most in ceiling.most.items():
+                    worst = step.preview.most.get(unit) or 0.0
+                    if worst > most and (known or unit == "images") and ceiling.on_exceed != "warn":
+                        named = f"the budget of {scope}" if scope else "the budget"
+                        what = "USD" if unit == "usd" else unit
+                        yield scope, f"A call of {step.id} may take {worst:.6g} {what}, and {named} is {most:.6g}."
 
     def with_files(self, artifacts: Mapping[str, Artifact]) -> Plan:
         """The same plan with its pictures in place."""
@@ -314,6 +359,7 @@ def _controlled(checked: CheckedStep, pipeline: Pipeline, before: Mapping[str, P
         key=step.key,
         limit=step.limit,
         on_failure=step.on_failure,
+        budget=step.budget,
         depth=1 + max((before[edge.needs].depth for edge in checked.edges), default=-1),
         groups=(*groups, *([f"step {step.id}"] if step.at_once is not None else [])),
     )

@@ -88,6 +88,7 @@ def state_lines(state: RunState) -> Iterator[str]:
         "seconds": round(state.ended - state.started, 3) if state.ended else None,
         "inputs": state.inputs,
         "outputs": dict(state.outputs),
+        **({"budget": state.told} if state.told else {}),
     }
     yield "{\n"
     for name, value in facts.items():

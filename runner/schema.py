@@ -5,7 +5,7 @@ from __future__ import annotations
 from .catalogue import Model, builtin
 from .kinds import KINDS, Kind
 from .kinds.kind import COMMON
-from .model import JSON
+from .model import JSON, UNITS
 
 STEP_ID = "^[a-z][a-z0-9_]*$"
 INPUT_TYPES = ("string", "integer", "number", "boolean", "list", "object", "image", "audio", "video", "file")
@@ -32,6 +32,40 @@ _DURATION: JSON = {
     ]
 }
 _STEPS: JSON = {"type": "array", "items": {"type": "string"}, "examples": [["draft"]]}
+
+BUDGET: JSON = {
+    "type": "object",
+    "description": "A ceiling: nothing is sent that could pass it.",
+    "examples": [{"usd": 0.1}],
+    "properties": {
+        "usd": {"type": "number", "exclusiveMinimum": 0, "description": "US dollars."},
+        "tokens": {"type": "integer", "minimum": 1, "description": "Tokens of chats, prompts included."},
+        "images": {"type": "integer", "minimum": 1, "description": "Pictures made."},
+        "seconds": {"type": "number", "exclusiveMinimum": 0, "description": "Seconds of sound and video made."},
+        "on_exceed": {
+            "type": "string",
+            "enum": ["stop", "skip", "warn"],
+            "description": "A call that does not fit ends the run, is left out, or is made all the same.",
+        },
+        "unpriced": {
+            "anyOf": [
+                {"enum": ["refuse", "allow"]},
+                {
+                    "type": "object",
+                    "properties": {
+                        "count_as": {"type": "number", "minimum": 0, "description": "US dollars for each call."}
+                    },
+                    "required": ["count_as"],
+                    "additionalProperties": False,
+                },
+            ],
+            "description": "Calls without a known price: refused, not counted, or counted as so many US dollars.",
+            "examples": ["allow", {"count_as": 0.05}],
+        },
+    },
+    "anyOf": [{"required": [unit]} for unit in UNITS],
+    "additionalProperties": False,
+}
 
 CONTROL: dict[str, JSON] = {
     "needs": {**_STEPS, "description": "Steps that must succeed first, beyond those that templates read."},
@@ -106,6 +140,7 @@ CONTROL: dict[str, JSON] = {
         "description": "Use what an earlier run paid for. Always unless you say false, or for how long.",
         "examples": [False, {"for": "7d"}],
     },
+    "budget": BUDGET,
 }
 """Keys that a step of any kind may have."""
 
@@ -239,10 +274,7 @@ def top_schema() -> JSON:
             "env": {"type": "array", "items": {"type": "string"},
                     "description": "Environment variables that templates may read as env.NAME.",
                     "examples": [["SHOP"]]},
-            "budget": {"type": "object", "description": "A ceiling: nothing is sent that could pass it.",
-                       "examples": [{"usd": 0.1}],
-                       "properties": {"usd": {"type": "number", "exclusiveMinimum": 0, "description": "US dollars."}},
-                       "required": ["usd"], "additionalProperties": False},
+            "budget": BUDGET,
             "deadline": {**_DURATION, "description": "No step starts later than this after the run began.",
                          "examples": ["30m"]},
             "limits": {"type": "object", "description": "How many calls may be in flight at once.",

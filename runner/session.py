@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -15,12 +15,14 @@ from typing import TypeAlias
 import anyio
 
 from .attempts import Past
+from .budget import Held
 from .errors import StepError, StoreFailed, UsageError
 from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink
 from .execute import execute
 from .files import is_url, place
 from .fresh import Fresh
 from .journal import Journal
+from .lockfile import Locked
 from .model import JSON, Artifact, Ticket
 from .outputs import outputs_of
 from .plan import Plan
@@ -42,6 +44,8 @@ class Done:
     outputs: Mapping[str, Path]
     missing: Mapping[str, str]
     exit_code: int
+    differs: Sequence[str] = ()
+    """What is not as the lock has it, where the run was to keep to one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +70,8 @@ class Session:
     reporter: Sink
     leave: Leave
     watched: bool = False
+    locked: Locked | None = None
+    """Set where nothing may be sent."""
     past: RunState | None = None
     """The run as it had come, if it is taken up again."""
     state: RunState = field(default_factory=RunState)
@@ -117,11 +123,12 @@ class Session:
                 names = await self._executed(plan, run_id, provider, store, sink, folder, journal)
             tasks.cancel_scope.cancel()
         await store.synced()
-        outputs, missing = self._published(plan, names)
-        outcome: Outcome = "cancelled" if self.stopped else _outcome(self.state, missing)
+        differs = list(self.locked.differences(self.state)) if self.locked and not self.stopped else []
+        outputs, missing = self._published(plan, names) if not differs else ({}, {})
+        outcome: Outcome = "cancelled" if self.stopped else "failed" if differs else _outcome(self.state, missing)
         sink(RunFinished(time.time(), outcome, {name: str(where) for name, where in outputs.items()}))
         await journal.synced()
-        return Done(self.state, folder.path, outputs, missing, self._exit_code())
+        return Done(self.state, folder.path, outputs, missing, 3 if differs else self._exit_code(), differs)
 
     async def _executed(
         self, plan: Plan, run_id: str, provider: Runpod, store: Store, sink: Sink, folder: RunFolder, journal: Journal
@@ -149,6 +156,7 @@ class Session:
                 past=_past(self.past),
                 fresh=replace(self.fresh, began=self.state.started),
                 cancel_jobs=self.cancel_on_interrupt,
+                locked=self.locked,
             )
         except BaseExceptionGroup as group:
             if failed := group.subgroup(StoreFailed):
@@ -221,7 +229,7 @@ class Session:
         if self.state.outcome == "done":
             return 0
         faults = {cell.fault for cell in self.state.cells.values()}
-        return 70 if "bug" in faults else 4 if "budget" in faults else 1
+        return 70 if "bug" in faults else 3 if "locked" in faults else 4 if self.state.exceeded else 1
 
 
 class BadFile(StepError):
@@ -234,10 +242,14 @@ def _past(state: RunState | None) -> Past:
     """What a run that is taken up again has paid and has left in flight."""
     if state is None:
         return Past()
-    past = Past(spent=state.cost + sum(usd or 0.0 for _, usd in state.unknown.values()))
-    for key, (endpoint, job, usd) in state.tickets:
-        past.tickets.setdefault(key, []).append((Ticket(endpoint, job), usd or 0.0))
-    past.unknown.update((key, endpoint) for key, (endpoint, _) in state.unknown.items())
+    past = Past(spent=state.spent)
+    for job in state.unknown.values():
+        units = past.spent.setdefault(job.step, {})
+        for unit, amount in job.most.items():
+            units[unit] = units.get(unit, 0.0) + (amount or 0.0)
+    for key, job in state.tickets:
+        past.tickets.setdefault(key, []).append((Ticket(job.endpoint, job.job), Held([], job.step, job.most)))
+    past.unknown.update((key, job.endpoint) for key, job in state.unknown.items())
     return past
 
 

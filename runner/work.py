@@ -11,9 +11,10 @@ import anyio
 
 from .admission import Place
 from .attempts import Tools
+from .budget import USED_UP
 from .calls import Calls, Store
 from .cells import shown
-from .errors import Bug, NotAdmitted, StepError
+from .errors import BudgetExceeded, Bug, NotAdmitted, NotAfforded, NotLocked, StepError
 from .events import (
     CallPaid,
     CellBlocked,
@@ -102,6 +103,8 @@ class Work:
                 plan = plan.with_files(await self.load_files(plan.files, plan.file))
             tools = replace(self.tools, emit=inside, fresh=self.tools.fresh.inside(cell))
             values, missing = outputs_of(plan.outputs, await run(plan, replace(self, plan=plan, tools=tools)))
+            if missing and (closed := self.tools.admission.refusal("")):
+                raise NotAdmitted(closed)
             for name, why in missing.items():
                 raise NestedFailed(f"{plan.file} did not make {name}: {why}")
             return Output({"outputs": values}, None, sum(spent)), False
@@ -125,6 +128,11 @@ class Work:
             output, cached = await ask(params)
         except NotAdmitted as err:
             return self.refused(cell, str(err))
+        except BudgetExceeded:
+            return self.refused(cell, USED_UP)
+        except NotAfforded as err:
+            emit(CellSkipped(clock(), cell.id, str(err)))
+            return "skipped", None
         except StepError as err:
             return self._failed(planned, cell, err)
         except Exception as err:  # noqa: BLE001 - as above
@@ -158,6 +166,7 @@ class Work:
     def _failed(self, planned: PlannedStep, cell: Cell, err: StepError) -> End:
         kept = self.keep_text(cell.id, err.keep) if err.keep else None
         own_item = cell.key is not None and not any(edge.cells for edge in planned.edges)
+        own_item = own_item and not isinstance(err, NotLocked)  # told for many cells, and the item is not what is wrong
         told = f"{err} (item: {shown(cell.item)})" if own_item else str(err)
         self.tools.emit(CellFailed(self.tools.clock(), cell.id, err.fault, told, kept))
         return "failed", None

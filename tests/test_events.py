@@ -31,7 +31,7 @@ from runner.events import (
     fold,
     line,
 )
-from runner.model import Artifact
+from runner.model import UNITS, Artifact
 
 PHOTO = Artifact(sha256="ab" * 32, media_type="image/png", bytes=3, path="/a.png", width=4, height=3)
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.just(PHOTO)
@@ -43,6 +43,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "steps": st.dictionaries(st.text("abc", max_size=3), st.lists(st.text("abc", max_size=3)), max_size=3),
     "kinds": st.dictionaries(st.text("abc", max_size=3), st.text(max_size=4), max_size=3),
     "outputs": st.dictionaries(st.text("abc", max_size=3), st.text(max_size=4), max_size=3),
+    "most": st.dictionaries(st.sampled_from(UNITS), st.none() | st.floats(0, 9)),
     "outcome": st.sampled_from(["done", "failed", "cancelled"]),
 }
 TYPES: dict[Any, st.SearchStrategy[Any]] = {
@@ -134,9 +135,9 @@ def test_a_run_that_goes_well_adds_up() -> None:
 
 
 def test_a_job_in_flight_leaves_a_ticket() -> None:
-    state = fold([STARTED, CellStarted(2.0, "photo"), JobSubmitted(2.2, "photo", "k1", "flux", "job-1")])
+    state = fold([STARTED, CellStarted(2.0, "photo"), JobSubmitted(2.2, "photo", "k1", "flux", "job-1", {"usd": 0.02})])
 
-    assert state.cells["photo"].tickets == {"k1": OpenJob("flux", "job-1")}
+    assert state.cells["photo"].tickets == {"k1": OpenJob("flux", "job-1", "photo", {"usd": 0.02})}
     assert state.cells["photo"].status == "IN_QUEUE"
 
 

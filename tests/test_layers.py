@@ -17,7 +17,7 @@ PACKAGE = REPO / "runner"
 WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
            "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "check", "plan",
-           "outputs"}  # fmt: skip
+           "outputs", "lockfile"}  # fmt: skip
 DOING = {"fresh", "budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights"}
 SHOWING = {"reports"}

@@ -212,5 +212,31 @@ def test_a_cell_that_fails_stops_its_step_where_that_is_said(cli: Cli, outer: Pa
     assert [said[f"each[{n}]"] for n in (1, 2, 3)] == ["cancelled"] * 3
 
 
+def test_a_pipeline_in_a_pipeline_keeps_its_own_budget_in_each_cell(cli: Cli, outer: Path) -> None:
+    inner = outer.parent / "parts" / "inner.yaml"
+    inner.write_text(INNER.replace("name: inner\n", "name: inner\nbudget: {images: 1, on_exceed: skip}\n"))
+
+    said = state(cli, outer)
+
+    assert {end for cell, end in ends(said).items() if cell.endswith("picture")} == {"done"}
+
+
+def test_a_budget_of_a_step_counts_all_that_its_pipelines_do(cli: Cli, outer: Path) -> None:
+    outer.write_text(OUTER.replace("inputs: {thing", "budget: {images: 1, on_exceed: skip}\n    inputs: {thing"))
+
+    said = state(cli, outer)
+
+    assert sorted(end for cell, end in ends(said).items() if cell.endswith("picture")) == ["done", "skipped"]
+
+
+def test_cells_of_a_pipeline_in_a_pipeline_are_locked_too(cli: Cli, outer: Path) -> None:
+    cli("run", outer, "--local", "--lock")
+
+    done = cli("run", outer, "--local", "--locked")
+
+    assert done.code == 0
+    assert "each[teapot]/picture" in app.read_lock(outer)
+
+
 def _nothing(_: object) -> None:
     pass

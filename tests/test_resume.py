@@ -277,7 +277,7 @@ def test_open_jobs_count_against_the_budget_of_a_run_that_is_taken_up(folder: Pa
     (run,) = (folder / ".runner" / "runs").iterdir()
     cells = {cell["cell"]: cell["state"] for cell in json.loads((run / "state.json").read_text())["cells"]}
     assert code == 4
-    assert cells == {"photo[new]": "failed", "photo[a]": "done"}
+    assert cells == {"photo[new]": "cancelled", "photo[a]": "done"}
     assert len(emulator.jobs) == 1
 
 

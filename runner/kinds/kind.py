@@ -154,6 +154,7 @@ def media_job(kind: str, params: Mapping[str, JSON], media: Media | None) -> Job
                **(given.get("options") or {})},
         media=media,
         usd=model.cost(given, len(str(text or ""))),
+        seconds=model.seconds(given, len(str(text or ""))) if media in ("audio", "video") else None,
         label=model.id,
         policy=model.policy,
         headers=model.headers,

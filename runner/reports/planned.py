@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from ..model import JSON, Artifact, Call, Chat
+from ..model import JSON, Artifact, Call, Ceiling, Chat
 from ..plan import Plan, PlannedStep
 
 _WIDEST = 100
@@ -21,7 +21,7 @@ def text(plan: Plan) -> str:
     price = money(total) if total is not None else _unknown(plan)
     lines.append(f"At most, if nothing is tried twice: {price}")
     if plan.budget is not None:
-        lines.append(f"Budget: {money(plan.budget)}" + _over(total, plan.budget))
+        lines.append(f"Budget: {ceiling(plan.budget)}" + _over(plan, plan.budget))
     return "\n".join(lines)
 
 
@@ -36,8 +36,18 @@ def _unknown(plan: Plan) -> str:
     return "unknown: not every model has a price in the catalogue"
 
 
-def _over(total: float | None, budget: float) -> str:
-    return "; the run may stop before its end" if total is not None and total > budget else ""
+def ceiling(budget: Ceiling) -> str:
+    """``0.1000 USD, 20 images; a call that does not fit is skipped``."""
+    amounts = [money(most) if unit == "usd" else f"{most:g} {unit}" for unit, most in budget.most.items()]
+    ends = {"stop": "", "skip": "; a call that does not fit is skipped", "warn": "; only warns"}
+    return ", ".join(amounts) + ends[budget.on_exceed]
+
+
+def _over(plan: Plan, budget: Ceiling) -> str:
+    """What a run may come to that cannot be told from the budget alone."""
+    totals = {unit: plan.most(unit) for unit in budget.most}
+    passed = any(total is not None and total > budget.most[unit] for unit, total in totals.items())
+    return "; the run may stop before its end" if passed and budget.on_exceed == "stop" else ""
 
 
 def _step(number: int, step: PlannedStep) -> list[str]:
@@ -49,6 +59,7 @@ def _step(number: int, step: PlannedStep) -> list[str]:
         price = "  local, free"
     lines = [f"{number:3}. {step.id}  {step.kind.NAME}{model}{price}{_cells(step)}"]
     lines += [f"     {'after' if edge.after else 'needs'} {edge.needs}: {edge.why}" for edge in step.edges]
+    lines += [f"     budget: {ceiling(step.budget)}"] if step.budget is not None else []
     if step.preview is not None:
         lines += _call(step.preview)
     if step.nested is not None:

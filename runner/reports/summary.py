@@ -22,7 +22,7 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
       card.json  out/product-card/card.json
       run        .runner/runs/20261121-213000-1f3a
     """
-    lines = [headline(state)]
+    lines = [headline(state), *(f"  {told}" for told in state.told)]
     bad = [cell for cell in state.cells.values() if cell.state in _ENDED_BADLY]
     empty = [f"  {step}: an empty list, so there was nothing to do" for step, n in state.opened.items() if n == 0]
     if bad or empty:
@@ -42,8 +42,8 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
     lines.append(f"  {'run folder':{width}}  {_relative(folder)}")
     if state.outcome == "done" and state.left:
         lines += ["", "From before, no longer wanted, and perhaps still running:"]
-        lines += [f"  the job {job} on {endpoint}" for _, (endpoint, job, _) in state.left]
-    if state.outcome != "done":
+        lines += [f"  the job {each.job} on {each.endpoint}" for _, each in state.left]
+    if state.outcome != "done" and state.options.get("only", "world") == "world":
         lines += ["", again(state)]
     return "\n".join(lines)
 
@@ -74,7 +74,7 @@ def open_tickets(state: RunState) -> str:
 
 def _tickets(cell: CellState) -> list[str]:
     state = "is done" if cell.status == "COMPLETED" else "may still be running"
-    return [f"    the job {job} on {endpoint} {state}" for endpoint, job, _ in cell.tickets.values()]
+    return [f"    the job {each.job} on {each.endpoint} {state}" for each in cell.tickets.values()]
 
 
 def _table(bad: Sequence[CellState], folder: Path) -> list[str]:

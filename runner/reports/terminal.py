@@ -15,6 +15,7 @@ from rich.text import Text
 from ..errors import one_line
 from ..events import (
     AttemptFailed,
+    BudgetTold,
     CallStarted,
     CellBlocked,
     CellCancelled,
@@ -93,6 +94,8 @@ class Lines(Silent):
 
     def __call__(self, event: Event) -> None:
         self.state.add(event)
+        if isinstance(event, CellCancelled) and self.state.exceeded:
+            return  # one line has told it for all of them
         if line := line_of(event):
             self.stream.write(f"{event.at - self.state.started:7.1f}s  {line}\n")
             self.stream.flush()
@@ -112,7 +115,7 @@ class LiveTable(Silent):
     def __call__(self, event: Event) -> None:
         with self._lock:
             self.state.add(event)
-        if isinstance(event, AttemptFailed | RunStopping):
+        if isinstance(event, AttemptFailed | BudgetTold | RunStopping):
             self._live.console.print(Text(line_of(event), style="yellow"))
 
     def __enter__(self) -> Self:
@@ -165,6 +168,8 @@ def line_of(event: Event) -> str:
             return f"{event.cell}: blocked, it needs {event.by}"
         case CellSkipped():
             return f"{event.cell}: skipped, {event.why}"
+        case BudgetTold():
+            return event.message
         case RunStopping():
             return "Stopping: nothing new starts. Once more to leave at once."
         case CellCancelled():
