@@ -17,7 +17,7 @@ from . import check as checking
 from . import pipeline as pipelines
 from . import plan as planning
 from .check import Checked
-from .errors import CannotStart, Mark, PipelineProblems, Problem, StepError, UsageError, nearest
+from .errors import CannotStart, Mark, PipelineProblems, Problem, RunnerError, StepError, UsageError, nearest
 from .events import RunState, Sink, fold
 from .files import is_url, place
 from .model import JSON
@@ -26,6 +26,7 @@ from .plan import Plan
 
 if TYPE_CHECKING:
     from .emulator import Endpoint
+    from .provenance import Facts
     from .session import Done, Leave
 
 BASE_URL = "https://api.runpod.ai/v2"
@@ -71,6 +72,8 @@ class Options:
     fail_fast: bool = False
     cancel_on_interrupt: bool = False
     """Tell Runpod to stop the jobs of a run that is interrupted; else they go on, and a resumed run collects them."""
+    metadata: bool = True
+    """Write into each picture what made it."""
     env: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -83,13 +86,14 @@ class Options:
             calls=said.get("calls"),
             fail_fast=bool(said.get("fail_fast")),
             cancel_on_interrupt=cancel_on_interrupt,
+            metadata=bool(said.get("metadata", True)),
             env=env,
         )
 
     def kept(self) -> dict[str, JSON]:
         """What the journal keeps of it, for whoever takes the run up again."""
         return {"out": str(self.out.resolve()) if self.out else None, "local": self.local, "calls": self.calls,
-                "fail_fast": self.fail_fast}  # fmt: skip
+                "fail_fast": self.fail_fast, "metadata": self.metadata}  # fmt: skip
 
 
 def read(path: Path) -> Read:
@@ -212,9 +216,36 @@ async def _run(
             cancel_on_interrupt=options.cancel_on_interrupt,
             reporter=reporter,
             leave=leave,
+            metadata=options.metadata,
             past=past,
         )
         return await session.run()
+
+
+def inspect(file: Path) -> tuple[Facts, list[Path]]:
+    """What a picture says made it, and the folders of the runs that know of it: beside it or above, or in this project.
+
+    `NoFacts` if it says nothing.
+    """
+    from . import provenance
+
+    try:
+        facts = provenance.facts_in(file.read_bytes())
+    except OSError as err:
+        msg = f"{file} cannot be read: {err.strerror}."
+        raise UsageError(msg) from err
+    if facts is None:
+        msg = (
+            f"{file} does not say what made it. Pictures (PNG, JPEG, WebP) that runner run wrote do, unless "
+            "--no-metadata was given or another program has taken it out."
+        )
+        raise NoFacts(msg)
+    homes = dict.fromkeys([*file.resolve().parents, project(Path.cwd() / "x")])
+    return facts, [run for home in homes for run in provenance.runs_with(facts.key, home / ".runner" / "runs")]
+
+
+class NoFacts(RunnerError):
+    """A file does not say what made it."""
 
 
 def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, Path] | None:

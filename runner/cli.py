@@ -51,6 +51,7 @@ def cli() -> None:
     runner plan FILE         what would run, in what order, at what price
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
+    runner inspect FILE      what made this picture
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
     """
 
@@ -73,6 +74,7 @@ def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
     "--concurrency", type=click.IntRange(1, 1000), help="Calls in flight at once.  [default: what the file says, or 64]"
 )
 @click.option("--fail-fast", is_flag=True, help="Start nothing new after a failure; what is in flight is kept.")
+@click.option("--no-metadata", is_flag=True, help="Do not write into pictures what made them.")
 @click.option("--resume", "again", is_flag=True, help="Take up the last run of this pipeline that did not end well.")
 @_ending_options
 def run(
@@ -83,6 +85,7 @@ def run(
     local: bool,
     concurrency: int | None,
     fail_fast: bool,
+    no_metadata: bool,
     again: bool,
     cancel_on_interrupt: bool,
     quiet: bool,
@@ -95,7 +98,7 @@ def run(
 
     options = app.Options(
         out=out, local=local, calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt,
-        env=os.environ,
+        metadata=not no_metadata, env=os.environ,
     )  # fmt: skip
     found = app.find_run(None, file.resolve()) if again else None
     read = app.read(file)
@@ -173,6 +176,20 @@ def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None) -> None:
     read = app.read(file)
     _show([problem for problem in read.problems if problem.warning])
     click.echo(planned.text(app.plan(read, _given(typed, inputs_file), os.environ, preview=True)))
+
+
+@cli.command()
+@click.argument("file", type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, and nothing else.")
+def inspect(file: Path, as_json: bool) -> None:
+    """Show what made a picture: pipeline, step, model, seed, prompt, key, and the run if it is here."""
+    from dataclasses import asdict
+
+    from . import app
+    from .reports import inspected
+
+    facts, runs = app.inspect(file)
+    click.echo(inspected.as_json(asdict(facts), runs) if as_json else inspected.text(file, asdict(facts), runs))
 
 
 @cli.command()

@@ -23,6 +23,7 @@ from .journal import Journal
 from .model import JSON, Artifact, Ticket
 from .outputs import outputs_of
 from .plan import Plan
+from .provenance import Facts, Made, Makers
 from .publish import publish
 from .runfolder import RunFolder
 from .runpod import Runpod
@@ -62,11 +63,14 @@ class Session:
     cancel_on_interrupt: bool
     reporter: Sink
     leave: Leave
+    metadata: bool = True
+    """Whether pictures carry what made them."""
     past: RunState | None = None
     """The run as it had come, if it is taken up again."""
     state: RunState = field(default_factory=RunState)
     stopped: int = 0
     """The signal that stopped the run, or 0."""
+    makers: Makers = field(default_factory=Makers)
     broken: Exception | None = None
     """What the reporter raised: told when the run has ended, because a run must not end for it."""
 
@@ -92,7 +96,7 @@ class Session:
             folder = RunFolder(self.home / "runs", run_id, self.text)
             with Journal(folder.path) as journal:
                 done = await self._journalled(plan, run_id, provider, store, folder, journal)
-        folder.leave(self.state)
+        folder.leave(self.state, self._made(plan, store))
         if self.broken is not None:
             raise self.broken
         return done
@@ -102,6 +106,7 @@ class Session:
     ) -> Done:
         def sink(event: Event) -> None:
             self.state.add(event)
+            self.makers(event)
             journal(event)
             self._report(event)
 
@@ -113,7 +118,7 @@ class Session:
                 names = await self._executed(plan, run_id, provider, store, sink, folder, journal)
             tasks.cancel_scope.cancel()
         await store.synced()
-        outputs, missing = self._published(plan, names)
+        outputs, missing = self._published(plan, names, self._made(plan, store))
         outcome: Outcome = "cancelled" if self.stopped else _outcome(self.state, missing)
         sink(RunFinished(time.time(), outcome, {name: str(where) for name, where in outputs.items()}))
         await journal.synced()
@@ -201,12 +206,20 @@ class Session:
             artifacts[name] = artifact
         return artifacts
 
-    def _published(self, plan: Plan, names: Mapping[str, JSON] | None) -> tuple[dict[str, Path], dict[str, str]]:
+    def _made(self, plan: Plan, store: Store) -> Made | None:
+        def made(artifact: Artifact) -> Facts | None:
+            return self.makers.facts(artifact, plan.pipeline, plan.version, store.request)
+
+        return made if self.metadata else None
+
+    def _published(
+        self, plan: Plan, names: Mapping[str, JSON] | None, made: Made | None
+    ) -> tuple[dict[str, Path], dict[str, str]]:
         """Write the outputs that can be had; for each of the others, why not. Of a run that was stopped: nothing."""
         if names is None:
             return {}, {}
         values, missing = outputs_of(plan.outputs, names)
-        outputs, failed = publish(values, self.out)
+        outputs, failed = publish(values, self.out, made)
         return outputs, {**missing, **failed}
 
     def _exit_code(self) -> int:

@@ -98,6 +98,15 @@ class Store:
             files = [file for file in there if file is not None]
         return Reply(data=from_json(reply.get("data")), files=tuple(files), cost=reply.get("cost"))
 
+    def request(self, key: str) -> JSON:
+        """What was sent under a key; None if nothing was."""
+        with _disk(self.folder):
+            found = self._rows.execute("SELECT request FROM replies WHERE key = ?", (key,)).fetchone()
+        try:
+            return json.loads(found[0]) if found else None
+        except ValueError:
+            return None
+
     def finished(self, key: str) -> Finished | None:
         """The job that an earlier run paid for under this key, and whose files it could not fetch."""
         said = self._row("unfetched", key)

@@ -18,11 +18,12 @@ WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
            "cells", "pipeline", "fanout", "fitting", "price", "check", "plan", "outputs"}  # fmt: skip
 DOING = {"budget", "admission", "attempts", "calls", "work", "execute"}
-WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder", "locks"}
+WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder", "locks", "provenance", "xmp"}
 SHOWING = {"reports"}
 EDGES = {"app", "session", "doctor", "files", "cli", "__main__", "__init__"}
 
-BELOW = {"store": {"media", "locks"}, "journal": {"locks"}, "publish": {"media"}, "runfolder": {"publish"}}
+BELOW = {"store": {"media", "locks"}, "journal": {"locks"}, "provenance": {"xmp"}, "publish": {"media", "provenance"},
+         "runfolder": {"publish", "provenance"}}  # fmt: skip
 """What a part of the world stands on. Nothing else in it knows another part."""
 
 MAY_IMPORT = {
