@@ -6,11 +6,12 @@ There is no decision about a step here; each function is one command's work, wit
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from . import catalogue, source
 from . import check as checking
@@ -27,9 +28,12 @@ from .plan import Plan
 if TYPE_CHECKING:
     from .emulator import Endpoint
     from .provenance import Facts
+    from .runpod.carrier import Carrier
+    from .runpod.cassette import Cassette
     from .session import Done, Leave
 
 BASE_URL = "https://api.runpod.ai/v2"
+_REPLAYED = "http://recording.invalid"
 NO_KEY = (
     "There is no RUNPOD_API_KEY, so nothing can be sent to Runpod. "
     "Set it (export RUNPOD_API_KEY=rpa_…), or add --local to run against the built-in emulator at no cost."
@@ -74,6 +78,12 @@ class Options:
     """Tell Runpod to stop the jobs of a run that is interrupted; else they go on, and a resumed run collects them."""
     metadata: bool = True
     """Write into each picture what made it."""
+    offline: bool = False
+    """Open no socket: everything must be in the store."""
+    record: Path | None = None
+    """A folder in which each exchange is kept."""
+    replay: Path | None = None
+    """A folder in which the answers are: no socket is opened."""
     env: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -87,13 +97,18 @@ class Options:
             fail_fast=bool(said.get("fail_fast")),
             cancel_on_interrupt=cancel_on_interrupt,
             metadata=bool(said.get("metadata", True)),
+            offline=bool(said.get("offline")),
+            record=Path(said["record"]) if said.get("record") else None,
+            replay=Path(said["replay"]) if said.get("replay") else None,
             env=env,
         )
 
     def kept(self) -> dict[str, JSON]:
         """What the journal keeps of it, for whoever takes the run up again."""
         return {"out": str(self.out.resolve()) if self.out else None, "local": self.local, "calls": self.calls,
-                "fail_fast": self.fail_fast, "metadata": self.metadata}  # fmt: skip
+                "fail_fast": self.fail_fast, "metadata": self.metadata, "offline": self.offline,
+                "record": str(self.record.resolve()) if self.record else None,
+                "replay": str(self.replay.resolve()) if self.replay else None}  # fmt: skip
 
 
 def read(path: Path) -> Read:
@@ -167,6 +182,7 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
 
 async def run(read: Read, given: Given, options: Options, reporter: Sink, leave: Leave) -> Done:
     """Run a pipeline file to its end, or to the signal that stops it. Nothing is sent if it has problems."""
+    options = _as_recorded(options)
     if options.local:
         read = replace(read, checked=_localised(read.whole()))
     return await _run(read, plan(read, given, options.env), options, reporter, leave)
@@ -174,6 +190,7 @@ async def run(read: Read, given: Given, options: Options, reporter: Sink, leave:
 
 async def resume(past: RunState, folder: Path, options: Options, reporter: Sink, leave: Leave) -> Done:
     """Take up a run that has stopped, with its pipeline as the file says now and the inputs that it had."""
+    options = _as_recorded(options)
     read = _read(Path(past.file))
     if options.local:
         read = replace(read, checked=_localised(read.whole()))
@@ -200,7 +217,13 @@ async def _run(
     from .session import Session
 
     base_url, key = _address(options)
-    with _provider_address(options, read.whole(), base_url) as (url, origin):
+    with (
+        _provider_address(options, read.whole(), base_url) as (url, origin),
+        _conversation(options, url, origin) as (
+            carrier,
+            notes,
+        ),
+    ):
         session = Session(
             planned,
             home=folder.parent.parent if folder else project(read.path) / ".runner",
@@ -217,9 +240,12 @@ async def _run(
             reporter=reporter,
             leave=leave,
             metadata=options.metadata,
+            offline=options.offline,
+            carrier=carrier,
             past=past,
         )
-        return await session.run()
+        done = await session.run()
+        return replace(done, notes=notes(done))
 
 
 def inspect(file: Path) -> tuple[Facts, list[Path]]:
@@ -329,10 +355,63 @@ class _Files:
         return path
 
 
+def _as_recorded(options: Options) -> Options:
+    """A replay runs as its recording did."""
+    if options.replay is None:
+        return options
+    from .runpod import cassette
+
+    return replace(options, local=bool(cassette.about_of(options.replay).get("local")))
+
+
+@contextmanager
+def _conversation(
+    options: Options, url: str, origin: str | None
+) -> Iterator[tuple[Carrier, Callable[[Done], tuple[str, ...]]]]:
+    """How requests travel, and what there is to say of it afterwards."""
+    from .runpod import carrier, cassette
+
+    secrets = [v for k, v in options.env.items() if k.upper().endswith(("KEY", "TOKEN", "SECRET", "PASSWORD"))]
+    if options.replay:
+        tape = cassette.Cassette.to_replay(options.replay, secrets)
+        yield carrier.replaying(tape), lambda done: _unused(tape, done)
+    elif options.record:
+        about = {"origin": origin or url.rstrip("/"), "base": urlsplit(url).path.rstrip("/"), "local": options.local}
+        tape = cassette.Cassette.to_record(options.record, about, secrets)
+        yield carrier.recording(tape), lambda done: _recorded(tape, done)
+    else:
+        yield carrier.NETWORK, lambda _: ()
+
+
+def _unused(tape: Cassette, done: Done) -> tuple[str, ...]:
+    unused = tape.unused()
+    if not unused or done.state.stopping:
+        return ()
+    more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
+    return (f"Not used of the recording {tape.folder}: {', '.join(unused[:5])}{more}.",)
+
+
+def _recorded(tape: Cassette, done: Done) -> tuple[str, ...]:
+    cached = sum(cell.state == "cached" for cell in done.state.cells.values())
+    notes = [f"Recorded in {tape.folder}: {tape.kept} exchanges."]
+    if tape.broken:
+        notes.append(f"The recording is not whole: {tape.broken}.")
+    if cached:
+        notes.append(
+            f"{cached} {'cell' if cached == 1 else 'cells'} came from the store, so nothing was exchanged for them: "
+            "a replay needs what was recorded of them before."
+        )
+    return tuple(notes)
+
+
 def _address(options: Options) -> tuple[str, str]:
+    if options.replay:
+        return _REPLAYED, ""
     if options.local:
         return "", "local"
     key = options.env.get("RUNPOD_API_KEY", "").strip()
+    if options.offline:
+        return options.env.get("RUNPOD_BASE_URL", "").strip() or BASE_URL, ""
     if not key:
         raise CannotStart(NO_KEY)
     if not key.isascii() or not key.isprintable() or " " in key:
@@ -350,8 +429,14 @@ def _address(options: Options) -> tuple[str, str]:
 @contextmanager
 def _provider_address(options: Options, checked: Checked, base_url: str) -> Iterator[tuple[str, str | None]]:
     """The base URL, and what it is called in keys; the emulator runs as long as the run does."""
-    if not options.local:
-        yield base_url, None
+    if options.replay:
+        from .runpod import cassette
+
+        about = cassette.about_of(options.replay)
+        yield f"{_REPLAYED}{about.get('base', '')}", about.get("origin")
+        return
+    if not options.local or options.offline:
+        yield base_url, "emulator" if options.local else None
         return
     from .emulator import Emulator
 

@@ -74,6 +74,9 @@ def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
     "--concurrency", type=click.IntRange(1, 1000), help="Calls in flight at once.  [default: what the file says, or 64]"
 )
 @click.option("--fail-fast", is_flag=True, help="Start nothing new after a failure; what is in flight is kept.")
+@click.option("--offline", is_flag=True, help="Open no socket: everything must be in the store.")
+@click.option("--record", type=_PATH, metavar="DIR", help="Keep each exchange with Runpod there, for --replay.")
+@click.option("--replay", type=_PATH, metavar="DIR", help="Answer from a recording: no key, no cost, no network.")
 @click.option("--no-metadata", is_flag=True, help="Do not write into pictures what made them.")
 @click.option("--resume", "again", is_flag=True, help="Take up the last run of this pipeline that did not end well.")
 @_ending_options
@@ -85,6 +88,9 @@ def run(
     local: bool,
     concurrency: int | None,
     fail_fast: bool,
+    offline: bool,
+    record: Path | None,
+    replay: Path | None,
     no_metadata: bool,
     again: bool,
     cancel_on_interrupt: bool,
@@ -96,9 +102,11 @@ def run(
 
     from . import app
 
+    if sum(map(bool, (offline, record, replay))) > 1:
+        raise UsageError("--offline, --record and --replay exclude each other. Write one of them.")
     options = app.Options(
         out=out, local=local, calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt,
-        metadata=not no_metadata, env=os.environ,
+        metadata=not no_metadata, offline=offline, record=record, replay=replay, env=os.environ,
     )  # fmt: skip
     found = app.find_run(None, file.resolve()) if again else None
     read = app.read(file)
@@ -149,6 +157,8 @@ def _end(start: Callable[[Sink, Leave], Coroutine[None, None, Done]], *, quiet: 
         click.echo("".join(state_lines(done.state)), nl=False)
     elif not quiet or done.exit_code:
         click.echo(summary.text(done.state, done.folder, done.outputs, done.missing), err=quiet)
+    if done.notes and not quiet:
+        click.echo("\n".join(done.notes), err=True)
     sys.exit(done.exit_code)
 
 

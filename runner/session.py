@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import secrets
 import signal
 import time
@@ -26,8 +27,11 @@ from .plan import Plan
 from .provenance import Facts, Made, Makers
 from .publish import publish
 from .runfolder import RunFolder
-from .runpod import Runpod
+from .runpod import Offline, Runpod
+from .runpod.carrier import NETWORK, Carrier
 from .store import Store
+
+Provider: TypeAlias = Runpod | Offline
 
 Leave: TypeAlias = Callable[[RunState], None]
 """Says the last words when the user will not wait: the process ends right after."""
@@ -42,6 +46,8 @@ class Done:
     outputs: Mapping[str, Path]
     missing: Mapping[str, str]
     exit_code: int
+    notes: tuple[str, ...] = ()
+    """What else is to be said, a sentence each."""
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +71,9 @@ class Session:
     leave: Leave
     metadata: bool = True
     """Whether pictures carry what made them."""
+    offline: bool = False
+    """Whether all that is needed must be in the store."""
+    carrier: Carrier = NETWORK
     past: RunState | None = None
     """The run as it had come, if it is taken up again."""
     state: RunState = field(default_factory=RunState)
@@ -76,22 +85,28 @@ class Session:
 
     async def run(self) -> Done:
         """Run to the end. Whatever cannot start has left nothing behind."""
-        store = Store(self.home / "store")
+        run_id = self.past.run if self.past else f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        # A replay is to ask the recording for everything, and to leave nothing that a real run would take for paid.
+        store = Store((self.home if self.carrier.network else self.home / "runs" / run_id) / "store")
         gc.freeze()  # modules and the plan stay until the end: the collector need not look at them again and again
         try:
-            return await self._with(store)
+            return await self._with(store, run_id)
         finally:
             gc.unfreeze()
             store.close()
 
-    async def _with(self, store: Store) -> Done:
+    def _provider(self, store: Store) -> Provider:
         url, key, origin = self.address
-        times = self.home / "store" / "times.json"
-        async with Runpod(
-            url, key, store, connections=self.calls, origin=origin, env=self.env, times=times
-        ) as provider:
+        if self.offline:
+            return Offline(origin or url.rstrip("/"))
+        times = store.folder / "times.json"
+        return Runpod(
+            url, key, store, connections=self.calls, origin=origin, env=self.env, times=times, carrier=self.carrier
+        )
+
+    async def _with(self, store: Store, run_id: str) -> Done:
+        async with self._provider(store) as provider:
             plan = self.plan.with_files(await self._files(provider, store, self.plan.files, self.base))
-            run_id = self.past.run if self.past else f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
             self.state = self.past or self.state
             folder = RunFolder(self.home / "runs", run_id, self.text)
             with Journal(folder.path) as journal:
@@ -102,7 +117,7 @@ class Session:
         return done
 
     async def _journalled(
-        self, plan: Plan, run_id: str, provider: Runpod, store: Store, folder: RunFolder, journal: Journal
+        self, plan: Plan, run_id: str, provider: Provider, store: Store, folder: RunFolder, journal: Journal
     ) -> Done:
         def sink(event: Event) -> None:
             self.state.add(event)
@@ -125,7 +140,7 @@ class Session:
         return Done(self.state, folder.path, outputs, missing, self._exit_code())
 
     async def _executed(
-        self, plan: Plan, run_id: str, provider: Runpod, store: Store, sink: Sink, folder: RunFolder, journal: Journal
+        self, plan: Plan, run_id: str, provider: Provider, store: Store, sink: Sink, folder: RunFolder, journal: Journal
     ) -> dict[str, JSON]:
         async def load_files(files: Mapping[str, str], pipeline: str) -> Mapping[str, Artifact]:
             try:
@@ -148,6 +163,7 @@ class Session:
                 fail_fast=self.fail_fast,
                 past=_past(self.past),
                 cancel_jobs=self.cancel_on_interrupt,
+                jitter=None if self.carrier.network else AtOnce(),
             )
         except BaseExceptionGroup as group:
             if failed := group.subgroup(StoreFailed):
@@ -189,7 +205,9 @@ class Session:
             except Exception as err:  # noqa: BLE001 - a table that cannot be drawn is no reason to lose paid work
                 self.broken = err
 
-    async def _files(self, provider: Runpod, store: Store, files: Mapping[str, str], base: Path) -> dict[str, Artifact]:
+    async def _files(
+        self, provider: Provider, store: Store, files: Mapping[str, str], base: Path
+    ) -> dict[str, Artifact]:
         """The files that a pipeline and its inputs name, in the store."""
         artifacts: dict[str, Artifact] = {}
         for name, media in files.items():
@@ -229,6 +247,13 @@ class Session:
             return 0
         faults = {cell.fault for cell in self.state.cells.values()}
         return 70 if "bug" in faults else 4 if "budget" in faults else 1
+
+
+class AtOnce(random.Random):
+    """Waits between tries, where nobody is there to be spared."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return min(a, b)
 
 
 class BadFile(StepError):
