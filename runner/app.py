@@ -10,17 +10,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from . import catalogue, source
 from . import check as checking
 from . import pipeline as pipelines
 from . import plan as planning
+from .catalogue import Catalogue
 from .check import Checked
 from .errors import CannotStart, Mark, PipelineProblems, Problem, RunnerError, StepError, UsageError, nearest
 from .events import RunState, Sink, fold
 from .files import is_url, place
+from .known import models, text_of
 from .model import JSON
 from .pipeline import Pipeline
 from .plan import Plan
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from .runpod.cassette import Cassette
     from .session import Done, Leave
 
+Writer: TypeAlias = Literal["auto", "model", "emulator"]
+"""Who writes the texts of a local run: the language model if it is there, or one of the two for certain."""
+TEXT = "generate_text"
+INSTALL = "pip install 'recipe-runner[local]'"
 BASE_URL = "https://api.runpod.ai/v2"
 _REPLAYED = "http://recording.invalid"
 NO_KEY = (
@@ -49,6 +55,11 @@ class Read:
     pipeline: Pipeline | None
     checked: Checked | None
     problems: tuple[Problem, ...]
+
+    @property
+    def writes(self) -> bool:
+        """Whether a step of it asks a language model."""
+        return self.checked is not None and any(model.kind == TEXT for model in self.checked.models())
 
     def whole(self) -> Checked:
         """The checked pipeline. Raises its problems."""
@@ -71,6 +82,8 @@ class Options:
 
     out: Path | None = None
     local: bool = False
+    weights: Path | None = None
+    """The language model that writes the texts of a local run; None for the emulator's own words."""
     calls: int | None = None
     """Calls in flight at once; None for what the pipeline says, or 64."""
     fail_fast: bool = False
@@ -85,6 +98,8 @@ class Options:
     replay: Path | None = None
     """A folder in which the answers are: no socket is opened."""
     env: Mapping[str, str] = field(default_factory=dict)
+    catalogue: Path | None = None
+    """A file of the author's own models."""
 
     @classmethod
     def of(cls, past: RunState, *, env: Mapping[str, str], cancel_on_interrupt: bool) -> Options:
@@ -93,6 +108,7 @@ class Options:
         return cls(
             out=Path(said["out"]) if said.get("out") else None,
             local=bool(said.get("local")),
+            weights=writer("model", env) if said.get("model") else None,
             calls=said.get("calls"),
             fail_fast=bool(said.get("fail_fast")),
             cancel_on_interrupt=cancel_on_interrupt,
@@ -101,42 +117,39 @@ class Options:
             record=Path(said["record"]) if said.get("record") else None,
             replay=Path(said["replay"]) if said.get("replay") else None,
             env=env,
+            catalogue=Path(said["catalogue"]) if said.get("catalogue") else None,
         )
 
     def kept(self) -> dict[str, JSON]:
         """What the journal keeps of it, for whoever takes the run up again."""
-        return {"out": str(self.out.resolve()) if self.out else None, "local": self.local, "calls": self.calls,
-                "fail_fast": self.fail_fast, "metadata": self.metadata, "offline": self.offline,
-                "record": str(self.record.resolve()) if self.record else None,
-                "replay": str(self.replay.resolve()) if self.replay else None}  # fmt: skip
+        paths = {"out": self.out, "catalogue": self.catalogue, "record": self.record, "replay": self.replay}
+        kept: dict[str, JSON] = {name: str(path.resolve()) if path else None for name, path in paths.items()}
+        kept |= {
+            "local": self.local,
+            "model": self.weights is not None,
+            "metadata": self.metadata,
+            "offline": self.offline,
+        }
+        return {**kept, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
-def read(path: Path) -> Read:
-    """Read and check a pipeline file. `UsageError` if there is no such file."""
-    return _read(path)
-
-
-def _read(path: Path) -> Read:
+def read(path: Path, own: Path | None = None) -> Read:
+    """Read and check a pipeline file; ``own`` is a catalogue of the author's. `UsageError` if there is no such file."""
+    text = text_of(path, "a pipeline file")
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        msg = f"There is no file {path}."
-        raise UsageError(msg) from None
-    except IsADirectoryError:
-        msg = f"{path} is a folder; name a pipeline file in it."
-        raise UsageError(msg) from None
-    except UnicodeDecodeError:
-        msg = f"{path} is not a text file in UTF-8."
-        raise UsageError(msg) from None
-    except OSError as err:
-        msg = f"{path} cannot be read: {err.strerror}."
-        raise UsageError(msg) from None
-    found, checked, problems = _checked(path, text, (path.resolve(),))
+        known, wrong = models(project(path), own), []
+    except PipelineProblems as err:
+        known, wrong = catalogue.builtin(), list(err.problems)
+    found, checked, problems = _checked(path, text, known, (path.resolve(),))
+    if wrong:  # which models there are is not known then
+        checked, problems = None, [*(p for p in problems if p.code != "unknown-model"), *wrong]
     problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
     return Read(path, text, found, checked, tuple(problems))
 
 
-def _checked(path: Path, text: str, above: tuple[Path, ...]) -> tuple[Pipeline | None, Checked | None, list[Problem]]:
+def _checked(
+    path: Path, text: str, known: Catalogue, above: tuple[Path, ...]
+) -> tuple[Pipeline | None, Checked | None, list[Problem]]:
     """A pipeline and those that it runs. ``above`` are the files that run this one."""
     files = _Files(path)
 
@@ -149,13 +162,13 @@ def _checked(path: Path, text: str, above: tuple[Path, ...]) -> tuple[Pipeline |
         except (OSError, ValueError) as err:
             why = "it is not a text file in UTF-8" if isinstance(err, UnicodeError) else str(err)
             return [Problem("file", f"{inner} cannot be read: {why}.", Mark(str(inner), 1, 1), "Name a pipeline file.")]
-        _, checked, problems = _checked(inner, text, (*above, inner.resolve()))
+        _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()))
         return checked or [problem for problem in problems if not problem.warning]
 
     found, problems = pipelines.load(text, str(path), files.text)
     checked = None
     if found is not None:
-        checked, more = checking.check(found, catalogue.builtin(), files.is_file, nested)
+        checked, more = checking.check(found, known, files.is_file, nested)
         problems = [*problems, *more]
     if any(not problem.warning for problem in problems):
         checked = None
@@ -180,28 +193,35 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
     return planning.plan(checked, inputs, env)
 
 
-async def run(read: Read, given: Given, options: Options, reporter: Sink, leave: Leave) -> Done:
-    """Run a pipeline file to its end, or to the signal that stops it. Nothing is sent if it has problems."""
+async def run(
+    read: Read, given: Given, options: Options, reporter: Sink, leave: Leave, *, watched: bool = False
+) -> Done:
+    """Run a pipeline file to its end, or to the signal that stops it. Nothing is sent if it has problems.
+
+    ``watched`` says that somebody looks on, so that texts are to be seen while they grow.
+    """
     options = _as_recorded(options)
     if options.local:
-        read = replace(read, checked=_localised(read.whole()))
-    return await _run(read, plan(read, given, options.env), options, reporter, leave)
+        read = replace(read, checked=_localised(read.whole(), one_by_one=options.weights is not None))
+    return await _run(read, plan(read, given, options.env), options, reporter, leave, watched=watched)
 
 
-async def resume(past: RunState, folder: Path, options: Options, reporter: Sink, leave: Leave) -> Done:
+async def resume(
+    past: RunState, folder: Path, options: Options, reporter: Sink, leave: Leave, *, watched: bool = False
+) -> Done:
     """Take up a run that has stopped, with its pipeline as the file says now and the inputs that it had."""
     options = _as_recorded(options)
-    read = _read(Path(past.file))
+    found = read(Path(past.file), options.catalogue)
     if options.local:
-        read = replace(read, checked=_localised(read.whole()))
-    checked = read.whole()
+        found = replace(found, checked=_localised(found.whole(), one_by_one=options.weights is not None))
+    checked = found.whole()
     inputs = {name: value for name, value in past.inputs.items() if name in checked.pipeline.inputs}
     try:
         planned = planning.Nested(checked, options.env).plan(inputs)
     except StepError as err:
         msg = f"The inputs of the run {past.run} no longer fit its pipeline: {err}"
         raise UsageError(msg) from err
-    return await _run(read, planned, options, reporter, leave, past=past, folder=folder)
+    return await _run(found, planned, options, reporter, leave, watched=watched, past=past, folder=folder)
 
 
 async def _run(
@@ -211,6 +231,7 @@ async def _run(
     reporter: Sink,
     leave: Leave,
     *,
+    watched: bool,
     past: RunState | None = None,
     folder: Path | None = None,
 ) -> Done:
@@ -242,6 +263,8 @@ async def _run(
             metadata=options.metadata,
             offline=options.offline,
             carrier=carrier,
+            # A stream is another request: one that is watched could not be replayed where nobody looks on.
+            watched=watched and options.record is None and options.replay is None,
             past=past,
         )
         done = await session.run()
@@ -296,15 +319,44 @@ def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, 
     return None
 
 
-def _localised(checked: Checked) -> Checked:
-    """The same pipeline with other servers' models played by the emulator: a local run costs nobody anything."""
+def _localised(checked: Checked, *, one_by_one: bool) -> Checked:
+    """The same pipeline with other servers' models played by the emulator: a local run costs nobody anything.
+
+    A model on this machine writes ``one_by_one``: what waits for it does not wait within its timeout.
+    """
     steps = {}
     for name, step in checked.steps.items():
         model = step.model
         if model is not None and model.base_url:
             model = replace(model, base_url=None, api_key_env=None, headers={})
-        steps[name] = replace(step, model=model, nested=_localised(step.nested) if step.nested else None)
-    return replace(checked, steps=steps)
+        nested = _localised(step.nested, one_by_one=one_by_one) if step.nested else None
+        steps[name] = replace(step, model=model, nested=nested)
+    texts = [step.model.id for step in steps.values() if step.model and step.model.kind == TEXT and one_by_one]
+    per_model = {**dict.fromkeys(texts, 2), **checked.pipeline.per_model}  # one is written, one is at hand
+    return replace(checked, steps=steps, pipeline=replace(checked.pipeline, per_model=per_model))
+
+
+def writer(wanted: Writer, env: Mapping[str, str]) -> Path | None:
+    """The weights of the language model that writes the texts of a local run, or None for the emulator's own words."""
+    from . import weights
+
+    if wanted == "emulator":
+        return None
+    there, extra = weights.found(weights.folder(env)), has_extra()
+    if there and extra:
+        return there
+    if wanted == "auto":
+        return None
+    cures = [*([] if extra else [INSTALL]), *([] if there else ["runner local pull"])]
+    msg = f"There is no language model on this machine for --local=model. Get it: {', then '.join(cures)}."
+    raise CannotStart(msg)
+
+
+def has_extra() -> bool:
+    """Whether what runs a language model is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("xllamacpp") is not None
 
 
 def project(path: Path) -> Path:
@@ -320,7 +372,7 @@ def endpoints(checked: Checked) -> dict[str, Endpoint]:
     """Runpod's public endpoints, and what the emulator cannot know: private ones, other servers', an author's own."""
     from .emulator import Endpoint, public
 
-    kinds = {"generate_text": "text", "generate_image": "image", "edit_image": "edit", "generate_speech": "speech",
+    kinds = {TEXT: "text", "generate_image": "image", "edit_image": "edit", "generate_speech": "speech",
              "transcribe_audio": "transcription", "generate_video": "video", "call_endpoint": "echo"}  # fmt: skip
     own = [
         m
@@ -361,7 +413,7 @@ def _as_recorded(options: Options) -> Options:
         return options
     from .runpod import cassette
 
-    return replace(options, local=bool(cassette.about_of(options.replay).get("local")))
+    return replace(options, local=bool(cassette.about_of(options.replay).get("local")), weights=None)
 
 
 @contextmanager
@@ -436,17 +488,22 @@ def _provider_address(options: Options, checked: Checked, base_url: str) -> Iter
         yield f"{_REPLAYED}{about.get('base', '')}", about.get("origin")
         return
     if not options.local or options.offline:
-        yield base_url, "emulator" if options.local else None
+        yield base_url, _played_by(options) if options.local else None
         return
     from .emulator import Emulator
 
     try:
-        emulator = Emulator(endpoints(checked))
+        emulator = Emulator(endpoints(checked), weights=options.weights)
         with emulator:
-            yield emulator.url, "emulator"
+            yield emulator.url, _played_by(options)
     except OSError as err:
         msg = f"The emulator cannot start: {err.strerror or err}."
         raise CannotStart(msg) from err
+
+
+def _played_by(options: Options) -> str:
+    """What a local run's provider is called in keys: two that say other things are kept apart."""
+    return "local-model" if options.weights else "emulator"
 
 
 def _inputs_file(path: Path) -> Mapping[str, JSON]:

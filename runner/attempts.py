@@ -30,12 +30,15 @@ from .errors import (
     StepError,
     StoreFailed,
 )
-from .events import AttemptFailed, CallPaid, CallStarted, JobEnded, JobMoved, JobSending, JobSubmitted, Sink
+from .events import AttemptFailed, CallPaid, CallStarted, JobEnded, JobMoved, JobSending, JobSubmitted, Sink, TextGrew
 from .model import Call, Chat, Finished, Job, Reply, Ticket
 from .pipeline import Retry
 
 RESCUE_WITHIN = 5.0
 """Seconds that stopping a job, or fetching a file that is paid for, may take while we are being stopped ourselves."""
+
+SHOWN_EVERY = 0.1
+"""Seconds between two events that tell of a growing text."""
 
 _TRIES: Mapping[str, int] = {"network": 5, "busy": 8, "server": 5, "job_failed": 2, "download": 5}
 """Tries in all, by fault, where the step does not say. A fault that is not here is not tried again."""
@@ -61,7 +64,7 @@ class Provider(Protocol):
     async def submit(self, job: Job, within: float, sending: Callable[[], None]) -> Ticket: ...
     async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished: ...
     async def collect(self, job: Job, finished: Finished) -> Reply: ...
-    async def chat(self, chat: Chat) -> Reply: ...
+    async def chat(self, chat: Chat, grew: Callable[[str], None] | None) -> Reply: ...
     async def cancel(self, ticket: Ticket) -> Finished | None: ...
 
 
@@ -71,6 +74,8 @@ class Flight:
 
     landed: anyio.Event
     failed: StepError | None = None
+    refused: Reply | None = None
+    """What it was answered, if that is not in the store."""
 
 
 @dataclass(slots=True, eq=False)
@@ -95,6 +100,10 @@ class Tools:
     admission: Admission
     flights: dict[str, Flight] = field(default_factory=dict)
     """Calls under way, by key: who wants the same waits for the one, and fails with it."""
+    refusals: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """What an endpoint was found not to take (`Chat.may_refuse`), in its words: not asked for again in this run."""
+    watched: bool = False
+    """Somebody looks on: chats are streamed."""
     past: Past = field(default_factory=Past)
     cancel_jobs: bool = True
     """Whether jobs in flight are told to stop when the run is stopped; else they go on, as open tickets."""
@@ -126,6 +135,11 @@ class Attempts:
     sent: int = 0
     """How often it was sent: tries that may cost."""
     failed: dict[str, int] = field(default_factory=dict)
+    grown: list[str] = field(default_factory=list)
+    """The answer of this try so far, where it is streamed."""
+    shown: int = 0
+    """How many pieces of it were told."""
+    show_at: float = 0.0
 
     async def reply(self) -> Reply:
         """The first reply that holds. Raises what the last try raised."""
@@ -180,15 +194,34 @@ class Attempts:
 
     async def _chat(self, chat: Chat) -> Reply:
         await self._admitted()
+        self.grown.clear()
+        self.shown = 0
         try:
             with anyio.fail_after(self.timeout):
-                reply = await self.tools.provider.chat(chat)
+                reply = await self.tools.provider.chat(chat, self._grew if self.tools.watched else None)
         except TimeoutError as err:
             self._settle(None)
             msg = f"the chat with {chat.label} had no answer after {self.timeout:g} s; raise timeout: to wait longer"
-            raise AttemptTimedOut(msg) from err
+            raise AttemptTimedOut(msg, keep="".join(self.grown) or None) from err
+        except StepError as err:
+            if self.grown or isinstance(err, AttemptTimedOut):
+                self._settle(None)
+                err.keep = err.keep or "".join(self.grown) or None
+            raise
+        if reply.refused:
+            self._settle(0.0)
+            return reply
         cost = self._paid(reply.cost)
         return reply if cost == reply.cost else replace(reply, cost=cost)
+
+    def _grew(self, piece: str) -> None:
+        """A piece of an answer is here. Who watches is told so often that it looks alive, and no more often."""
+        self.grown.append(piece)
+        now = anyio.current_time()
+        if now >= self.show_at:
+            self.show_at = now + SHOWN_EVERY
+            self.tools.emit(TextGrew(self.tools.clock(), self.cell, "".join(self.grown[self.shown :])))
+            self.shown = len(self.grown)
 
     async def _job(self, job: Job) -> Reply:
         if self.finished is None:
@@ -332,6 +365,8 @@ class Attempts:
     def _wait_before_next(self, err: StepError) -> float | None:
         """Seconds to the next try, or None if there is none. Full jitter; what the server asks for wins."""
         fault = err.fault
+        if isinstance(err, BadOutput) and err.final and self.retry.on is None:
+            return None
         self.failed[fault] = times = self.failed.get(fault, 0) + 1
         if self.ticket is not None and self.finished is None and fault in _FREE:
             if anyio.current_time() >= self.deadline:

@@ -1,4 +1,10 @@
-"""The calls of one cell, one after the other: each by its key from the store, or from the world and into the store."""
+"""The calls of one cell, one after the other: each by its key from the store, or from the world and into the store.
+
+What an endpoint may refuse to understand (`Chat.may_refuse`) is asked first, and what follows from its refusal is a
+call like any other. Refusals are not stored: the endpoint may learn. A cell that went on after one in an earlier run
+is still found, because the kind says what it would ask then, and that is in the store. Within a run an endpoint that
+refused something and then answered without it is not asked for it again.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +20,7 @@ from .admission import Place
 from .attempts import RESCUE_WITHIN, Attempts, Flight, Tools
 from .errors import BadOutput, StepError
 from .events import CallDone
-from .model import JSON, Call, Cell, Finished, Job, Output, Reply, key_of
+from .model import JSON, Call, Cell, Chat, Finished, Job, Output, Reply, key_of
 from .plan import PlannedStep
 
 
@@ -45,9 +51,16 @@ class Calls:
     async def output(self) -> tuple[Output, bool]:
         """The output of the cell, and whether every call of it came from the store."""
         cached = True
+        refused: tuple[tuple[str, str, str], str] | None = None
         found = self.step.kind.advance(self.params, ())
         while not isinstance(found, Output):
             reply, stored = await self._reply(found)
+            if reply.refused and not stored:
+                assert isinstance(found, Chat)
+                refused = _of(found), reply.refused
+            elif refused is not None:
+                self.tools.refusals[refused[0]] = refused[1]  # without it the endpoint answers: that was the reason
+                refused = None
             found = self._read(reply)
             self.replies = (*self.replies, reply)
             cached = cached and stored
@@ -61,6 +74,8 @@ class Calls:
     async def _reply(self, call: Call) -> tuple[Reply, bool]:
         """The reply to a call, and whether the store had it. The same call at once is made once."""
         key = key_of(call, self.tools.provider.origin)
+        if isinstance(call, Chat) and call.may_refuse and (words := await self._refusal(key, call)):
+            return Reply(None, cost=0.0, refused=words), True
         if not self.step.cache:
             return await self._asked(key, call), False
         flights = self.tools.flights
@@ -70,6 +85,8 @@ class Calls:
             await self.place.take()
             if flight.failed is not None:
                 raise flight.failed
+            if flight.refused is not None:
+                return flight.refused, False
         if (stored := await self.store.get(key)) and self._holds(stored):
             self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
             return stored, True
@@ -81,13 +98,27 @@ class Calls:
                 if waited and (stored := await self.store.get(key)) and self._holds(stored):
                     self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
                     return stored, True
-                return await self._asked(key, call), False
+                reply = await self._asked(key, call)
+                flight.refused = reply if reply.refused else None
+                return reply, False
         except StepError as err:
             flight.failed = err
             raise
         finally:
             del flights[key]
             flight.landed.set()
+
+    async def _refusal(self, key: str, call: Chat) -> str:
+        """Why a call need not be sent: it would be refused, or an earlier run has an answer from after a refusal."""
+        if known := self.tools.refusals.get(_of(call)):
+            return known
+        if not self.step.cache or await self.store.get(key) is not None:
+            return ""
+        refused = f"an earlier run was answered without {call.may_refuse}"
+        after = self.step.kind.advance(self.params, (*self.replies, Reply(None, refused=refused)))
+        if isinstance(after, Output) or await self.store.get(key_of(after, self.tools.provider.origin)) is None:
+            return ""
+        return refused
 
     async def _asked(self, key: str, call: Call) -> Reply:
         """The reply from the world, kept. What an earlier run paid for and could not fetch is fetched."""
@@ -99,7 +130,7 @@ class Calls:
             self.step.retry,
             self.step.timeout,
             self.place,
-            self._read,
+            self._judge,
             keep=partial(self.store.keep_finished, key),
             finished=self.store.finished(key) if isinstance(call, Job) else None,
         )
@@ -109,6 +140,8 @@ class Calls:
             with anyio.move_on_after(RESCUE_WITHIN, shield=True):
                 await self._rescued(key, call, attempts)
             raise
+        if reply.refused:
+            return reply
         with anyio.CancelScope(shield=True):  # it is paid for
             await self.store.keep(key, call, reply)
         self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=False))
@@ -124,10 +157,26 @@ class Calls:
         except StepError:
             return  # the job is remembered: the next run fetches its files
 
-    def _holds(self, reply: Reply) -> bool:
-        """Whether the step can still read a stored reply; one that an older version kept may have to be made anew."""
+    def _judge(self, reply: Reply) -> None:
+        """`BadOutput` for a reply that is not what the step asked for. Whatever else keeps the step from going on (a
+        template of its own that fails, too few turns) is no fault of the reply, which is paid for and kept.
+        """
         try:
             self._read(reply)
         except BadOutput:
+            raise
+        except StepError:
+            return  # raised again when the reply is read for good
+
+    def _holds(self, reply: Reply) -> bool:
+        """Whether the step can still read a stored reply; one that an older version kept may have to be made anew."""
+        try:
+            self._judge(reply)
+        except BadOutput:
             return False
         return True
+
+
+def _of(call: Chat) -> tuple[str, str, str]:
+    """Who may refuse what."""
+    return call.base_url or call.endpoint, str(call.body.get("model")), call.may_refuse

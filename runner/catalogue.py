@@ -10,7 +10,8 @@ A row of ``runner/models/*.yaml``, or of an author's own catalogue::
       status: listed                    # listed | unlisted | removed (then: successor)
       price: {usd: 0.02, per: image}    # see runner/price.py
       images: {wire: image, minimum: 1, maximum: 1}   # pictures it takes; a field ending in s takes a list
-      files: {audio: {wire: audio, required: true}}   # other files; bytes: the field for base64 without a URL
+      files: {audio: {wire: audio, required: true}}   # other files; bytes: the field for base64 without a URL;
+                                      # sets: duration, if what is made is as long; seconds: what its price is known to
       prompt: optional                  # where a video needs none
       params:                           # our word for each parameter it takes → a JSON Schema, and
         steps: {wire: num_inference_steps, type: integer, minimum: 1, maximum: 8, default: 4}
@@ -31,7 +32,6 @@ from difflib import get_close_matches
 from importlib import resources
 
 from . import source
-from .errors import UsageError, nearest
 from .model import JSON
 from .price import SLOWEST, Price
 
@@ -138,7 +138,7 @@ class Model:
                 width, height = size or (1024, 1024)
                 return rate * width * height / 1e6
             case "second":
-                return rate * self._seconds(said, length)
+                return rate * price.seconds(self._seconds(said, length))
             case "1k_characters":
                 return rate * length / 1000
         return rate
@@ -171,7 +171,7 @@ class Model:
             return length / SLOWEST
         for name, rule in self.files.items():
             if said.get(name) is not None and rule.get("sets") == "duration":
-                return float(getattr(said[name], "seconds", None) or self._longest)
+                return float(getattr(said[name], "seconds", None) or rule.get("seconds") or self._longest)
         seconds = said.get("duration")
         return float(seconds if seconds is not None else self._longest)
 
@@ -179,7 +179,8 @@ class Model:
     def _longest(self) -> float:
         """Seconds of the longest video that it makes."""
         rule = self.params.get("duration", {})
-        return float(max(rule.get("enum") or [rule.get("maximum", 60)]))
+        given = [rule["seconds"] for rule in self.files.values() if "seconds" in rule]
+        return float(max(rule.get("enum") or [rule.get("maximum", 60), *given][-1:]))
 
     def wire(self, params: Mapping[str, JSON]) -> dict[str, JSON]:
         """Our words to this model's: ``{"steps": 4}`` → ``{"num_inference_steps": 4}``."""
@@ -222,7 +223,8 @@ class Model:
         if len(selecting) > 1:
             what = "video" if self.kind == "generate_video" else "picture"
             message = f"{' and '.join(selecting)} both say how large the {what} is."
-            yield Wrong(selecting[-1], message, "Keep one of them.")
+            instead = "Keep one of them." if "size" in selecting else "Keep one of them, or write a size."
+            yield Wrong(selecting[-1], message, instead)
 
     def _wrong_size(self, value: str) -> Iterator[Wrong]:
         rule = self.params["size"]
@@ -265,11 +267,12 @@ class Catalogue:
         return self._names.get(name)
 
     def near(self, name: str, kind: str | None = None, most: int = 3) -> list[str]:
-        """The ids nearest to a name that is not known, those of the wanted kind first."""
+        """The ids nearest to a name that is not known: of the wanted kind, but for one that is nearly the same."""
         wanted = [m.id for m in self.models.values() if kind is None or m.serves(kind)]
+        same = get_close_matches(name, list(self.models), n=1, cutoff=0.85)
         close = get_close_matches(name, wanted, n=most, cutoff=0.3)
         rest = get_close_matches(name.rpartition("/")[2], wanted, n=most, cutoff=0.0)
-        return list(dict.fromkeys([*close, *rest]))[:most]
+        return list(dict.fromkeys([*same, *close, *rest]))[:most]
 
     def of_kind(self, kind: str) -> list[Model]:
         return [model for model in self.models.values() if model.serves(kind)]
@@ -302,57 +305,36 @@ def builtin() -> Catalogue:
     """The catalogue that comes with the package, read when it is first asked for."""
     folder = resources.files("runner") / "models"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
-    rows = (row for f in files for row in read(source.parse(f.read_text(encoding="utf-8"), f.name).data, f.name))
-    return Catalogue({model.id: model for model in rows})
+    models = (model for f in files for model in read(source.parse(f.read_text(encoding="utf-8"), f.name).data))
+    return Catalogue({model.id: model for model in models})
 
 
-_ROW = {name for name in Model.__dataclass_fields__ if name not in ("id", "known", "base_url", "api_key_env")}
 KINDS = ("generate_text", "generate_image", "edit_image", "generate_speech", "transcribe_audio", "generate_video")
 """Kinds whose models have rows."""
 
 
-def read(data: JSON, file: str) -> list[Model]:
-    """The models of a catalogue file. `UsageError` says which row is none."""
-    if not isinstance(data, dict):
-        msg = f"{file}: a catalogue is a mapping of model ids to rows."
-        raise UsageError(msg)
-    return [_model(name, row, file) for name, row in data.items()]
+def read(rows: Mapping[str, JSON]) -> list[Model]:
+    """The models of rows whose form is right: ours are tested, an author's go through `rows.read`."""
+    return [_model(name, row) for name, row in rows.items()]
 
 
-def _model(name: str, row: JSON, file: str) -> Model:
-    where = f"{file}: the row of {name}"
-    if not isinstance(row, dict) or not {"kind", "endpoint"} <= set(row):
-        msg = f"{where} needs kind: and endpoint:."
-        raise UsageError(msg)
-    for word in row:
-        if word not in _ROW:
-            msg = f"{where} has the unknown word {word}. {nearest(word, sorted(_ROW))}"
-            raise UsageError(msg)
-    if row["kind"] not in KINDS:
-        msg = f"{where} has the unknown kind {row['kind']}. {nearest(str(row['kind']), KINDS)}"
-        raise UsageError(msg)
+def _model(name: str, row: Mapping[str, JSON]) -> Model:
     fields = dict(row)
     for word in ("also", "aliases", "abilities"):
         fields[word] = tuple(fields.get(word, ()))
-    try:
-        if price := fields.pop("price", None):
-            rows = tuple(price.get("rows", ()))
-            fields["price"] = Price(float(price["usd"]), price["per"], rows, price.get("input"))
-    except (KeyError, TypeError, ValueError, AttributeError) as err:
-        msg = f"{where} has a price that cannot be read. Write price: {{usd: 0.02, per: image}}."
-        raise UsageError(msg) from err
-    rules = {"images": fields.get("images", {}), **fields.get("params", {}), **fields.get("files", {})}
-    for word, rule in rules.items():
-        if not isinstance(rule, dict):
-            msg = f"{where} says {rule!r} of {word}; that must be a mapping, such as {{type: integer, minimum: 1}}."
-            raise UsageError(msg)
+    if price := fields.pop("price", None):
+        rows = tuple(price.get("rows", ()))
+        fields["price"] = Price(float(price["usd"]), price["per"], rows, price.get("input"), price.get("step"))
     return Model(id=name, **fields)
 
 
 def _violation(name: str, value: JSON, rule: Mapping[str, JSON]) -> Wrong | None:
     """The parts of JSON Schema that rows use, in words: a compiled validator a model would cost more than it gives."""
     if "enum" in rule and value not in rule["enum"]:
-        return Wrong(name, f"{name} cannot be {value}.", f"It can be {', '.join(map(str, rule['enum']))}.")
+        known = [str(each) for each in rule["enum"]]
+        near = get_close_matches(str(value), known, n=1) if isinstance(value, str) else []
+        meant = f"Did you mean {near[0]}? " if near else ""
+        return Wrong(name, f"{name} cannot be {value}.", f"{meant}It can be {', '.join(known)}.")
     if isinstance(value, int | float) and not isinstance(value, bool):
         low, high = rule.get("minimum"), rule.get("maximum")
         if (low is not None and value < low) or (high is not None and value > high):

@@ -16,11 +16,13 @@ from jsonschema import Draft202012Validator
 
 from .catalogue import Catalogue, Model
 from .cells import BadCells, expand
+from .conversation import contradictions
 from .errors import Problem, nearest
 from .fanout import CLOSED, cell_names, cells_shape, followed
 from .fitting import Fitting
 from .inference import CELL_NAMES, Inference, infer
 from .kinds import KINDS, Kind, run_pipeline
+from .kinds.nesting import ARGS, parts, scopes
 from .model import JSON
 from .pipeline import Input, Pipeline, Step
 from .shape import Shape
@@ -141,6 +143,7 @@ def misfit(declared: Input, value: JSON) -> Misfit | None:
 
 
 _CURES = {
+    "content": "Write content: [{text: …}, {image: …}].",
     "foreach": "Name a list: an input of type: list, a field of a parse_json step, or a step that is fanned out.",
     "when": "Compare it with something: {{ inputs.season == 'winter' }}.",
 }
@@ -264,10 +267,16 @@ class _Checker:
         files: dict[str, str] = {}
         names = {**self.names, **cell_names(step, self.names)} if step.fanned_out else self.names
         for name, tree in params.items():
-            self.edges(step, name, tree, places[name], names, edges)
+            for inner, part, args in scopes(kind.PARAMS[name], tree):
+                seen = names if args is None else {**names, ARGS: Shape.of(args)}
+                self.edges(step, ".".join(map(str, (name, *inner))), part, (*places[name], *inner), seen, edges)
             self.value(kind.PARAMS[name], name, tree, places[name], files)
         if model is not None:
             self.fitting.fits(model, kind, params, places)
+        if kind.NAME == "generate_text":
+            for fault in contradictions(params, model, self.fitting.known):
+                where = (*places[fault.path[0]], *fault.path[1:])
+                self.add(fault.code, fault.message, where, fault.instead, key=fault.key, warning=fault.warning)
         if (nested := self.nested.get(step.id)) is not None:
             self.nested_inputs(nested, params.get("inputs"), (*path, "inputs") if "inputs" in params else path)
         by_cell = self.control(step, names, edges)
@@ -370,17 +379,20 @@ class _Checker:
         if isinstance(tree, Template):
             inference = self.inferred[id(tree)]
             if not inference.findings:
+                wanted = {"type": "string"} if "late" in wanted else wanted  # it is read by a model
                 self.shape(wanted, name, inference.shape, path, sentence=tree.expression is None)
-        elif isinstance(tree, list):
-            for index, item in enumerate(tree):
-                self.value(wanted.get("items", {}), f"{name}[{index}]", item, (*path, index), files)
-        elif "artifact" in wanted and isinstance(tree, str) and self.file(path, tree):
-            files[tree] = wanted["artifact"]
+        elif "artifact" in wanted and isinstance(tree, str):
+            if self.file(path, tree):
+                files[tree] = wanted["artifact"]
+        else:
+            for where, inner, item in parts(wanted, tree):
+                self.value(inner, f"{name}[{where}]" if isinstance(where, int) else str(where), item,
+                           (*path, where), files)  # fmt: skip
 
     def shape(self, wanted: JSON, name: str, found: Shape, path: Path, *, sentence: bool = False) -> None:
         """Whether what a template yields can be what is wanted. A ``sentence`` has words around its expressions."""
         want = Shape.of(wanted)
-        if not found.types or wanted.get("verbatim"):
+        if not found.types or not wanted or wanted.get("verbatim"):
             return
         if sentence and "string" not in want.types:
             self.add("type", f"{name} needs {want}; this is text.", path,
@@ -513,9 +525,10 @@ class _Checker:
                  "Paths start at the folder of the pipeline.")  # fmt: skip
         return False
 
-    def add(self, code: str, message: str, path: Sequence[str | int], instead: str = "", *, key: bool = False) -> None:
+    def add(self, code: str, message: str, path: Sequence[str | int], instead: str = "", *,
+            key: bool = False, warning: bool = False) -> None:  # fmt: skip
         document, place = self.pipeline.place(path)
-        self.problems.append(Problem(code, message, document.mark(place, key=key), instead))
+        self.problems.append(Problem(code, message, document.mark(place, key=key), instead, warning))
 
     def warn(self, code: str, message: str, path: Sequence[str | int], instead: str) -> None:
         self.problems.append(Problem(code, message, self.pipeline.document.mark(path), instead, warning=True))

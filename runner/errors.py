@@ -7,6 +7,8 @@ RunnerError                     a sentence for the user and an exit code
 └── StepError                   1   a cell failed while it ran
     ├── TemplateFailed              a template could not be rendered with these values
     ├── BadOutput                   what a model said is not what the step asked for
+    │   └── Truncated               it ends before it is finished
+    ├── OutOfTurns                  the model calls tools and does not come to an answer
     ├── StoreFailed                 the disk said no
     ├── NotAdmitted                 the run lets nobody in any more
     ├── Bug                     70  an exception that nobody expected
@@ -18,6 +20,7 @@ RunnerError                     a sentence for the user and an exit code
         ├── Busy                    429
         ├── ServerFailed            5xx
         ├── Rejected                any other 4xx
+        │   └── BadRequest          400 or 422: it does not know what the request says
         ├── BadReply                an answer that cannot be read
         ├── DownloadFailed          the call is paid for, its file did not arrive
         ├── AttemptTimedOut         no outcome in time
@@ -133,6 +136,20 @@ class BadOutput(StepError):
     """What a model said is not what the step asked for."""
 
     fault = "bad_output"
+    final = False
+    """It has been asked for anew already, in words that say what was wrong: the same call once more is of no use."""
+
+
+class Truncated(BadOutput):
+    """What a model said ends before it is finished: there is nothing wrong with it but that the rest is missing."""
+
+    fault = "truncated"
+
+
+class OutOfTurns(StepError):
+    """The model calls tools and does not come to an answer. What it said is kept: with more turns it goes on there."""
+
+    fault = "turns"
 
 
 class StoreFailed(StepError):
@@ -201,6 +218,10 @@ class Rejected(CallFailed):
     """Any other 4xx: the same request will be refused again."""
 
     fault = "rejected"
+
+
+class BadRequest(Rejected):
+    """400 or 422: the request says something that the server does not know, or does not take."""
 
 
 class BadReply(CallFailed):

@@ -15,6 +15,9 @@ from .model import JSON, Output, from_json, json_line, step_of
 State: TypeAlias = Literal["waiting", "running", "done", "cached", "skipped", "failed", "blocked", "cancelled"]
 Outcome: TypeAlias = Literal["done", "failed", "cancelled"]
 
+TAIL = 200
+"""Characters of a growing text that a state keeps."""
+
 EVENT_FORMAT = 1
 """Written with every event; a journal of another format is refused, never guessed at."""
 
@@ -118,6 +121,15 @@ class JobEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class TextGrew:
+    """A model has said so much more. For who looks on: it is not in the journal, because the whole text will be."""
+
+    at: float
+    cell: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptFailed:
     """A try failed and another follows after ``wait`` seconds."""
 
@@ -218,6 +230,7 @@ Event: TypeAlias = (
     | JobSubmitted
     | JobMoved
     | JobEnded
+    | TextGrew
     | AttemptFailed
     | CallPaid
     | CallDone
@@ -275,6 +288,8 @@ class CellState:
     label: str = ""
     message: str = ""
     fault: str = ""
+    tail: str = ""
+    """The end of a text that is growing."""
     keep: str | None = None
     tickets: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Open jobs: key → (endpoint, job id)."""
@@ -373,6 +388,9 @@ class RunState:
                 cell.state, cell.started = "running", event.at
             case CallStarted():
                 cell.attempts, cell.label, cell.status, cell.message = event.attempt, event.label, "sent", ""
+                cell.tail = ""
+            case TextGrew():
+                cell.tail = (cell.tail + event.text)[-TAIL:]
             case JobSending():
                 cell.unknown[event.key] = event.endpoint
             case JobSubmitted():
@@ -386,11 +404,13 @@ class RunState:
                 if event.fault != "unknown":
                     cell.unknown.clear()
                 cell.status, cell.message = f"waits {event.wait:.1f} s to try again", event.message
+                cell.tail = ""
             case JobEnded():
                 cell.tickets.pop(event.key, None)
                 self.left.pop(event.key, None)
                 cell.status = event.status
             case CallPaid():
+                cell.tail = ""
                 cell.calls += 1
                 cell.cost += event.cost or 0.0
             case CallDone():

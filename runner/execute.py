@@ -52,12 +52,14 @@ async def execute(
     load_files: LoadFiles,
     calls: int | None = None,
     fail_fast: bool = False,
+    watched: bool = False,
     jitter: random.Random | None = None,
     past: Past | None = None,
     cancel_jobs: bool = True,
 ) -> Names:
     """Run a plan to its end. Gives back what templates may name then: the outputs of the steps that are done.
 
+    ``watched`` streams chats, so that their texts can be seen growing (`TextGrew`).
     Never raises for a failed step: the events say which cells failed and why.
     """
     tools = Tools(
@@ -68,6 +70,7 @@ async def execute(
         clock=clock,
         random=jitter or random.Random(),
         admission=Admission(calls or plan.calls, plan.limits),
+        watched=watched,
         past=past or Past(),
         cancel_jobs=cancel_jobs,
     )

@@ -114,11 +114,16 @@ class Fitting:
         elif kind is not None and "/" not in name and self.pipeline.models:
             self.add("unknown-model", f"There is no model or alias {name}.", place,
                      nearest(name, list(self.pipeline.models)))  # fmt: skip
-        elif near := ", ".join(self.known.near(name, kind.NAME if kind else None)):
+        elif near := self._near(name, kind):
             self.add("unknown-model", f"There is no model {name}.", place, f"Nearest: {near}.")
         else:
             self.add("unknown-model", f"There is no endpoint {name}.", place,
                      "Write its id or the address of its page in Runpod's console.")  # fmt: skip
+
+    def _near(self, name: str, kind: Kind | None) -> str:
+        """The nearest models; of one for another kind of step, for which."""
+        found = [self.known.models[near] for near in self.known.near(name, kind.NAME if kind else None)]
+        return ", ".join(m.id if kind is None or m.serves(kind.NAME) else f"{m.id} (for {m.kind})" for m in found)
 
     def fits(self, model: Model, kind: Kind, params: Mapping[str, Tree], places: Mapping[str, Path]) -> None:
         """Sizes, ratios, ranges and files that the model does not take, and what it cannot do without.
@@ -140,11 +145,7 @@ class Fitting:
         self._pictures(model, params, places)
         told = {name for group in kind.REQUIRED for name in group}
         for name in model.lacks([*params, *told, *([] if "prompt" in kind.PARAMS else ["prompt"])]):
-            rule = {**model.params, **model.files}.get(name, {})
-            choice = f": it can be {', '.join(map(str, rule['enum']))}" if "enum" in rule else ""
-            self.add(
-                "missing", f"{model.id} needs {name}.", places["model"], f"Add {name}:{choice}.".replace("::", ":")
-            )
+            self.add("missing", f"{model.id} needs {name}.", places["model"], _cure(name, model, kind))
 
     def _pictures(self, model: Model, params: Mapping[str, Tree], places: Mapping[str, Path]) -> None:
         most = model.most_pictures
@@ -159,3 +160,14 @@ class Fitting:
         elif count > most:
             message = f"{model.id} takes at most {most} picture{'s' * (most != 1)}, not {count}."
             self.add("value", message, places[words[-1]], "Remove some, or choose another model.")
+
+
+def _cure(name: str, model: Model, kind: Kind) -> str:
+    """What to add where a model cannot do without something."""
+    wanted, rule = kind.PARAMS.get(name, {"description": "The model cannot do without."}), model.params.get(name, {})
+    if "enum" in rule:
+        return f"Add {name}: it can be {', '.join(map(str, rule['enum']))}."
+    if "artifact" in wanted:
+        media = wanted["artifact"]
+        return f"Add {name}: a path, a URL, or a template such as {{{{ steps.NAME.{media} }}}}."
+    return f"Add {name}: {wanted['description'][0].lower()}{wanted['description'][1:]}"

@@ -16,7 +16,7 @@ from typing import Self
 import anyio
 
 from .errors import CannotStart, StoreFailed
-from .events import Event, decode, line
+from .events import Event, TextGrew, decode, line
 from .locks import only
 
 NAME = "events.jsonl"
@@ -42,7 +42,9 @@ class Journal:
         self._lock = anyio.Lock()
 
     def __call__(self, event: Event) -> None:
-        """Append one event as one whole line. `StoreFailed` if the disk says no."""
+        """Append one event as one whole line, if it is one to remember. `StoreFailed` if the disk says no."""
+        if isinstance(event, TextGrew):
+            return
         left = f"{line(event)}\n".encode()
         try:
             while left:

@@ -80,7 +80,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Chat:
-    """A call of an OpenAI-compatible chat route: a Runpod endpoint's, or that of ``base_url``."""
+    """A call of an OpenAI-compatible chat route: a Runpod endpoint's, or that of ``base_url``.
+
+    ``usd`` is the most that it can cost, ``usd_in_all`` the most that it and those that may follow it can, where the
+    catalogue knows; ``calls`` says how many that are.
+    """
 
     kind: str
     endpoint: str
@@ -93,6 +97,10 @@ class Chat:
     usd_per_token_in: float | None = None
     label: str = ""
     headers: Mapping[str, JSON] = field(default_factory=dict)
+    calls: int = 1
+    usd_in_all: float | None = None
+    may_refuse: str = ""
+    """What in it an endpoint may not know (``response_format``): its 400 is then a reply, and not a failure."""
 
     @cached_property
     def request(self) -> JSON:
@@ -114,6 +122,8 @@ def prompt_of(request: JSON) -> str:
         return ""
     asked = [m.get("content") for m in said.get("messages") or () if isinstance(m, Mapping) and m.get("role") == "user"]
     found = said.get("prompt") or said.get("text") or (asked[-1] if asked else "")
+    if isinstance(found, list):  # parts, of which some are pictures
+        found = " ".join(str(part["text"]) for part in found if isinstance(part, Mapping) and part.get("text"))
     return found if isinstance(found, str) else ""
 
 
@@ -165,11 +175,16 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the endpoint said, once its files are stored: ``data`` is JSON, ``files`` are in order of appearance."""
+    """What the endpoint said, once its files are stored: ``data`` is JSON, ``files`` are in order of appearance.
+
+    ``refused`` is why it would not take a `Chat` that it may refuse. Such a reply costs nothing and is never stored:
+    the endpoint may learn what it does not know today.
+    """
 
     data: JSON
     files: tuple[Artifact, ...] = ()
     cost: float | None = None
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

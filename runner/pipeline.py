@@ -19,6 +19,7 @@ from . import shape, source, templates
 from .cells import LIMIT
 from .errors import PipelineProblems, Problem
 from .kinds import KINDS
+from .kinds.nesting import parts
 from .model import JSON
 from .schema import INPUT_TYPES
 from .source import Document
@@ -270,6 +271,9 @@ class _Loader:
             return self.from_file(path, str(value["file"]), verbatim=verbatim)
         if verbatim:
             return value if self.is_schema(self.document, path, value) else {}
+        inner = {where: self.param((*path, where), part, item) for where, part, item in parts(wanted, value)}
+        if inner:
+            return list(inner.values()) if isinstance(value, list) else {**value, **inner}
         return self.tree(value, path)
 
     def from_file(self, path: tuple[str | int, ...], file: str, *, verbatim: bool) -> Tree:

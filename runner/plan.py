@@ -15,11 +15,12 @@ from .cells import LIMIT, BadCells, expand
 from .check import Checked, CheckedStep, Edge, misfit
 from .errors import PipelineProblems, StepError, TemplateFailed, UsageError, nearest
 from .kinds import Kind
-from .kinds.kind import fit
-from .model import JSON, Artifact, Call, Cell
+from .kinds.kind import chosen, fit
+from .kinds.nesting import mapped, parts, rendered
+from .model import JSON, Artifact, Call, Cell, Chat
 from .pipeline import Input, Pipeline, Retry
 from .source import parse, read_scalar
-from .templates import Template, Tree, partly, render_tree
+from .templates import Template, Tree, partly, render_tree, templates_of
 
 CALLS = 64
 """Calls in flight at once, where nobody says."""
@@ -43,7 +44,7 @@ class PlannedStep:
     preview: Call | None = None
     """The call it would make, as far as it is known before the run; None for a local kind."""
     usd: float | None = None
-    """The most that one of its calls can cost, in USD; None where no price is known."""
+    """The most that one of its cells can cost, in USD, if nothing is tried twice; None where no price is known."""
     when: Tree = None
     when_by_cell: bool = False
     foreach: Tree = None
@@ -219,8 +220,7 @@ def render(step: PlannedStep, names: Mapping[str, JSON]) -> dict[str, JSON]:
     for name, tree in step.params.items():
         wanted = step.kind.PARAMS[name]
         try:
-            value = tree if wanted.get("verbatim") else render_tree(tree, names)
-            params[name] = value if wanted.get("verbatim") else fit(name, wanted, value)
+            params[name] = rendered(name, wanted, tree, names)
         except TemplateFailed as err:
             msg = str(err) if str(err).startswith(name) else f"{name}: {err}"
             raise TemplateFailed(msg) from err
@@ -326,7 +326,15 @@ def _previewed(pipeline: str, checked: CheckedStep, planned: PlannedStep, names:
         msg = f"The step {step.id} cannot run with these inputs: {err}"
         raise UsageError(msg) from err
     assert isinstance(call, Call)
-    return replace(planned, preview=call, usd=call.usd if _is_priced(checked, params) else checked.model.most)
+    return replace(planned, preview=call, usd=_most(call, checked, params))
+
+
+def _most(call: Call, checked: CheckedStep, params: Mapping[str, JSON]) -> float | None:
+    """The most that a cell can cost which begins with this call."""
+    if _is_priced(checked, params):
+        return call.usd_in_all if isinstance(call, Chat) else call.usd
+    most = checked.model.most if checked.model else None
+    return most * call.calls if most is not None and isinstance(call, Chat) else most
 
 
 def _is_priced(checked: CheckedStep, params: Mapping[str, JSON]) -> bool:
@@ -334,31 +342,33 @@ def _is_priced(checked: CheckedStep, params: Mapping[str, JSON]) -> bool:
     price = checked.model.price if checked.model else None
     names = price.names if price else frozenset()
     if price is not None and price.per == "1m_tokens":
-        names |= {"prompt", "system", "messages"}
+        names |= {"prompt", "system", "messages", "tools"}
     for name in names:
-        tree = checked.params.get(name)
-        if isinstance(tree, Template) and "{{" in str(params.get(name, "{{")):
+        if any(templates_of(checked.params.get(name))) and "{{" in str(params.get(name, "{{")):
             return False
     return True
 
 
 def _preview(wanted: JSON, tree: Tree, names: Mapping[str, JSON]) -> JSON:
     """A parameter as far as it is known before the run: what steps will yield stays as its template."""
-    if isinstance(tree, list) and "items" in wanted:
-        return [_preview(wanted["items"], item, names) for item in tree]
+    if wanted.get("verbatim") or "late" in wanted:
+        return tree
+    if any(parts(wanted, tree)):
+        return mapped(wanted, tree, lambda inner, item: _preview(inner, item, names))
     if "artifact" in wanted:
         return replace(UNKNOWN, path=tree.text if isinstance(tree, Template) else str(tree))
     try:
         return fit("", wanted, render_tree(tree, names))
     except TemplateFailed:
+        wanted = chosen(wanted, "")
         free = wanted.get("type") == "string" and "enum" not in wanted and "pattern" not in wanted
         return partly(tree, names) if isinstance(tree, Template) and free else None
 
 
 def _put_files(wanted: JSON, tree: Tree, artifacts: Mapping[str, Artifact]) -> Tree:
-    if isinstance(tree, list) and "items" in wanted:
-        return [_put_files(wanted["items"], item, artifacts) for item in tree]
-    return artifacts[tree] if "artifact" in wanted and isinstance(tree, str) else tree
+    if "artifact" in wanted:
+        return artifacts[tree] if isinstance(tree, str) else tree
+    return mapped(wanted, tree, lambda inner, item: _put_files(inner, item, artifacts))
 
 
 def _typed(declared: Input, text: str) -> JSON:

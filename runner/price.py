@@ -4,6 +4,7 @@
 
     price: {usd: 0.02, per: image}
     price: {per: second, usd: 0.052, rows: [{resolution: 480p, usd: 0.024}, {resolution: 720p, usd: 0.052}]}
+    price: {usd: 0.07, per: second, step: 3}    # begun steps of three seconds count as whole ones
 
 ``usd`` is the dearest of the rows, and what counts where nobody knows which row it is. A row holds when each of its
 words does: a value, a list of values, or ``side``, the most pixels that the shorter side of the size may have.
@@ -11,6 +12,7 @@ words does: a value, a list of values, or ``side``, the most pixels that the sho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -25,12 +27,16 @@ SLOWEST = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD per unit of what a call makes. ``input`` is the price of tokens that go in, where they are cheaper."""
+    """USD per unit of what a call makes.
+
+    ``input`` is the price of tokens that go in, where they are cheaper; ``step`` are the seconds that are paid at once.
+    """
 
     usd: float
     per: Unit
     rows: tuple[Mapping[str, JSON], ...] = ()
     input: float | None = None
+    step: float | None = None
 
     @property
     def names(self) -> frozenset[str]:
@@ -48,6 +54,10 @@ class Price:
             if all(_holds(word, wanted, said, size) for word, wanted in row.items() if word != "usd"):
                 return float(row["usd"])
         return self.usd
+
+    def seconds(self, length: float) -> float:
+        """The seconds that are paid for."""
+        return math.ceil(length / self.step) * self.step if self.step else length
 
     def tokens(self, sent: float, made: float) -> float:
         """USD of a chat with so many tokens in and out."""

@@ -6,9 +6,7 @@ Each file appears whole or not at all, and never outside the folder.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -22,7 +20,9 @@ from .provenance import Made, mark
 REST = "outputs.json"
 
 
-def publish(values: Mapping[str, JSON], out: Path, made: Made | None = None) -> tuple[dict[str, Path], dict[str, str]]:
+def publish(
+    values: Mapping[str, JSON], out: Path, run: str, made: Made | None = None
+) -> tuple[dict[str, Path], dict[str, str]]:
     """Write outputs by name; names without a suffix go to ``outputs.json`` together. Pictures carry what ``made`` them.
 
     Gives back where each is, and why each that could not be written was not.
@@ -33,20 +33,21 @@ def publish(values: Mapping[str, JSON], out: Path, made: Made | None = None) -> 
     files = {name: value for name, value in values.items() if name not in rest}
     for name, value in {**files, **({REST: rest} if rest else {})}.items():
         try:
-            written[name] = write(out / name, value, made=made)
+            written[name] = write(out / name, value, writer=run, made=made)
         except StoreFailed as err:
             failed[name] = str(err)
     return written, failed
 
 
-def write(path: Path, value: JSON, *, verbatim: bool = False, made: Made | None = None) -> Path:
+def write(path: Path, value: JSON, *, verbatim: bool = False, writer: str = "", made: Made | None = None) -> Path:
     """One output: a file is copied, or converted where the suffix asks for another kind of picture.
 
-    ``verbatim`` text is written as it is, whatever the suffix.
+    ``writer`` is who writes it: two at once do not write into one another's. ``verbatim`` text is
+    written as it is, whatever the suffix.
     """
     suffix = path.suffix.lower()
     if isinstance(value, Artifact):
-        return _whole(path, lambda target: _file(value, target, suffix, made))
+        return _whole(path, lambda target: _file(value, target, suffix, made), writer)
     if verbatim:
         text = str(value)
     elif suffix in (".yaml", ".yml"):
@@ -55,7 +56,7 @@ def write(path: Path, value: JSON, *, verbatim: bool = False, made: Made | None 
         text = json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n"
     else:
         text = value
-    return _whole(path, lambda target: _save(target, text))
+    return _whole(path, lambda target: _save(target, text), writer)
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> Path:
@@ -85,12 +86,11 @@ def _same(suffix: str, artifact: Artifact) -> bool:
     return {".jpeg": ".jpg"}.get(suffix, suffix) == artifact.suffix
 
 
-def _whole(path: Path, fill: Callable[[Path], None]) -> Path:
+def _whole(path: Path, fill: Callable[[Path], None], writer: str = "") -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-", suffix=path.suffix)
-        os.close(handle)
-        new = Path(name)
+        # What a killed process left is written over when its run is taken up again: it had the same name.
+        new = path.with_name(f".{path.name[:100]}.{writer}.new")
         try:
             fill(new)
             new.chmod(0o644)

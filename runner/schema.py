@@ -9,7 +9,7 @@ from .model import JSON
 
 STEP_ID = "^[a-z][a-z0-9_]*$"
 INPUT_TYPES = ("string", "integer", "number", "boolean", "list", "object", "image", "audio", "video", "file")
-FAULTS = ("network", "busy", "server", "job_failed", "bad_output", "timeout", "expired", "unknown")
+FAULTS = ("network", "busy", "server", "job_failed", "bad_output", "truncated", "timeout", "expired", "unknown")
 
 TEMPLATE: JSON = {"type": "string", "pattern": r"\{\{", "description": "A template that yields the value."}
 _FILE: JSON = {
@@ -120,12 +120,14 @@ _INPUT: JSON = {
 
 def published(schema: JSON) -> JSON:
     """How a parameter may be written in YAML: as its value, as a template that yields it, or in a file."""
+    if not schema:
+        return schema
     if "artifact" in schema:
         return {**_without(schema, "artifact"), "type": "string"}
     if schema.get("verbatim"):
         return {"anyOf": [_without(schema, "verbatim", "description"), _FILE], "description": schema["description"]}
-    if schema.get("plain"):
-        return _without(schema, "plain")
+    if "late" in schema or schema.get("plain"):
+        return _without(schema, "late", "plain")
     words = {k: schema[k] for k in ("description", "examples", "default") if k in schema}
     bare = _without(schema, *words)
     if bare == {"type": "string"}:
@@ -134,6 +136,16 @@ def published(schema: JSON) -> JSON:
         return {**bare, **words}
     if "items" in bare:
         bare = {**bare, "items": published(bare["items"])}
+    if "properties" in bare:
+        inside = bare["properties"]
+        bare = {**bare, "properties": {name: published(inner) for name, inner in inside.items()}}
+        if any("verbatim" in inner or "late" in inner for inner in inside.values()):
+            return {**bare, **words}  # what is not rendered with the rest must be written out
+    if isinstance(bare.get("additionalProperties"), dict):
+        return {**bare, "additionalProperties": published(bare["additionalProperties"]), **words}
+    if "anyOf" in bare:
+        ways = [published(inner) for inner in bare["anyOf"]]
+        return {"anyOf": [each for way in ways for each in way.get("anyOf", [way])], **words}
     return {"anyOf": [bare, TEMPLATE], **words}
 
 
@@ -163,7 +175,8 @@ def step_schema(kind: Kind) -> JSON:
 
 
 _NOT_SHARED = ("prompt", "negative_prompt", "text", "messages", "image", "images", "last_image", "video", "audio",
-               "voice_sample", "input", "stream", "files", "policy")  # fmt: skip
+               "voice_sample", "input", "stream", "files", "policy", "schema", "reask", "strict", "tools",
+               "max_turns")  # fmt: skip
 """Params that are a step's own, and not of all steps that use a model."""
 
 _ENV: JSON = {

@@ -74,6 +74,7 @@ class Session:
     offline: bool = False
     """Whether all that is needed must be in the store."""
     carrier: Carrier = NETWORK
+    watched: bool = False
     past: RunState | None = None
     """The run as it had come, if it is taken up again."""
     state: RunState = field(default_factory=RunState)
@@ -161,6 +162,7 @@ class Session:
                 load_files=load_files,
                 calls=self.calls,
                 fail_fast=self.fail_fast,
+                watched=self.watched,
                 past=_past(self.past),
                 cancel_jobs=self.cancel_on_interrupt,
                 jitter=None if self.carrier.network else AtOnce(),
@@ -237,7 +239,7 @@ class Session:
         if names is None:
             return {}, {}
         values, missing = outputs_of(plan.outputs, names)
-        outputs, failed = publish(values, self.out, made)
+        outputs, failed = publish(values, self.out, self.state.run, made)
         return outputs, {**missing, **failed}
 
     def _exit_code(self) -> int:

@@ -51,6 +51,13 @@ def validate(document: Document) -> list[Problem]:
     return [p for fault in faults for p in _problems(document, fault)]
 
 
+def against(document: Document, schema: JSON, at: tuple[str, ...] = ()) -> list[Problem]:
+    """Every fault of the part of a document at a place, against any schema."""
+    data = functools.reduce(lambda data, part: data[part], at, document.data)
+    faults = [_Fault((*at, *error.absolute_path), error) for error in _errors(Draft202012Validator(schema), data)]
+    return [problem for fault in faults for problem in _problems(document, fault)]
+
+
 @functools.cache
 def _top_validator() -> Validator:
     return Draft202012Validator(top_schema())
@@ -109,8 +116,17 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
             keys = " or ".join(_list(e.validator_value)[0] for e in error.context or ())
             yield Problem("missing-key", f"{_owner(path)} has no {keys}.", document.mark(path, key=True),
                           f"Add {keys.split(' ')[0]}:.")  # fmt: skip
+        case "pattern" if "propertyNames" in error.absolute_schema_path:
+            owner = _last_name(path)
+            yield Problem("name", f"{_short(value)} cannot be a name in {owner}.",
+                          document.mark((*path, value), key=True), _pattern(error, f"names of {owner}"))  # fmt: skip
         case "type" if _is_text_as_written(document, fault):
             pass
+        case "not" | "pattern" if path[-1:] == ("headers",):  # of a header's name
+            allowed = error.validator == "pattern"
+            cure = "Use letters, digits and -." if allowed else _KEYS
+            message = f"{_short(value)} cannot be the name of a header."
+            yield Problem("value", message, document.mark((*path, value), key=True), cure)
         case "enum" if path[-1] == "kind":
             message = f"There is no kind {_short(value)}."
             yield Problem("unknown-kind", message, document.mark(path), nearest(str(value), _list(wanted)))
@@ -118,6 +134,9 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
             code = "type" if error.validator == "type" else "value"
             message, instead = explain(error, _last_name(path))
             yield Problem(code, message, document.mark(path), instead)
+
+
+_KEYS = "Runpod's key is sent by runner itself; the variable with another server's key is named by api_key_env:."
 
 
 def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
@@ -235,7 +254,9 @@ def _last_name(path: Sequence[str | int]) -> str:
 
 
 def _pattern(error: ValidationError | SchemaError, name: str) -> str:
-    words = {"size": "Write WIDTHxHEIGHT, such as 1024x1024.", "aspect_ratio": "Write WIDTH:HEIGHT, such as 4:3.",
+    words = {"names of tools": "Use letters, digits, _ and -; at most 64.",
+             "names of headers": "Use letters, digits and -.",
+             "size": "Write WIDTHxHEIGHT, such as 1024x1024.", "aspect_ratio": "Write WIDTH:HEIGHT, such as 4:3.",
              "name": "Use letters, digits, dots, _ and -.", "timeout": "Write seconds, or 90s, 5m, 1h.",
              "base_url": "Write an http:// or https:// address."}  # fmt: skip
     return words.get(name, f"It must match {error.validator_value}.")

@@ -49,6 +49,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever model this user has pulled: tests run without it, so that their texts are the emulator's."""
+    with pytest.MonkeyPatch.context() as env:
+        env.setenv("RUNNER_MODELS", str(tmp_path_factory.mktemp("models")))
+        yield
+
+
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Every test of something async runs on both."""
@@ -113,6 +121,8 @@ class Bench:
         key: str = "k",
         watch: Callable[[Event], None] = lambda _: None,
         inputs: Mapping[str, Any] | None = None,
+        watched: bool = False,
+        idle: float = 60.0,
     ) -> Ran:
         self.events = []
         chosen = planned(text, **(inputs or {}))
@@ -128,7 +138,7 @@ class Bench:
                 self.kept[cell] = paid
                 return f"{cell}.paid.txt"
 
-            async with Runpod(self.url, key, store, connections=calls or 64, origin="test") as provider:
+            async with Runpod(self.url, key, store, connections=calls or 64, origin="test", idle=idle) as provider:
                 names = await execute(
                     chosen,
                     run_id="r",
@@ -141,6 +151,7 @@ class Bench:
                     load_files=no_files,
                     calls=calls,
                     fail_fast=fail_fast,
+                    watched=watched,
                     jitter=random.Random(1),
                 )
         store.close()

@@ -1,4 +1,4 @@
-"""The catalogue: what is known of each model, how it is sent, what it costs, what it refuses."""
+"""The catalogue: how a model is asked, what it costs, what it refuses. What it is: tests/test_catalogue_facts.py."""
 
 from pathlib import Path
 from typing import Any
@@ -9,24 +9,7 @@ import yaml
 from runner.catalogue import Catalogue, Model, builtin, private, read
 from runner.kinds import KINDS
 
-FACTS = Path(__file__).parents[2] / "shared" / "runpod" / "models.yaml"
-GUIDE = {
-    "deep-cogito/deep-cogito-v2-llama-70b": "generate_text",
-    "qwen/qwen3-32b-awq": "generate_text",
-    "bytedance/seedream-3.0": "generate_image",
-    "bytedance/seedream-4.0": "generate_image",
-    "bytedance/seedream-4.0-edit": "edit_image",
-    "black-forest-labs/flux-1-schnell": "generate_image",
-    "black-forest-labs/flux-1-dev": "generate_image",
-    "black-forest-labs/flux-1-kontext-dev": "edit_image",
-    "qwen/qwen-image": "generate_image",
-    "qwen/qwen-image-edit": "edit_image",
-}
 MODELS = {found.id: found.kind for found in builtin().models.values()}
-KINDS_OF_FACTS = {"text": "generate_text", "image": "generate_image", "image-edit": "edit_image"}
-OWN = {"prompt", "image", "images", "size", "width", "height", "aspect_ratio"}
-BEYOND_THE_PAGE = {"seed", "presence_penalty", "frequency_penalty"}
-"""Params of the OpenAI route, which the pages of text models do not list."""
 
 
 def model(name: str) -> Model:
@@ -35,95 +18,11 @@ def model(name: str) -> Model:
     return found
 
 
-@pytest.fixture(scope="module")
-def facts() -> dict[str, Any]:
-    if not FACTS.exists():
-        pytest.skip("the facts about Runpod are not part of the checkout")
-    return {row["id"]: row for row in yaml.load(FACTS.read_text(encoding="utf-8"), yaml.CSafeLoader)["models"]}
-
-
-def test_the_ten_models_of_the_guide_are_there() -> None:
-    assert MODELS.items() >= GUIDE.items()
-
-
-def test_every_model_that_is_documented_is_there(facts: dict[str, Any]) -> None:
-    variants = {known.id for known in builtin().models.values() if known.variant_of}
-
-    assert set(MODELS) - variants == set(facts)
-
-
-@pytest.mark.parametrize("name", GUIDE)
-def test_a_model_is_as_it_is_documented(name: str, facts: dict[str, Any]) -> None:
-    row, known = facts[name], model(name)
-
-    assert (known.endpoint, known.name, known.status) == (row["endpoint"], row["name"], row["status"])
-    assert known.kind == KINDS_OF_FACTS[row["kind"]]
-    assert (known.price.usd if known.price else None, known.price.per if known.price else None) == (
-        row["price"]["amount"],
-        row["price"]["unit"],
-    )
-    if row["text"]:
-        assert (known.openai_model, known.context) == (row["text"]["openai_model"], row["text"]["context_length"])
-    assert known.images.get("wire") == row["image_field"]
-    assert known.images.get("maximum") == (row["max_input_images"] or None)
-
-
-@pytest.mark.parametrize("name", GUIDE)
-def test_the_params_of_a_model_are_those_of_its_page(name: str, facts: dict[str, Any]) -> None:
-    documented = {row["name"]: row for row in facts[name]["input"] if row["name"] not in OWN}
-    known = {str(rule.get("wire", word)): rule for word, rule in model(name).params.items() if word not in OWN}
-
-    if facts[name]["kind"] == "text":
-        known = {wire: rule for wire, rule in known.items() if wire not in BEYOND_THE_PAGE}
-
-    assert set(known) == set(documented)
-    for wire, rule in known.items():
-        row = documented[wire]
-        if wire in ("max_tokens", "top_p", "top_k", "stop"):
-            continue  # bounds of the OpenAI route; its default of 512 is not used: generate_text sends its own
-        limits = (rule.get("minimum"), rule.get("maximum"), rule.get("enum") and sorted(rule["enum"]))
-        assert limits == (row["min"], row["max"], row["enum"] and sorted(row["enum"])), wire
-        default = None if row["default"] == -1 else row["default"]
-        assert rule.get("default") == default, wire
-
-
-@pytest.mark.parametrize("name", [name for name, kind in GUIDE.items() if kind != "generate_text"])
-def test_the_sizes_of_a_model_are_documented_or_what_the_provider_sends(name: str, facts: dict[str, Any]) -> None:
-    sizes, rule = facts[name]["sizes"], model(name).params["size"]
-    rows = {row["name"]: row for row in facts[name]["input"]}
-
-    wire = rule["wire"] if isinstance(rule["wire"], str) else "+".join(rule["wire"])
-    assert wire == sizes["wire_field"].removesuffix(" (provider only)")
-    if "rule" in rule:
-        page = rows["width"]
-        assert rule["rule"] == {"minimum": page["min"], "maximum": page["max"], "multiple_of": page["multiple_of"]}
-    else:
-        assert {size.replace("x", "*") for size in rule["enum"]} == set(sizes["provider_options"])
-    if sizes["docs_default"]:
-        assert rule["default"].replace("x", "*") == sizes["docs_default"].replace("x", "*")
-
-
-@pytest.mark.parametrize("name", [name for name, kind in GUIDE.items() if kind != "generate_text"])
-def test_every_size_that_a_ratio_selects_is_one_that_the_model_has(name: str) -> None:
-    known = model(name)
-
-    for ratio in known.params["aspect_ratio"]["sizes"]:
-        width, height = known.size({"aspect_ratio": ratio}) or (0, 0)
-        across, down = map(int, ratio.split(":"))
-
-        assert list(known.wrong({"size": f"{width}x{height}"})) == []
-        assert width / height == pytest.approx(across / down, rel=0.04)
-
-
 @pytest.mark.parametrize("name", ["black-forest-labs/flux-1-schnell", "black-forest-labs/flux-1-dev"])
 def test_flux_takes_sizes_of_its_page_where_the_provider_sends_others(name: str) -> None:
     """The provider sends 1328*1328 for 1:1, which is no multiple of 64: the page wins."""
     assert model(name).size({"aspect_ratio": "1:1"}) == (1024, 1024)
     assert [wrong.param for wrong in model(name).wrong({"size": "1328x1328"})] == ["size"]
-
-
-def test_the_chat_models_take_what_the_openai_route_takes_beyond_their_pages() -> None:
-    assert set(model("qwen/qwen3-32b-awq").params) >= BEYOND_THE_PAGE
 
 
 @pytest.mark.parametrize(
@@ -302,7 +201,7 @@ def test_the_nearest_models_of_the_kind_come_first() -> None:
 
 def test_a_row_is_read() -> None:
     text = "a/b: {name: B, kind: generate_image, endpoint: b, price: {usd: 1, per: image}, aliases: [bee]}"
-    (found,) = read(yaml.safe_load(text), "x.yaml")
+    (found,) = read(yaml.safe_load(text))
 
     assert Catalogue({found.id: found}).find("bee") is found
     assert found.cost({}) == 1.0

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runner.catalogue import Model, builtin, private
-from runner.errors import BadOutput, StepError, TemplateFailed
+from runner.errors import BadOutput, StepError, TemplateFailed, Truncated
 from runner.kinds import KINDS, edit_image, generate_image, generate_text, parse_json
 from runner.kinds.kind import BadParams, fit
 from runner.model import Artifact, Chat, Job, Output, Reply
@@ -230,6 +230,21 @@ def test_a_value_known_only_at_run_time_is_checked_before_it_is_sent(kind: Any, 
         pytest.param('{"a": "<think>x</think>"}', {"a": ""}, ["left out what the model thought"], id="think in a text"),
         pytest.param('{"a": 1.50, "é": "日本"}', {"a": 1.5, "é": "日本"}, [], id="letters"),
         pytest.param('{"a": "\\ud83d\\ude00"}', {"a": "😀"}, [], id="surrogates in pairs"),
+        pytest.param('hm </think> {"a": 1}', {"a": 1}, ["left out what the model thought"], id="think closed only"),
+        pytest.param('{"a": 1,}', {"a": 1}, ["left out ,"], id="a comma too many"),
+        pytest.param('{"a": 1 "b": 2}', {"a": 1, "b": 2}, ["added ,"], id="a comma too few"),
+        pytest.param("{'a': 1}", {"a": 1}, ['put "a" for \'a\''], id="single quotes"),
+        pytest.param("{a: True}", {"a": True}, ['put "a" for a', "put true for True"], id="Python"),
+        pytest.param('{"a": 1 // one\n}', {"a": 1}, ["left out a comment"], id="a comment"),
+        pytest.param('{"a": "say "hi", ok"}', {"a": 'say "hi", ok'},
+                     ['put "say \\"hi\\", ok" for "say "hi", ok"'], id="quotes in a text"),
+        pytest.param("```json\n[1,]\n```", [1], ["took it out of a code fence", "left out ,"], id="mended in a fence"),
+        pytest.param('So: {"a": [1],} [x]', {"a": [1]}, ["left out the text around it", "left out ,"],
+                     id="mended in prose"),
+        pytest.param("[" + ",".join(f"{{k{n}: 1}}" for n in range(8)) + "]", [{f"k{n}": 1} for n in range(8)],
+                     [*(f'put "k{n}" for k{n}' for n in range(5)), "mended 3 more"], id="much to mend"),
+        pytest.param(str([{"a": n} for n in range(3000)]), [{"a": n} for n in range(3000)],
+                     ["mended its punctuation"], id="very much to mend"),
     ],
 )  # fmt: skip
 def test_json_is_found_in_a_text(text: str, data: Any, repairs: list[str]) -> None:
@@ -250,9 +265,9 @@ def test_json_is_found_in_a_text(text: str, data: Any, repairs: list[str]) -> No
         pytest.param('{"a": [1, 2', "ends in the middle of its JSON", id="cut"),
         pytest.param('{"a": "te', "ends in the middle of its JSON", id="cut in a text"),
         pytest.param('```json\n{"a": 1,\n```', "ends in the middle of its JSON", id="cut in a fence"),
-        pytest.param('{"a": 1,}', "line 1, column", id="comma"),
-        pytest.param("{'a': 1}", "line 1, column 2", id="single quotes"),
-        pytest.param('{"a": 1 "b": 2}', "▶ '\"b\": 2}'", id="no comma"),
+        pytest.param('{"a": "b" "c"}', "▶ '\"c\"}'", id="two values"),
+        pytest.param('{"a": [1, 2, ...]}', "line 1, column 14", id="something left out"),
+        pytest.param("[see below] {'a': 1, ...}", "line 1, column 14", id="a bracket in prose before it"),
         pytest.param("[" * 100_000, "nested too deeply", id="deep"),
         pytest.param('{"a":' * 5000 + "1" + "}" * 5000, "nested too deeply", id="deep and closed"),
         pytest.param('{"a": ' + "9" * 5000 + "}", "a number is too long", id="a long number"),
@@ -265,6 +280,37 @@ def test_what_is_no_json_is_shown_where_it_stops(text: str, words: str) -> None:
 
     assert words in str(caught.value)
     assert caught.value.keep == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": 1,}', "```json\n{'a': 1}\n```", 'So: {"a": [1],}'],
+    ids=["a comma", "quotes in a fence", "a list inside"],
+)
+def test_a_strict_step_mends_nothing(text: str) -> None:
+    with pytest.raises(BadOutput, match="the text is not JSON at line"):
+        parse_json.advance({"text": text, "strict": True}, ())
+
+
+def test_a_strict_step_still_finds_json_in_a_fence_and_in_prose() -> None:
+    output = parse_json.advance({"text": 'So:\n```json\n{"a": 1}\n```', "strict": True}, ())
+
+    assert isinstance(output, Output)
+    assert output.values["data"] == {"a": 1}
+
+
+def test_of_several_values_in_a_text_the_one_that_fits_the_schema_is_meant() -> None:
+    text = 'For example {"title": 5}. Here: {"title": "tea"}'
+
+    output = parse_json.advance({"text": text, "schema": {"properties": {"title": {"type": "string"}}}}, ())
+
+    assert isinstance(output, Output)
+    assert output.values["data"] == {"title": "tea"}
+
+
+def test_what_was_cut_off_is_told_apart_from_what_is_wrong() -> None:
+    with pytest.raises(Truncated, match=r"raise max_tokens of the step that wrote it\. To have"):
+        parse_json.advance({"text": "{'a': [1, 2"}, ())
 
 
 SCHEMA = {

@@ -140,7 +140,8 @@ class World:
     most: int = 0
     kept: dict[str, Reply] = field(default_factory=dict)
 
-    async def chat(self, chat: Chat) -> Reply:
+    async def chat(self, chat: Chat, grew: object) -> Reply:
+        del grew
         number, index = map(int, chat.body["messages"][0]["content"].split())
         self.inside += 1
         self.most = max(self.most, self.inside)

@@ -75,6 +75,21 @@ def story(out: Path) -> None:
     assert all((look(path).seconds or 0) > 0.3 for path in voices)
 
 
+def weather(out: Path) -> None:
+    calls = json_of(out / "calls.json")
+    assert calls == [{"name": "get_weather", "arguments": {"city": "Paris"}}]
+    assert "The weather in Paris is sunny." in (out / "report.txt").read_text()
+    assert 'get_weather {"city": "Paris"}: The weather in Paris is sunny.' in (out / "log.txt").read_text()
+
+
+def structured(out: Path) -> None:
+    data = json_of(out / "recipe.json")
+    assert isinstance(data, dict)
+    assert "lasagna" in data["name"].lower()
+    assert data["people"] >= 1
+    assert data["steps"][0] in (out / "recipe.md").read_text()
+
+
 LOOKS: dict[str, Callable[[Path], None]] = {
     "product-card": card,
     "lasagna-recipe": recipe,
@@ -82,6 +97,8 @@ LOOKS: dict[str, Callable[[Path], None]] = {
     "blog-header": header,
     "text-to-video": film,
     "narrated-story": story,
+    "weather-tools": weather,
+    "structured-recipe": structured,
 }
 
 

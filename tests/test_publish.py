@@ -22,14 +22,14 @@ def artifact(folder: Path, suffix: str = "jpg") -> Artifact:
 def test_a_picture_is_copied_byte_for_byte_where_the_name_agrees(tmp_path: Path) -> None:
     picture = artifact(tmp_path)
 
-    written, _ = publish({"a.jpg": picture, "b.jpeg": picture}, tmp_path / "out")
+    written, _ = publish({"a.jpg": picture, "b.jpeg": picture}, tmp_path / "out", "r1")
 
     assert {path.read_bytes() for path in written.values()} == {Path(picture.path).read_bytes()}
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.webp", "WEBP")])
 def test_a_picture_is_converted_where_the_name_asks_for_another_kind(tmp_path: Path, name: str, kind: str) -> None:
-    written, _ = publish({name: artifact(tmp_path)}, tmp_path / "out")
+    written, _ = publish({name: artifact(tmp_path)}, tmp_path / "out", "r1")
 
     with Image.open(written[name]) as picture:
         assert (picture.format, picture.size) == (kind, (8, 6))
@@ -39,7 +39,7 @@ def test_a_transparent_picture_becomes_a_jpeg(tmp_path: Path) -> None:
     path = tmp_path / "blob.png"
     Image.new("RGBA", (8, 6), (255, 0, 0, 0)).save(path)
 
-    written, _ = publish({"a.jpg": Artifact("0" * 64, "image/png", 1, str(path))}, tmp_path / "out")
+    written, _ = publish({"a.jpg": Artifact("0" * 64, "image/png", 1, str(path))}, tmp_path / "out", "r1")
 
     with Image.open(written["a.jpg"]) as picture:
         assert picture.format == "JPEG"
@@ -48,7 +48,7 @@ def test_a_transparent_picture_becomes_a_jpeg(tmp_path: Path) -> None:
 def test_data_is_written_as_the_suffix_says_and_text_as_it_is(tmp_path: Path) -> None:
     data = {"b": "ä", "a": [1, None]}
 
-    written, _ = publish({"d/a.json": data, "a.yaml": data, "a.txt": "hi", "n.txt": 3}, tmp_path / "out")
+    written, _ = publish({"d/a.json": data, "a.yaml": data, "a.txt": "hi", "n.txt": 3}, tmp_path / "out", "r1")
 
     assert json.loads(written["d/a.json"].read_text()) == yaml.safe_load(written["a.yaml"].read_text()) == data
     assert written["a.txt"].read_text() == "hi"
@@ -56,7 +56,7 @@ def test_data_is_written_as_the_suffix_says_and_text_as_it_is(tmp_path: Path) ->
 
 
 def test_names_without_a_suffix_land_in_outputs_json(tmp_path: Path) -> None:
-    written, _ = publish({"title": "T", "picture": artifact(tmp_path)}, tmp_path / "out")
+    written, _ = publish({"title": "T", "picture": artifact(tmp_path)}, tmp_path / "out", "r1")
 
     found = json.loads(written["outputs.json"].read_text())
     assert found["title"] == "T"
@@ -67,7 +67,7 @@ def test_an_output_that_cannot_be_written_leaves_nothing_half_done(tmp_path: Pat
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.txt").mkdir()
 
-    written, failed = publish({"a.txt": "hi", "b.txt": "there"}, tmp_path / "out")
+    written, failed = publish({"a.txt": "hi", "b.txt": "there"}, tmp_path / "out", "r1")
 
     assert "kept in the store" in failed["a.txt"]
     assert list(written) == ["b.txt"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from runner import app
 from runner.emulator import Emulator, parse_latency
 from runner.errors import UsageError
 from runner.model import Chat, Job, Reply
@@ -174,6 +176,17 @@ def test_a_run_that_failed_is_replayed_with_its_failures(cli: Cli, pipeline: Pat
     assert cells["warm[red]"]["message"] == first_cells["warm[red]"]["message"]
     assert cells["photo"]["state"] == "done"
     assert cells["photo"]["seconds"] < 1
+
+
+def test_a_run_that_somebody_watches_is_recorded_as_one_that_nobody_does(cli: Cli, pipeline: Path) -> None:
+    options = app.Options(local=True, record=Path("tape"))
+    watched = partial(app.run, app.read(pipeline), app.Given(), options, watched=True)
+
+    anyio.run(watched, lambda _: None, lambda _: None)
+
+    chat = json.loads(next(Path("tape").glob("*chat-completions*")).read_text())
+    assert "stream" not in chat["request"]["body"]
+    assert cli("run", pipeline, "--replay", "tape").code == 0
 
 
 @pytest.mark.parametrize(

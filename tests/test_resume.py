@@ -84,7 +84,7 @@ def port_of(emulator: Emulator) -> int:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (folder / "out").rglob("*.png")}
+    return {path.name: path.read_bytes() for path in (folder / "out").rglob("*") if path.is_file()}
 
 
 def test_an_interrupted_run_leaves_its_jobs_and_resume_collects_them(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """The OpenAI route: a chat request in, a chat completion or its stream of events out."""
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import AsyncIterator
@@ -13,11 +12,15 @@ from jsonschema.exceptions import SchemaError
 from starlette.responses import Response, StreamingResponse
 
 from .answers import Answer, openai_problem
+from .chunks import END, Head, chunk, event, line
 from .endpoints import Endpoint
 from .jobs import Queue, RefusedError
 from .rules import Rule, wrong
 from .texts import Look, Manner, Reply, insists, pieces, reply, usage
 from .tools import offered, unknown
+from .workers import Left
+from .writer import Writer
+from .written import written
 
 _MESSAGE = {
     "role": {"type": "string"},
@@ -54,28 +57,33 @@ async def chat(
     body: dict[str, Any],
     *,
     latency: tuple[float, float],
+    left: Left,
     manner: Manner,
     pause: float | None = None,
     look: Look | None = None,
+    writer: Writer | None = None,
 ) -> Response:
     """Waits as a job would (queue, worker, work), then answers, or streams over the time of the work.
 
-    `pause` is how long a `stall` lasts, None for ever; `look` says what a picture shows.
+    `pause` is how long a `stall` lasts, None for ever; `look` says what a picture shows; `writer` is a real model,
+    which writes what it can write; `left` comes back when the client has hung up.
     """
     refused = _refused(endpoint, body, manner)
     if refused is not None:
         return refused
+    head: Head = {
+        "id": f"chatcmpl-{time.time_ns():x}",
+        "created": int(time.time()),
+        "model": body.get("model") or slug,
+    }
+    if writer is not None and manner == "plain" and writer.takes(body):
+        return await written(queue, slug, writer, body, head, wait=latency[0], left=left)
     try:
         answers = [
             reply(body, manner=manner, think=endpoint.think, look=look, turn=turn) for turn in range(body.get("n") or 1)
         ]
     except (RefusedError, re.error) as err:  # a picture that is none, a pattern that is none
         return openai_problem(400, str(err))
-    head = {
-        "id": f"chatcmpl-{time.time_ns():x}",
-        "created": int(time.time()),
-        "model": body.get("model") or slug,
-    }
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(queue.flight())
         await asyncio.sleep(latency[0])
@@ -148,7 +156,7 @@ def _message(answer: Reply) -> dict[str, Any]:
 
 
 async def _events(
-    head: dict[str, Any],
+    head: Head,
     answers: list[Reply],
     body: dict[str, Any],
     seconds: float,
@@ -160,23 +168,23 @@ async def _events(
     async with held:
         said = [(index, delta) for index, answer in enumerate(answers) for delta in _deltas(answer)]
         for index in range(len(answers)):
-            yield _event(head, index, {"role": "assistant", "content": ""})
+            yield event(head, index, {"role": "assistant", "content": ""})
         for number, (index, delta) in enumerate(said):
             if number == len(said) // 2 and manner == "stall":
                 await _stalls(pause)
             if number == len(said) // 2 and manner == "errorchunk":
                 error = {"message": "the engine died while it answered", "type": "server_error", "code": 500}
-                yield _line({"error": {**error, "param": None}})
+                yield line({"error": {**error, "param": None}})
                 return
             if seconds:
                 await asyncio.sleep(seconds / len(said))
-            yield _event(head, index, delta)
+            yield event(head, index, delta)
         for index, answer in enumerate(answers):
-            yield _event(head, index, {}, answer.finish)
+            yield event(head, index, {}, answer.finish)
         options = body.get("stream_options")
         if isinstance(options, dict) and options.get("include_usage"):
-            yield _line({**head, "object": "chat.completion.chunk", "choices": [], "usage": usage(answers)})
-        yield b"data: [DONE]\n\n"
+            yield chunk(head, [], usage=usage(answers))
+        yield END
 
 
 def _deltas(answer: Reply) -> list[dict[str, Any]]:
@@ -198,8 +206,8 @@ def _deltas(answer: Reply) -> list[dict[str, Any]]:
 async def _chopped(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The same bytes in portions that know nothing of events: some hold several, some a part of one."""
     rest = b""
-    async for event in events:
-        rest += event
+    async for each in events:
+        rest += each
         while len(rest) > 700:
             yield rest[:333]
             rest = rest[333:]
@@ -213,12 +221,3 @@ async def _stalls(pause: float | None) -> None:
         await asyncio.Event().wait()
     else:
         await asyncio.sleep(pause)
-
-
-def _event(head: dict[str, Any], index: int, delta: dict[str, Any], finish: str | None = None) -> bytes:
-    choice = {"index": index, "delta": delta, "finish_reason": finish}
-    return _line({**head, "object": "chat.completion.chunk", "choices": [choice]})
-
-
-def _line(chunk: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(chunk)}\n\n".encode()

@@ -32,6 +32,7 @@ from .texts import Manner
 from .values import JSON
 from .work import Studio
 from .workers import Heard, Workers
+from .writer import Writer
 
 # Bytes of a body. The limits are documented; the 413 beyond them is a guess (API.md section 7).
 LIMITS = {"run": 10_000_000, **dict.fromkeys(("runsync", "chat", "job-done", "job-stream"), 20_000_000)}
@@ -71,6 +72,7 @@ class Service:
         limiter: Limiter,
         workers: Workers,
         latency: Callable[[str], tuple[float, float]],
+        writer: Writer | None = None,
     ) -> None:
         self.queue = queue
         self.studio = studio
@@ -80,6 +82,7 @@ class Service:
         self.limiter = limiter
         self.workers = workers
         self.latency = latency
+        self.writer = writer
 
     def app(self) -> ASGIApp:
         """The ASGI application."""
@@ -327,9 +330,11 @@ class Service:
             self._text_endpoint(call),
             call.body,
             latency=self.latency(call.endpoint),
+            left=call.left,
             manner=manner,
             pause=call.fault.seconds if call.fault is not None else None,
             look=self.studio.seen,
+            writer=self.writer,
         )
 
     async def models(self, call: Call) -> Response:

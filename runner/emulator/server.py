@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from random import Random
 from time import monotonic
 from types import FrameType, TracebackType
@@ -29,6 +30,7 @@ from .shelf import Shelf
 from .webhooks import Delivery, Webhooks
 from .work import Fetch, Studio
 from .workers import Workers
+from .writer import LLAMA, Writer
 
 Latencies = Latency | Mapping[str, Latency]
 Played = int | Mapping[str, int] | None
@@ -62,6 +64,8 @@ class Emulator:
         worker_patience: float = 30.0,
         retention: Retention = Retention(),  # noqa: B008 - frozen
         fetch: Fetch | None = None,
+        weights: Path | None = None,
+        model: Path = LLAMA,
         media_room: int = 512 * 2**20,
         history: int = 10_000,
         seed: int | None = None,
@@ -76,6 +80,10 @@ class Emulator:
         `workers` is how many the emulator plays; the endpoints of `served` have real ones, and their jobs wait for
         them. So do those of any endpoint that a worker has asked for work. A worker that pings and then leaves a job
         out of its pings for `worker_patience` seconds has lost it.
+
+        `weights` are those of a language model, a GGUF file: chats are then written by it, one at a time, in a process
+        that starts with the first of them and runs the program `model`; ours needs `xllamacpp`. What it cannot do,
+        tools, pictures, several answers, faults on demand and texts as jobs, stays with the emulator.
         """
         self.latency: Latencies = latency
         self._random = Random(seed)
@@ -95,6 +103,7 @@ class Emulator:
             history=history,
             ended=self._calls_back,
         )
+        writer = None if weights is None else Writer(weights, model)
         outside = Workers(self._queue, served, patience=worker_patience)
         self._service = Service(
             queue=self._queue,
@@ -105,7 +114,9 @@ class Emulator:
             limiter=Limiter(DOCUMENTED if limits == "documented" else {}, monotonic),
             workers=outside,
             latency=self._drawn,
+            writer=writer,
         )
+        self._writer = writer
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._halt: asyncio.Event | None = None
@@ -226,6 +237,8 @@ class Emulator:
         for task in tuple(state.tasks):
             task.cancel()
         await asyncio.gather(*state.tasks, self._queue.close(), self._webhooks.close(), return_exceptions=True)
+        if self._writer is not None:
+            await self._writer.close()
 
 
 class _Protocol(H11Protocol):

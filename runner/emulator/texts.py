@@ -98,22 +98,22 @@ def reply(
     turn: int = 0,
 ) -> Reply:
     """The answer to a chat request; `manner` is a scripted way of answering badly, `turn` counts those of `n`."""
-    messages = [(str(m.get("role", "user")), said(m)) for m in request.get("messages", []) if isinstance(m, dict)]
+    messages = _messages(request)
     asked = next((text for role, text in messages if role == "user" and text.strip()), "")
     about = subject(_WORDS.sub("", asked))
     seed = None if request.get("temperature") == 0 else request.get("seed")
     drawn = [messages, seed, request.get("model"), *([turn] if turn and request.get("temperature") != 0 else [])]
     random = Random(json.dumps(drawn))
-    wanted = _schema(request, messages)
+    schema = wanted(request)
     called = calls(request, messages, random)
-    content = "" if called else _answer(wanted, about, random, manner)
-    if wanted is None and not called:
+    content = "" if called else _answer(schema, about, random, manner)
+    if schema is None and not called:
         content = _brief(content, asked, about, random)
         content = " ".join([*_reports(request), *_sights(request, look), content])
     content = _stopped(content, request.get("stop"))
     reasoning = ""
     if (mode := _thinks(request, messages, think, manner)) is not False:
-        reasoning = _thought(about, called, json_wanted=wanted is not None)
+        reasoning = _thought(about, called, json_wanted=schema is not None)
         if mode is True:
             content, reasoning = f"<think>\n{reasoning}\n</think>\n\n{content}", ""
     if manner == "unclosed":
@@ -149,22 +149,27 @@ def insists(request: dict[str, Any]) -> Schema | None:
     return schema if isinstance(schema, dict) else {}
 
 
-def _schema(request: dict[str, Any], messages: list[tuple[str, str]]) -> Schema | None:
+def wanted(request: dict[str, Any]) -> Schema | None:
     """What the request insists on, else the last shape that somebody described."""
     if (insisted := insists(request)) is not None:
         return insisted
     form = request.get("response_format")
-    shapes = (shape(text) for role, text in reversed(messages) if role != "assistant")
+    shapes = (shape(text) for role, text in reversed(_messages(request)) if role != "assistant")
     described = next((found for found in shapes if found is not None), None)
     if described is None and isinstance(form, dict) and form.get("type") == "json_object":
         return {"type": "object", "properties": {"title": {"type": "string"}, "text": {"type": "string"}}}
     return described
 
 
-def _answer(wanted: Schema | None, about: Subject, random: Random, manner: Manner) -> str:
-    if wanted is None or manner == "badjson":
+def _messages(request: dict[str, Any]) -> list[tuple[str, str]]:
+    """Who said what, as text."""
+    return [(str(m.get("role", "user")), said(m)) for m in request.get("messages", []) if isinstance(m, dict)]
+
+
+def _answer(schema: Schema | None, about: Subject, random: Random, manner: Manner) -> str:
+    if schema is None or manner == "badjson":
         return _prose(about, random)
-    value = json.dumps(filled(wanted, about, random), ensure_ascii=False, indent=2)
+    value = json.dumps(filled(schema, about, random), ensure_ascii=False, indent=2)
     if manner == "fenced":
         return f"Here is the JSON for {about.a}:\n\n```json\n{value}\n```"
     return value

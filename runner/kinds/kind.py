@@ -85,7 +85,7 @@ LORAS: JSON = {
             "path": {"type": "string", "description": "Where the weights are: a URL, or a name on Hugging Face."},
             "scale": {"type": "number", "description": "How strongly they count, usually 0 to 1."},
         },
-        "required": ["path"],
+        "required": ["path", "scale"],
     },
     "description": "Weights to lay over the model: path (a URL) and scale.",
     "examples": [[{"path": "https://huggingface.co/flymy-ai/qwen-image-realism-lora", "scale": 1}]],
@@ -97,7 +97,21 @@ PICTURES: JSON = {
     "description": "Several pictures, for models that take them.",
 }
 
-COMMON = {"model", "prompt", "system", "text", "image", "images", "options"}
+COMMON = {
+    "model",
+    "prompt",
+    "system",
+    "text",
+    "image",
+    "images",
+    "messages",
+    "options",
+    "schema",
+    "reask",
+    "strict",
+    "tools",
+    "max_turns",
+}
 """Params that are the kind's own: the catalogue's rows speak of all others."""
 
 PICTURE: dict[str, JSON] = {
@@ -132,7 +146,7 @@ def media_job(kind: str, params: Mapping[str, JSON], media: Media | None) -> Job
     if lacking := model.lacks(given):
         raise BadParams(f"{model.id} needs {' and '.join(lacking)}")
     text = given.get("prompt") if "prompt" in given else given.get("text")
-    spoken: JSON = {"prompt": text} if text is not None else {}
+    spoken = {model.params.get("prompt", {}).get("wire", "prompt"): text} if text is not None else {}
     return Job(
         kind=kind,
         endpoint=model.endpoint,
@@ -154,7 +168,7 @@ def _pictures(model: Model, params: Mapping[str, JSON]) -> dict[str, JSON]:
         return {}
     most = model.most_pictures
     if most is not None and len(pictures) > most:
-        raise BadParams(f"{model.id} takes {_how_many(most)}, not {len(pictures)}")
+        raise BadParams(f"{model.id} takes {_how_many(most, len(pictures))}")
     field = model.images.get("wire") or ("image" if len(pictures) == 1 else "images")
     return {field: pictures if field.endswith("s") else pictures[0]}
 
@@ -172,8 +186,8 @@ def _is_file(value: JSON) -> bool:
     return isinstance(value, Artifact)
 
 
-def _how_many(most: int) -> str:
-    return f"at most {most} picture{'s' * (most != 1)}" if most else "no picture"
+def _how_many(most: int, given: int) -> str:
+    return f"at most {most} picture{'s' * (most != 1)}, not {given}" if most else "no picture"
 
 
 def made(params: Mapping[str, JSON], reply: Reply, media: Media, **more: JSON) -> Output:
@@ -215,6 +229,9 @@ def fit(name: str, wanted: JSON, value: JSON) -> JSON:
             return value
         what = value.media_type if isinstance(value, Artifact) else f"{type(value).__name__} {str(value)[:60]!r}"
         raise TemplateFailed(f"{name} needs {_A[wanted['artifact']]}; the template yields {what}")
+    wanted = chosen(wanted, value)
+    if not wanted:
+        return value
     kind: str = wanted["type"]
     if kind == "string":
         text = to_text(value)
@@ -228,7 +245,24 @@ def fit(name: str, wanted: JSON, value: JSON) -> JSON:
     low, high = wanted.get("minimum"), wanted.get("maximum")
     if (low is not None and value < low) or (high is not None and value > high):
         raise TemplateFailed(f"{name} cannot be {value}; it must be {_bounds(low, high)}")
-    return value
+    return _fields(name, wanted, value) if isinstance(value, Mapping) and "properties" in wanted else value
+
+
+def _fields(name: str, wanted: JSON, value: Mapping[str, JSON]) -> JSON:
+    """A mapping of which the schema says what its fields are."""
+    if missing := next((field for field in wanted.get("required", ()) if field not in value), None):
+        raise TemplateFailed(f"{name} has no {missing}; the template yields {str(value)[:60]!r}")
+    known: Mapping[str, JSON] = wanted["properties"]
+    closed = wanted.get("additionalProperties") is False
+    if closed and (unknown := next((field for field in value if field not in known), None)):
+        raise TemplateFailed(f"{name} knows no {unknown[:60]!r}; it knows {', '.join(known)}")
+    return {field: fit(f"{name}.{field}", known.get(field, {}), inner) for field, inner in value.items()}
+
+
+def chosen(wanted: JSON, value: JSON) -> JSON:
+    """Of two ways to write a param, a list or anything else, the one that was taken."""
+    ways = wanted.get("anyOf", ())
+    return next((way for way in ways if (way.get("type") == "array") == isinstance(value, list)), wanted)
 
 
 _PYTHON: Mapping[str, type | tuple[type, ...]] = {

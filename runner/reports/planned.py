@@ -71,13 +71,20 @@ def _call(call: Call) -> list[str]:
     if isinstance(call, Chat):
         where = call.base_url or f"{call.endpoint}/openai/v1"
         fields = {name: value for name, value in call.body.items() if name != "messages"}
-        said = {message["role"]: message["content"] for message in call.body["messages"]}
-        return [f"     POST {where}/chat/completions", *_fields(fields), *_fields(said)]
+        said = [f"       {message['role']}: {_said(message['content'])}" for message in call.body["messages"]]
+        return [f"     POST {where}/chat/completions", *_fields(fields), *said]
     return [f"     POST {call.endpoint}/run", *_fields(call.input)]
 
 
 def _fields(values: Mapping[str, JSON]) -> list[str]:
     return [f"       {name}: {_short(value)}" for name, value in values.items()]
+
+
+def _said(content: JSON) -> str:
+    """What a message says, its pictures by their names."""
+    if not isinstance(content, list):
+        return _short(content)
+    return " ".join(_short(part["text"] if "text" in part else part["image_url"]["url"]) for part in content)
 
 
 def _short(value: JSON) -> str:

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import one_line
 from ..events import (
     AttemptFailed,
     CallStarted,
@@ -42,10 +43,14 @@ _LOOKS: dict[State, tuple[str, str]] = {
     "cancelled": ("✗", "yellow"),
 }
 _MOST_ROWS = 20
+_TAIL = 60
 
 
 class Reporter(Protocol):
     """A sink that shows what it is told while its ``with`` block lasts."""
+
+    live: bool
+    """Whether it shows texts while they grow."""
 
     def __call__(self, event: Event) -> None: ...
     def __enter__(self) -> Self: ...
@@ -64,6 +69,8 @@ def reporter(stream: TextIO, clock: Callable[[], float], *, quiet: bool) -> Repo
 
 class Silent:
     """Says nothing."""
+
+    live = False
 
     def __call__(self, event: Event) -> None:
         pass
@@ -93,6 +100,8 @@ class Lines(Silent):
 
 class LiveTable(Silent):
     """A table that is redrawn as cells move; what failed stays on the screen above it."""
+
+    live = True
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self.console, self.clock = console, clock
@@ -173,7 +182,7 @@ def _shown(cells: list[CellState]) -> list[CellState]:
 def _row(cell: CellState, now: float) -> tuple[Text, Text, Text, Text, Text]:
     mark, style = _LOOKS[cell.state]
     seconds = (cell.ended or now) - cell.started if cell.started else None
-    said = cell.message or (cell.status if cell.state == "running" else "")
+    said = cell.message or (_growing(cell) if cell.state == "running" else "")
     return (
         Text(mark, style=style),
         Text(cell.cell, style=style if cell.state == "failed" else ""),
@@ -181,6 +190,12 @@ def _row(cell: CellState, now: float) -> tuple[Text, Text, Text, Text, Text]:
         Text(f"{seconds:.1f} s" if seconds is not None else "", style="dim", justify="right"),
         Text(said or (f"{cell.cost:.4f} USD" if cell.cost else ""), style="dim", overflow="fold"),
     )
+
+
+def _growing(cell: CellState) -> str:
+    """The end of a text that is growing, on one line; what is known of the call while there is none."""
+    tail = one_line(cell.tail)
+    return f"…{tail[-_TAIL:]}" if len(tail) > _TAIL else tail or cell.status
 
 
 def _counts(cells: list[CellState], state: RunState) -> str:

@@ -20,6 +20,7 @@ import httpx2 as httpx
 
 from .. import __version__
 from ..errors import (
+    BadRequest,
     Busy,
     CallFailed,
     ConnectionLost,
@@ -31,6 +32,7 @@ from ..errors import (
 from ..model import JSON
 from . import wire
 from .carrier import NETWORK, Carrier
+from .growth import Growth
 from .pace import DOCUMENTED, UNLIMITED, Paces
 
 Sends = Literal["", "job", "chat"]
@@ -148,21 +150,34 @@ class Client:
         """Counts of jobs and workers."""
         return await self._json("GET", self.base_url, endpoint, "/health")
 
-    async def chat(self, endpoint: str, body: bytes, answer: float, headers: Mapping[str, str] = NO_HEADERS) -> JSON:
-        """A chat completion from an endpoint's OpenAI-compatible route."""
+    async def chat(
+        self,
+        endpoint: str,
+        body: bytes,
+        answer: float,
+        headers: Mapping[str, str] = NO_HEADERS,
+        growth: Growth | None = None,
+    ) -> JSON:
+        """A chat completion from an endpoint's OpenAI-compatible route; with ``growth`` it is read while it grows."""
         path = "/openai/v1/chat/completions"
         return await self._json(
-            "POST", self.base_url, endpoint, path, body=body, answer=answer, sends="chat", more=headers
+            "POST", self.base_url, endpoint, path, body=body, answer=answer, sends="chat", more=headers, growth=growth
         )
 
     async def chat_at(
-        self, base_url: str, body: bytes, answer: float, key: str | None, headers: Mapping[str, str] = NO_HEADERS
+        self,
+        base_url: str,
+        body: bytes,
+        answer: float,
+        key: str | None,
+        headers: Mapping[str, str] = NO_HEADERS,
+        growth: Growth | None = None,
     ) -> JSON:
-        """A chat completion from another server, with that server's own key or none."""
-        path = "/chat/completions"
+        """A chat completion from another server, with that server's own key or none; ``growth`` as in `chat`."""
         return await self._json(
-            "POST", base_url, "", path, body=body, answer=answer, sends="chat", other_key=(key,), more=headers
-        )
+            "POST", base_url, "", "/chat/completions", body=body, answer=answer, sends="chat", other_key=(key,),
+            more=headers, growth=growth,
+        )  # fmt: skip
 
     async def models_at(self, base_url: str, key: str | None) -> JSON:
         """What another server has, asked with that server's own key or none."""
@@ -181,11 +196,13 @@ class Client:
         other_key: tuple[str | None] | None = None,
         more: Mapping[str, str] = NO_HEADERS,
         sending: Callable[[], None] | None = None,
+        growth: Growth | None = None,
     ) -> JSON:
         name = endpoint or urlsplit(base_url).netloc
         url = f"{base_url}/{endpoint}{path}" if endpoint else f"{base_url}{path}"
         key = other_key[0] if other_key else self._key
-        headers = {"Accept": "application/json", "User-Agent": USER_AGENT, **more}
+        accept = "application/json" if growth is None else "text/event-stream, application/json"
+        headers = {"Accept": accept, "User-Agent": USER_AGENT, **more}
         if key:
             headers["Authorization"] = f"Bearer {key}"
         if body is not None:
@@ -195,11 +212,13 @@ class Client:
         try:
             if sending is not None:
                 sending()
-            response = await self._send(name, method, url, headers, body, answer, sends)
+            response = await self._send(name, method, url, headers, body, answer, sends, growth)
             code = response.status_code
             pace.heard(turn, code, _seconds(response.headers.get("retry-after")) if code == 429 else None)
         finally:
             pace.leave()
+        if growth is not None and growth.body is not None:
+            return growth.body
         return self._read(name, response, sends, key)
 
     async def _send(
@@ -211,6 +230,7 @@ class Client:
         body: bytes | None,
         answer: float,
         sends: Sends,
+        growth: Growth | None = None,
     ) -> httpx.Response:
         timeout = {"connect": CONNECT, "read": answer, "write": ANSWER, "pool": None}
         pool = self._pool(name, url)
@@ -218,7 +238,11 @@ class Client:
         try:
             # Ready-made, because what the client would merge in (cookies, defaults) costs as much as a tenth of a call.
             request = httpx.Request(method, _url(url), headers=headers, content=body, extensions={"timeout": timeout})
-            return await pool.client.send(request)
+            if growth is None:
+                return await pool.client.send(request)
+            async with contextlib.aclosing(await pool.client.send(request, stream=True)) as response:
+                await growth.read(response)
+            return response
         except (httpx.ConnectError, httpx.ConnectTimeout) as err:
             msg = f"no connection to {urlsplit(url).netloc}: {_why(err)}; nothing was sent"
             raise NotSent(msg) from err
@@ -315,6 +339,8 @@ def _refused(name: str, response: httpx.Response, said: str) -> CallFailed:
         failed.retry_after = _seconds(response.headers.get("retry-after"))
         return failed
     match code:
+        case 400 | 422:
+            return BadRequest(f"{name} refused the request ({code}){said}")
         case 401 | 403:
             return KeyRefused(f"{name} refused the key ({code}){said}; check RUNPOD_API_KEY and what it may do")
         case 402:

@@ -13,6 +13,7 @@ import anyio
 
 from ..errors import (
     BadReply,
+    BadRequest,
     ConnectionLost,
     DownloadFailed,
     FateUnknown,
@@ -27,6 +28,7 @@ from . import wire
 from .carrier import NETWORK, Carrier
 from .client import RUN_LIMIT, RUNSYNC_LIMIT, Client, NotFound
 from .download import Downloader
+from .growth import IDLE, Growth
 from .pace import Paces, chosen
 from .times import Times
 
@@ -61,9 +63,10 @@ class Runpod:
         times: Path | None = None,
         paces: Paces | None = None,
         carrier: Carrier = NETWORK,
+        idle: float = IDLE,
     ) -> None:
         """``env`` holds the keys of other servers, and ``RUNPOD_LIMITS`` where ``paces`` are not given; ``times`` is
-        where the times of past jobs are kept.
+        where the times of past jobs are kept; ``idle`` are the seconds for which a stream may say nothing.
         """
         paces = paces or (chosen(env.get("RUNPOD_LIMITS", "")) if carrier.network else None)
         self.client = Client(base_url, key, connections=connections, paces=paces, carrier=carrier)
@@ -75,6 +78,9 @@ class Runpod:
         self._times = Times(times)
         self._holds: dict[str, bool] = {}
         """Whether an endpoint answers /status-sync, once that is known."""
+        self._idle = idle
+        self._streamless: set[str] = set()
+        """Servers that are asked for whole answers, because a stream of theirs failed."""
         self._urls: dict[str, str] = {}
         """Where the files that this run has fetched still are, by digest: sent on instead of their bytes."""
 
@@ -157,18 +163,48 @@ class Runpod:
             files.append(artifact)
         return Reply(_without_bytes(said), tuple(files), finished.cost)
 
-    async def chat(self, chat: Chat) -> Reply:
-        body = json.dumps(chat.body, ensure_ascii=False).encode()
-        if chat.base_url:
-            key = self._env.get(chat.api_key_env) if chat.api_key_env else None
-            said = await self.client.chat_at(chat.base_url, body, 600.0, key, self._headers(chat.headers))
-        else:
-            said = await self.client.chat(chat.endpoint, body, 600.0, self._headers(chat.headers))
+    async def chat(self, chat: Chat, grew: Callable[[str], None] | None = None) -> Reply:
+        """The answer to a chat, or that it was refused, where the chat says that it may be.
+
+        With ``grew`` it is streamed, and each piece of its text told. The request is another then and the answer the
+        same, so the key does not count it.
+        """
+        try:
+            said = await self._said(chat, grew)
+        except BadRequest as err:
+            if not chat.may_refuse:
+                raise
+            return Reply(None, cost=0.0, refused=str(err))
         if not isinstance(said, dict) or not isinstance(said.get("choices"), list):
             msg = f"{chat.label} answered with something that is no chat completion: {wire.shown(said)}"
             raise BadReply(msg, keep=wire.shown(said, 1_000_000))
         usage = said.get("usage")
         return Reply(said, cost=_cost(chat, usage if isinstance(usage, dict) else {}, wire.cost(said)))
+
+    async def _said(self, chat: Chat, grew: Callable[[str], None] | None) -> JSON:
+        """The answer, streamed where that is wanted. An endpoint whose streams fail is asked for whole answers."""
+        server = chat.base_url or chat.endpoint
+        if grew is None or server in self._streamless:
+            return await self._asked(chat, None)
+        try:
+            return await self._asked(chat, Growth(chat.label, grew, self._idle))
+        except BadRequest as err:
+            if "stream" not in str(err):
+                raise
+            self._streamless.add(server)  # it does not know the option that asks for the tokens in a stream
+            return await self._asked(chat, None)
+        except FateUnknown:
+            self._streamless.add(server)
+            raise
+
+    async def _asked(self, chat: Chat, growth: Growth | None) -> JSON:
+        streamed = {"stream": True, "stream_options": {"include_usage": True}} if growth is not None else {}
+        body = json.dumps({**await self._encoded(chat.body), **streamed}, ensure_ascii=False).encode()
+        headers = self._headers(chat.headers)
+        if chat.base_url:
+            key = self._env.get(chat.api_key_env) if chat.api_key_env else None
+            return await self.client.chat_at(chat.base_url, body, 600.0, key, headers, growth)
+        return await self.client.chat(chat.endpoint, body, 600.0, headers, growth)
 
     async def cancel(self, ticket: Ticket) -> Finished | None:
         """Stop a job. Gives back its output if it had ended before."""

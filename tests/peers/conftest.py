@@ -43,10 +43,10 @@ def installed() -> None:
         pytest.fail("The peers are not installed. Run scripts/peers first.")
 
 
-def started(*options: str, program: str | None = None) -> Iterator[str]:
+def started(*options: str, program: str | None = None, python: str = sys.executable) -> Iterator[str]:
     """An emulator in a process of its own: the command, or a program that prints where it is."""
     command = ["-m", "runner", "emulator", "--port", "0", *options] if program is None else ["-c", program, *options]
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([python, *command], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield process.stdout.readline().split()[-1]
