@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import one_line
 from ..model import JSON
+from .summary import relative
 
 
 def text(file: Path, facts: Mapping[str, JSON], runs: Sequence[Path]) -> str:
@@ -17,7 +18,7 @@ def text(file: Path, facts: Mapping[str, JSON], runs: Sequence[Path]) -> str:
     shown.pop("version", None)
     # A picture may come from anywhere: what it says must not move the cursor.
     lines = [f"  {name:8}  {one_line(str(value))}" for name, value in shown.items() if value is not None]
-    where = [f"  {'run' if index == 0 else '':8}  {run}" for index, run in enumerate(runs)]
+    where = [f"  {'run' if index == 0 else '':8}  {relative(run)}" for index, run in enumerate(runs)]
     return "\n".join([str(file), *lines, *(where or [f"  {'run':8}  not in this project"])])
 
 

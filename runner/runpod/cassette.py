@@ -195,7 +195,7 @@ class Cassette:
         last = tape.exchanges[-1] if tape.exchanges else None
         if last is not None and "/status/" in asked.path and (last.asked, last.response) == (asked, response):
             return
-        slug = re.sub(r"[^A-Za-z0-9._]+", "-", asked.route).strip("-")[-80:]
+        slug = re.sub(r"[^A-Za-z0-9._]+", "-", asked.route).strip("-")[-150:]
         digest = hashlib.sha256(asked.print.encode()).hexdigest()[:8]
         name = f"{slug}-{digest}-{len(tape.exchanges) + 1}.json"
         request = {"method": asked.method, "path": asked.route, **({"body": asked.body} if asked.body else {})}
