@@ -6,11 +6,12 @@ There is no decision about a step here; each function is one command's work, wit
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from . import catalogue, lockfile, source
 from . import check as checking
@@ -18,7 +19,7 @@ from . import pipeline as pipelines
 from . import plan as planning
 from .catalogue import Catalogue
 from .check import Checked
-from .errors import CannotStart, Mark, PipelineProblems, Problem, StepError, UsageError, nearest
+from .errors import CannotStart, Mark, PipelineProblems, Problem, RunnerError, StepError, UsageError, nearest
 from .events import RunState, Sink, fold
 from .files import is_url, place
 from .fresh import Fresh
@@ -29,6 +30,9 @@ from .plan import Plan
 
 if TYPE_CHECKING:
     from .emulator import Endpoint
+    from .provenance import Facts
+    from .runpod.carrier import Carrier
+    from .runpod.cassette import Cassette
     from .session import Done, Leave
 
 Writer: TypeAlias = Literal["auto", "model", "emulator"]
@@ -36,6 +40,7 @@ Writer: TypeAlias = Literal["auto", "model", "emulator"]
 TEXT = "generate_text"
 INSTALL = "pip install 'recipe-runner[local]'"
 BASE_URL = "https://api.runpod.ai/v2"
+_REPLAYED = "http://recording.invalid"
 NO_KEY = (
     "There is no RUNPOD_API_KEY, so nothing can be sent to Runpod. "
     "Set it (export RUNPOD_API_KEY=rpa_…), or add --local to run against the built-in emulator at no cost."
@@ -95,6 +100,14 @@ class Options:
     """Steps and cells that are asked for anew, though the store has them."""
     no_cache: bool = False
     """Ask for everything anew; what is paid for is kept all the same."""
+    metadata: bool = True
+    """Write into each picture what made it."""
+    offline: bool = False
+    """Open no socket: everything must be in the store."""
+    record: Path | None = None
+    """A folder in which each exchange is kept."""
+    replay: Path | None = None
+    """A folder in which the answers are: no socket is opened."""
     env: Mapping[str, str] = field(default_factory=dict)
     catalogue: Path | None = None
     """A file of the author's own models."""
@@ -117,6 +130,10 @@ class Options:
             cancel_on_interrupt=cancel_on_interrupt,
             fresh=tuple(said.get("fresh") or ()),
             no_cache=bool(said.get("no_cache")),
+            metadata=bool(said.get("metadata", True)),
+            offline=bool(said.get("offline")),
+            record=Path(said["record"]) if said.get("record") else None,
+            replay=Path(said["replay"]) if said.get("replay") else None,
             env=env,
             catalogue=Path(said["catalogue"]) if said.get("catalogue") else None,
         )
@@ -128,11 +145,12 @@ class Options:
 
     def kept(self) -> dict[str, JSON]:
         """What the journal keeps of it, for whoever takes the run up again."""
-        paths = {"out": self.out, "catalogue": self.catalogue}
+        paths = {"out": self.out, "catalogue": self.catalogue, "record": self.record, "replay": self.replay}
         kept: dict[str, JSON] = {name: str(path.resolve()) if path else None for name, path in paths.items()}
         kept |= {"local": self.local, "model": self.weights is not None}
         kept |= {"fresh": list(self.fresh), "no_cache": self.no_cache}
         kept |= {"budget": self.budget, "lock": self.lock, "only": self.only}
+        kept |= {"metadata": self.metadata, "offline": self.offline}
         return {**kept, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
@@ -226,6 +244,7 @@ async def run(
 
     ``watched`` says that somebody looks on, so that texts are to be seen while they grow.
     """
+    options = _as_recorded(options)
     if options.local:
         read = replace(read, checked=_localised(read.whole(), one_by_one=options.weights is not None))
     return await _run(read, plan(read, given, options.env), options, reporter, leave, watched=watched)
@@ -235,6 +254,7 @@ async def resume(
     past: RunState, folder: Path, options: Options, reporter: Sink, leave: Leave, *, watched: bool = False
 ) -> Done:
     """Take up a run that has stopped, with its pipeline as the file says now and the inputs that it had."""
+    options = _as_recorded(options)
     found, planned = plan_again(past, options)
     return await _run(found, planned, options, reporter, leave, watched=watched, past=past, folder=folder)
 
@@ -272,7 +292,10 @@ async def _run(
     if options.budget is not None:
         planned = planned.with_budget(options.budget)
     base_url, key = _address(options, read.whole())
-    with _provider_address(options, read.whole(), base_url) as (url, origin):
+    with (
+        _provider_address(options, read.whole(), base_url) as (url, origin),
+        _conversation(options, url, origin) as (carrier, notes),
+    ):
         session = Session(
             planned,
             home=folder.parent.parent if folder else project(read.path) / ".runner",
@@ -289,11 +312,16 @@ async def _run(
             fresh=Fresh(frozenset(options.fresh), options.no_cache),
             reporter=reporter,
             leave=leave,
-            watched=watched,
+            metadata=options.metadata,
+            offline=options.offline,
+            carrier=carrier,
+            # A stream is another request: one that is watched could not be replayed where nobody looks on.
+            watched=watched and options.record is None and options.replay is None,
             locked=_locked(read.path, options),
             past=past,
         )
         done = await session.run()
+    done = replace(done, notes=notes(done))
     if not options.lock or done.exit_code:
         return done
     path = write(lockfile.beside(read.path), lockfile.text(planned.pipeline, done.state), verbatim=True)
@@ -340,6 +368,32 @@ async def verify(path: Path) -> tuple[int, list[str]]:
     finally:
         store.close()
     return len(entries), wrong
+
+
+def inspect(file: Path) -> tuple[Facts, list[Path]]:
+    """What a picture says made it, and the folders of the runs that know of it: beside it or above, or in this project.
+
+    `NoFacts` if it says nothing.
+    """
+    from . import provenance
+
+    try:
+        facts = provenance.facts_in(file.read_bytes())
+    except OSError as err:
+        msg = f"{file} cannot be read: {err.strerror}."
+        raise UsageError(msg) from err
+    if facts is None:
+        msg = (
+            f"{file} does not say what made it. Pictures (PNG, JPEG, WebP) that runner run wrote do, unless "
+            "--no-metadata was given or another program has taken it out."
+        )
+        raise NoFacts(msg)
+    homes = dict.fromkeys([*file.resolve().parents, project(Path.cwd() / "x")])
+    return facts, [run for home in homes for run in provenance.runs_with(facts.key, home / ".runner" / "runs")]
+
+
+class NoFacts(RunnerError):
+    """A file does not say what made it."""
 
 
 def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, Path] | None:
@@ -475,11 +529,62 @@ class _Files:
         return path
 
 
+def _as_recorded(options: Options) -> Options:
+    """A replay runs as its recording did."""
+    if options.replay is None:
+        return options
+    from .runpod import cassette
+
+    return replace(options, local=bool(cassette.about_of(options.replay).get("local")), weights=None)
+
+
+@contextmanager
+def _conversation(
+    options: Options, url: str, origin: str | None
+) -> Iterator[tuple[Carrier, Callable[[Done], tuple[str, ...]]]]:
+    """How requests travel, and what there is to say of it afterwards."""
+    from .runpod import carrier, cassette
+
+    secrets = [v for k, v in options.env.items() if k.upper().endswith(("KEY", "TOKEN", "SECRET", "PASSWORD"))]
+    if options.replay:
+        tape = cassette.Cassette.to_replay(options.replay, secrets)
+        yield carrier.replaying(tape), lambda done: _unused(tape, done)
+    elif options.record:
+        about = {"origin": origin or url.rstrip("/"), "base": urlsplit(url).path.rstrip("/"), "local": options.local}
+        tape = cassette.Cassette.to_record(options.record, about, secrets)
+        yield carrier.recording(tape), lambda done: _recorded(tape, done)
+    else:
+        yield carrier.NETWORK, lambda _: ()
+
+
+def _unused(tape: Cassette, done: Done) -> tuple[str, ...]:
+    unused = tape.unused()
+    if not unused or done.state.stopping:
+        return ()
+    more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
+    return (f"Not used of the recording {tape.folder}: {', '.join(unused[:5])}{more}.",)
+
+
+def _recorded(tape: Cassette, done: Done) -> tuple[str, ...]:
+    cached = sum(cell.state == "cached" for cell in done.state.cells.values())
+    notes = [f"Recorded in {tape.folder}: {tape.kept} exchanges."]
+    if tape.broken:
+        notes.append(f"The recording is not whole: {tape.broken}.")
+    if cached:
+        notes.append(
+            f"{cached} {'cell' if cached == 1 else 'cells'} came from the store, so nothing was exchanged for them: "
+            "a replay needs what was recorded of them before."
+        )
+    return tuple(notes)
+
+
 def _address(options: Options, checked: Checked) -> tuple[str, str]:
     """Runpod's address, and the key; no key is needed where every model is another server's."""
+    if options.replay:
+        return _REPLAYED, ""
     if options.local:
         return "", "local"
-    if options.only != "world":
+    if options.only != "world" or options.offline:
         return options.base_url, "unused"
     models = list(checked.models())
     for model in models:
@@ -508,18 +613,29 @@ def _address(options: Options, checked: Checked) -> tuple[str, str]:
 @contextmanager
 def _provider_address(options: Options, checked: Checked, base_url: str) -> Iterator[tuple[str, str | None]]:
     """The base URL, and what it is called in keys; the emulator runs as long as the run does."""
-    if not options.local:
-        yield base_url, None
+    if options.replay:
+        from .runpod import cassette
+
+        about = cassette.about_of(options.replay)
+        yield f"{_REPLAYED}{about.get('base', '')}", about.get("origin")
+        return
+    if not options.local or options.offline:
+        yield base_url, _played_by(options) if options.local else None
         return
     from .emulator import Emulator
 
     try:
         emulator = Emulator(endpoints(checked), weights=options.weights)
         with emulator:
-            yield emulator.url, "local-model" if options.weights else "emulator"
+            yield emulator.url, _played_by(options)
     except OSError as err:
         msg = f"The emulator cannot start: {err.strerror or err}."
         raise CannotStart(msg) from err
+
+
+def _played_by(options: Options) -> str:
+    """What a local run's provider is called in keys: two that say other things are kept apart."""
+    return "local-model" if options.weights else "emulator"
 
 
 def _inputs_file(path: Path) -> Mapping[str, JSON]:

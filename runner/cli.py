@@ -59,6 +59,7 @@ def cli() -> None:
     runner resume            take up the last run that was stopped or failed
     runner models            which models there are, what each takes and costs
     runner lock FILE         write down what each cell yields, for run --locked
+    runner inspect FILE      what made this picture
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
     runner runs              what was run; runner show, why and diff say more of it
     runner cache             what is stored: how much, whether it is whole; and make room
@@ -115,6 +116,10 @@ class _Local(click.Command):
 @click.option("--no-cache", is_flag=True, help="Ask for everything anew. What is paid for is kept all the same.")
 @click.option("--lock", is_flag=True, help="Write NAME.lock.yaml beside the pipeline when all is done.")
 @click.option("--locked", is_flag=True, help="Make exactly what NAME.lock.yaml says, from the store; send nothing.")
+@click.option("--offline", is_flag=True, help="Open no socket: everything must be in the store.")
+@click.option("--record", type=_PATH, metavar="DIR", help="Keep each exchange with Runpod there, for --replay.")
+@click.option("--replay", type=_PATH, metavar="DIR", help="Answer from a recording: no key, no cost, no network.")
+@click.option("--no-metadata", is_flag=True, help="Do not write into pictures what made them.")
 @click.option("--resume", "again", is_flag=True, help="Take up the last run of this pipeline that did not end well.")
 @_ending_options
 def run(
@@ -130,6 +135,10 @@ def run(
     no_cache: bool,
     lock: bool,
     locked: bool,
+    offline: bool,
+    record: Path | None,
+    replay: Path | None,
+    no_metadata: bool,
     again: bool,
     cancel_on_interrupt: bool,
     budget: float | None,
@@ -141,6 +150,8 @@ def run(
 
     from . import app
 
+    if sum(map(bool, (offline, record, replay))) > 1:
+        raise UsageError("--offline, --record and --replay exclude each other. Write one of them.")
     found = app.find_run(None, file.resolve()) if again else None
     read = app.read(file, catalogue)
     _show([problem for problem in read.problems if problem.warning])
@@ -149,6 +160,7 @@ def run(
         calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
         fresh=fresh, no_cache=no_cache, catalogue=catalogue, budget=budget,
         lock=lock, only="lock" if locked else "world",
+        metadata=not no_metadata, offline=offline, record=record, replay=replay,
     )  # fmt: skip
     if options.weights and read.writes and not quiet and not as_json:
         click.echo(WRITER, err=True)
@@ -205,6 +217,8 @@ def _end(start: Callable[..., Coroutine[None, None, Done]], *, quiet: bool, as_j
         click.echo(
             "\n".join(["Not as it is locked; nothing was sent:", *(f"  {each}" for each in done.differs)]), err=True
         )
+    if done.notes and not quiet:
+        click.echo("\n".join(done.notes), err=True)
     sys.exit(done.exit_code)
 
 
@@ -279,6 +293,20 @@ def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None, catalogue
     read = app.read(file, catalogue)
     _show([problem for problem in read.problems if problem.warning])
     click.echo(planned.text(app.plan(read, _given(typed, inputs_file), os.environ, preview=True)))
+
+
+@cli.command()
+@click.argument("file", type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, and nothing else.")
+def inspect(file: Path, as_json: bool) -> None:
+    """Show what made a picture: pipeline, step, model, seed, prompt, key, and the run if it is here."""
+    from dataclasses import asdict
+
+    from . import app
+    from .reports import inspected
+
+    facts, runs = app.inspect(file)
+    click.echo(inspected.as_json(asdict(facts), runs) if as_json else inspected.text(file, asdict(facts), runs))
 
 
 @cli.command()

@@ -153,6 +153,18 @@ class Chat:
 Call: TypeAlias = Job | Chat
 
 
+def prompt_of(request: JSON) -> str:
+    """What a call's request asks for, in the author's words; empty if it has no such words."""
+    said = request.get("input") or request.get("body") if isinstance(request, Mapping) else None
+    if not isinstance(said, Mapping):
+        return ""
+    asked = [m.get("content") for m in said.get("messages") or () if isinstance(m, Mapping) and m.get("role") == "user"]
+    found = said.get("prompt") or said.get("text") or (asked[-1] if asked else "")
+    if isinstance(found, list):  # parts, of which some are pictures
+        found = " ".join(str(part["text"]) for part in found if isinstance(part, Mapping) and part.get("text"))
+    return found if isinstance(found, str) else ""
+
+
 def key_of(call: Call, origin: str) -> str:
     """The fingerprint of a call, 64 hex digits: equal for calls that must give the same output.
 

@@ -15,12 +15,15 @@ import yaml
 from .errors import StoreFailed
 from .media import convert
 from .model import JSON, Artifact
+from .provenance import Made, mark
 
 REST = "outputs.json"
 
 
-def publish(values: Mapping[str, JSON], out: Path, run: str) -> tuple[dict[str, Path], dict[str, str]]:
-    """Write outputs by name; names without a suffix go to ``outputs.json`` together.
+def publish(
+    values: Mapping[str, JSON], out: Path, run: str, made: Made | None = None
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Write outputs by name; names without a suffix go to ``outputs.json`` together. Pictures carry what ``made`` them.
 
     Gives back where each is, and why each that could not be written was not.
     """
@@ -30,13 +33,13 @@ def publish(values: Mapping[str, JSON], out: Path, run: str) -> tuple[dict[str, 
     files = {name: value for name, value in values.items() if name not in rest}
     for name, value in {**files, **({REST: rest} if rest else {})}.items():
         try:
-            written[name] = write(out / name, value, writer=run)
+            written[name] = write(out / name, value, writer=run, made=made)
         except StoreFailed as err:
             failed[name] = str(err)
     return written, failed
 
 
-def write(path: Path, value: JSON, *, verbatim: bool = False, writer: str = "") -> Path:
+def write(path: Path, value: JSON, *, verbatim: bool = False, writer: str = "", made: Made | None = None) -> Path:
     """One output: a file is copied, or converted where the suffix asks for another kind of picture.
 
     ``writer`` is who writes it: two at once do not write into one another's. ``verbatim`` text is
@@ -44,10 +47,7 @@ def write(path: Path, value: JSON, *, verbatim: bool = False, writer: str = "") 
     """
     suffix = path.suffix.lower()
     if isinstance(value, Artifact):
-        source = Path(value.path)
-        if value.media == "image" and suffix in (".png", ".jpg", ".jpeg", ".webp") and not _same(suffix, value):
-            return _whole(path, lambda target: convert(source, target, suffix), writer)
-        return _whole(path, lambda target: _copy(source, target), writer)
+        return _whole(path, lambda target: _file(value, target, suffix, made), writer)
     if verbatim:
         text = str(value)
     elif suffix in (".yaml", ".yml"):
@@ -103,8 +103,14 @@ def _whole(path: Path, fill: Callable[[Path], None], writer: str = "") -> Path:
     return path
 
 
-def _copy(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target)
+def _file(artifact: Artifact, target: Path, suffix: str, made: Made | None) -> None:
+    picture = artifact.media == "image"
+    if picture and suffix in (".png", ".jpg", ".jpeg", ".webp") and not _same(suffix, artifact):
+        convert(Path(artifact.path), target, suffix)
+    else:
+        shutil.copyfile(artifact.path, target)
+    if picture and made is not None and (facts := made(artifact)) is not None:
+        mark(target, facts)
 
 
 def _save(target: Path, text: str) -> None:

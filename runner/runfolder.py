@@ -21,6 +21,7 @@ from pathlib import Path
 from .errors import CannotStart, StoreFailed
 from .events import CellState, RunState
 from .model import JSON, Artifact, Output, step_of
+from .provenance import Made, mark
 from .publish import plain, write, write_lines
 
 MOST_FILES = 100
@@ -48,22 +49,25 @@ class RunFolder:
             return None
         return path.name
 
-    def leave(self, state: RunState) -> None:
-        """Write where the run ended, and each output as a file."""
+    def leave(self, state: RunState, made: Made | None = None) -> None:
+        """Write where the run ended, and each output as a file; pictures carry what ``made`` them."""
         try:
             for cell in state.cells.values():
                 if cell.output is not None and len(state.cells) <= MOST_FILES:
-                    self._output(_name(cell.cell), cell.output)
+                    self._output(_name(cell.cell), cell.output, made)
         except OSError as err:
             msg = f"the run folder {self.path} cannot be filled: {err.strerror}; what was made is in the store"
             raise StoreFailed(msg) from err
         write_lines(self.path / "state.json", state_lines(state))
 
-    def _output(self, name: str, output: Output) -> None:
+    def _output(self, name: str, output: Output, made: Made | None) -> None:
         """One output as a file. Written plainly, because there may be thousands: ``state.json`` comes last."""
         for value in output.values.values():
             if isinstance(value, Artifact):
-                shutil.copyfile(value.path, self.path / f"{name}{value.suffix}")
+                target = self.path / f"{name}{value.suffix}"
+                shutil.copyfile(value.path, target)
+                if value.media == "image" and made is not None and (facts := made(value)) is not None:
+                    mark(target, facts)
                 return
         if "data" in output.values:
             (self.path / f"{name}.json").write_text(_pretty(output.values["data"]), encoding="utf-8")

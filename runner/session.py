@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import secrets
 import signal
 import time
@@ -26,10 +27,14 @@ from .lockfile import Locked
 from .model import JSON, Artifact, Ticket
 from .outputs import outputs_of
 from .plan import Plan
+from .provenance import Facts, Made, Makers
 from .publish import publish
 from .runfolder import RunFolder
-from .runpod import Runpod
+from .runpod import Offline, Runpod
+from .runpod.carrier import NETWORK, Carrier
 from .store import Store
+
+Provider: TypeAlias = Runpod | Offline
 
 Leave: TypeAlias = Callable[[RunState], None]
 """Says the last words when the user will not wait: the process ends right after."""
@@ -46,6 +51,8 @@ class Done:
     exit_code: int
     differs: Sequence[str] = ()
     """What is not as the lock has it, where the run was to keep to one."""
+    notes: tuple[str, ...] = ()
+    """What else is to be said, a sentence each."""
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +76,11 @@ class Session:
     """What is asked for anew; the run says from when."""
     reporter: Sink
     leave: Leave
+    metadata: bool = True
+    """Whether pictures carry what made them."""
+    offline: bool = False
+    """Whether all that is needed must be in the store."""
+    carrier: Carrier = NETWORK
     watched: bool = False
     locked: Locked | None = None
     """Set where nothing may be sent."""
@@ -77,41 +89,49 @@ class Session:
     state: RunState = field(default_factory=RunState)
     stopped: int = 0
     """The signal that stopped the run, or 0."""
+    makers: Makers = field(default_factory=Makers)
     broken: Exception | None = None
     """What the reporter raised: told when the run has ended, because a run must not end for it."""
 
     async def run(self) -> Done:
         """Run to the end. Whatever cannot start has left nothing behind."""
-        store = Store(self.home / "store")
+        run_id = self.past.run if self.past else f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        # A replay is to ask the recording for everything, and to leave nothing that a real run would take for paid.
+        store = Store((self.home if self.carrier.network else self.home / "runs" / run_id) / "store")
         gc.freeze()  # modules and the plan stay until the end: the collector need not look at them again and again
         try:
-            return await self._with(store)
+            return await self._with(store, run_id)
         finally:
             gc.unfreeze()
             store.close()
 
-    async def _with(self, store: Store) -> Done:
+    def _provider(self, store: Store) -> Provider:
         url, key, origin = self.address
-        times = self.home / "store" / "times.json"
-        async with Runpod(
-            url, key, store, connections=self.calls, origin=origin, env=self.env, times=times
-        ) as provider:
+        if self.offline:
+            return Offline(origin or url.rstrip("/"))
+        times = store.folder / "times.json"
+        return Runpod(
+            url, key, store, connections=self.calls, origin=origin, env=self.env, times=times, carrier=self.carrier
+        )
+
+    async def _with(self, store: Store, run_id: str) -> Done:
+        async with self._provider(store) as provider:
             plan = self.plan.with_files(await self._files(provider, store, self.plan.files, self.base))
-            run_id = self.past.run if self.past else f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
             self.state = self.past or self.state
             folder = RunFolder(self.home / "runs", run_id, self.text)
             with Journal(folder.path) as journal:
                 done = await self._journalled(plan, run_id, provider, store, folder, journal)
-        folder.leave(self.state)
+        folder.leave(self.state, self._made(plan, store))
         if self.broken is not None:
             raise self.broken
         return done
 
     async def _journalled(
-        self, plan: Plan, run_id: str, provider: Runpod, store: Store, folder: RunFolder, journal: Journal
+        self, plan: Plan, run_id: str, provider: Provider, store: Store, folder: RunFolder, journal: Journal
     ) -> Done:
         def sink(event: Event) -> None:
             self.state.add(event)
+            self.makers(event)
             journal(event)
             self._report(event)
 
@@ -124,14 +144,14 @@ class Session:
             tasks.cancel_scope.cancel()
         await store.synced()
         differs = list(self.locked.differences(self.state)) if self.locked and not self.stopped else []
-        outputs, missing = self._published(plan, names) if not differs else ({}, {})
+        outputs, missing = self._published(plan, names, self._made(plan, store)) if not differs else ({}, {})
         outcome: Outcome = "cancelled" if self.stopped else "failed" if differs else _outcome(self.state, missing)
         sink(RunFinished(time.time(), outcome, {name: str(where) for name, where in outputs.items()}))
         await journal.synced()
         return Done(self.state, folder.path, outputs, missing, 3 if differs else self._exit_code(), differs)
 
     async def _executed(
-        self, plan: Plan, run_id: str, provider: Runpod, store: Store, sink: Sink, folder: RunFolder, journal: Journal
+        self, plan: Plan, run_id: str, provider: Provider, store: Store, sink: Sink, folder: RunFolder, journal: Journal
     ) -> dict[str, JSON]:
         async def load_files(files: Mapping[str, str], pipeline: str) -> Mapping[str, Artifact]:
             try:
@@ -157,6 +177,7 @@ class Session:
                 fresh=replace(self.fresh, began=self.state.started),
                 cancel_jobs=self.cancel_on_interrupt,
                 locked=self.locked,
+                jitter=None if self.carrier.network else AtOnce(),
             )
         except BaseExceptionGroup as group:
             if failed := group.subgroup(StoreFailed):
@@ -198,7 +219,9 @@ class Session:
             except Exception as err:  # noqa: BLE001 - a table that cannot be drawn is no reason to lose paid work
                 self.broken = err
 
-    async def _files(self, provider: Runpod, store: Store, files: Mapping[str, str], base: Path) -> dict[str, Artifact]:
+    async def _files(
+        self, provider: Provider, store: Store, files: Mapping[str, str], base: Path
+    ) -> dict[str, Artifact]:
         """The files that a pipeline and its inputs name, in the store."""
         artifacts: dict[str, Artifact] = {}
         for name, media in files.items():
@@ -215,12 +238,20 @@ class Session:
             artifacts[name] = artifact
         return artifacts
 
-    def _published(self, plan: Plan, names: Mapping[str, JSON] | None) -> tuple[dict[str, Path], dict[str, str]]:
+    def _made(self, plan: Plan, store: Store) -> Made | None:
+        def made(artifact: Artifact) -> Facts | None:
+            return self.makers.facts(artifact, plan.pipeline, plan.version, store.request)
+
+        return made if self.metadata else None
+
+    def _published(
+        self, plan: Plan, names: Mapping[str, JSON] | None, made: Made | None
+    ) -> tuple[dict[str, Path], dict[str, str]]:
         """Write the outputs that can be had; for each of the others, why not. Of a run that was stopped: nothing."""
         if names is None:
             return {}, {}
         values, missing = outputs_of(plan.outputs, names)
-        outputs, failed = publish(values, self.out, self.state.run)
+        outputs, failed = publish(values, self.out, self.state.run, made)
         return outputs, {**missing, **failed}
 
     def _exit_code(self) -> int:
@@ -230,6 +261,13 @@ class Session:
             return 0
         faults = {cell.fault for cell in self.state.cells.values()}
         return 70 if "bug" in faults else 3 if "locked" in faults else 4 if self.state.exceeded else 1
+
+
+class AtOnce(random.Random):
+    """Waits between tries, where nobody is there to be spared."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return min(a, b)
 
 
 class BadFile(StepError):

@@ -152,6 +152,14 @@ class Store:
             found = self._rows.execute("SELECT request, kept FROM replies WHERE key = ?", (key,)).fetchone()
         return (found[0], found[1] or 0.0) if found else None
 
+    def request(self, key: str) -> JSON:
+        """What was sent under a key; None if nothing was."""
+        found = self.asked(key)
+        try:
+            return json.loads(found[0]) if found else None
+        except ValueError:
+            return None
+
     @asynccontextmanager
     async def claimed(self, key: str, waits: Callable[[], None]) -> AsyncGenerator[bool, None]:
         """Be the only process that asks for a key: one pays, the others wait and find it in the store.

@@ -19,7 +19,8 @@ READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "
            "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "check", "plan",
            "outputs", "lockfile"}  # fmt: skip
 DOING = {"fresh", "budget", "admission", "attempts", "calls", "work", "execute"}
-WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights"}
+WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
+         "xmp"}  # fmt: skip
 SHOWING = {"reports"}
 EDGES = {"app", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons", "__main__",
          "__init__"}  # fmt: skip
@@ -28,8 +29,9 @@ BELOW = {
     "store": {"media", "locks"},
     "cache": {"store"},
     "journal": {"locks"},
-    "publish": {"media"},
-    "runfolder": {"publish"},
+    "provenance": {"xmp"},
+    "publish": {"media", "provenance"},
+    "runfolder": {"publish", "provenance"},
 }
 """What a part of the world stands on. Nothing else in it knows another part."""
 

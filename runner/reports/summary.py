@@ -35,11 +35,11 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
     shown = list(outputs.items())
     if len(shown) > _MOST_OUTPUTS:
         del shown[_MOST_OUTPUTS - 2 :]
-    lines += [f"  {name:{width}}  {_relative(path)}" for name, path in shown]
+    lines += [f"  {name:{width}}  {relative(path)}" for name, path in shown]
     if more := len(outputs) - len(shown):
-        lines.append(f"  … and {more} more in {_relative(shown[0][1].parent)}")
+        lines.append(f"  … and {more} more in {relative(shown[0][1].parent)}")
     lines += [f"  {name:{width}}  not made: {why}" for name, why in missing.items()]
-    lines.append(f"  {'run folder':{width}}  {_relative(folder)}")
+    lines.append(f"  {'run folder':{width}}  {relative(folder)}")
     if state.outcome == "done" and state.left:
         lines += ["", "From before, no longer wanted, and perhaps still running:"]
         lines += [f"  the job {each.job} on {each.endpoint}" for _, each in state.left]
@@ -96,12 +96,12 @@ def _table(bad: Sequence[CellState], folder: Path) -> list[str]:
 def _bad(cell: CellState, folder: Path) -> list[str]:
     lines = [f"  {cell.cell}: {cell.state}" + (f": {cell.message}" if cell.message else "")]
     if cell.keep:
-        lines.append(f"    what was paid for is kept in {_relative(folder / cell.keep)}")
+        lines.append(f"    what was paid for is kept in {relative(folder / cell.keep)}")
     lines += _tickets(cell)
     return lines
 
 
-def _relative(path: Path) -> str:
+def relative(path: Path) -> str:
     """The path as one would type it from here."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))

@@ -31,6 +31,7 @@ from ..errors import (
 )
 from ..model import JSON
 from . import wire
+from .carrier import NETWORK, Carrier
 from .growth import Growth
 from .pace import DOCUMENTED, UNLIMITED, Paces
 
@@ -65,11 +66,20 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class Client:
     """The operations of Runpod's endpoints under one base URL, with one key."""
 
-    def __init__(self, base_url: str, key: str, *, connections: int = 64, paces: Paces | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        *,
+        connections: int = 64,
+        paces: Paces | None = None,
+        carrier: Carrier = NETWORK,
+    ) -> None:
         """``paces`` limit what is sent: by default to what is documented, on loopback only after a 429."""
+        self._carrier = carrier
         self.base_url = base_url.rstrip("/")
         self.local = urlsplit(base_url).hostname in LOOPBACK
-        self.paces = paces or Paces(UNLIMITED if self.local else DOCUMENTED)
+        self.paces = paces or Paces(UNLIMITED if self.local or not carrier.network else DOCUMENTED)
         self._key = key
         self._connections = connections
         self._pools: dict[str, list[_Pool]] = {}
@@ -278,7 +288,7 @@ class Client:
             return min(pools, key=lambda pool: pool.busy)
         if self._tls is None and url.startswith("https:"):
             self._tls = httpx.create_ssl_context()  # costs as much as a start, so only where it is needed
-        client = httpx.AsyncClient(
+        client = self._carrier.client(
             verify=self._tls or False,  # without a context there is no TLS to verify: the address is http:
             limits=httpx.Limits(max_connections=POOL, max_keepalive_connections=POOL),
             follow_redirects=False,

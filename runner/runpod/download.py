@@ -14,6 +14,7 @@ import anyio
 import httpx2 as httpx
 
 from ..errors import DownloadFailed
+from .carrier import NETWORK, Carrier
 
 MOST = 512_000_000
 """Bytes of one file: a long video fits, an endless answer does not."""
@@ -24,7 +25,8 @@ _HOPS = 5
 class Downloader:
     """Fetches URLs. ``local`` allows loopback addresses, for when the provider itself is there."""
 
-    def __init__(self, *, local: bool = False, most: int = MOST) -> None:
+    def __init__(self, *, local: bool = False, most: int = MOST, carrier: Carrier = NETWORK) -> None:
+        self._carrier = carrier
         self.local, self.most = local, most
         self._clients: dict[str, httpx.AsyncClient] = {}
 
@@ -88,7 +90,7 @@ class Downloader:
     def _client(self, url: str) -> httpx.AsyncClient:
         scheme = urlsplit(url).scheme
         if scheme not in self._clients:
-            self._clients[scheme] = httpx.AsyncClient(
+            self._clients[scheme] = self._carrier.client(
                 verify=scheme == "https",  # a context for TLS takes long to make, and http: has none
                 timeout=httpx.Timeout(30.0, pool=None),
                 follow_redirects=False,
@@ -102,6 +104,8 @@ class Downloader:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             msg = f"the file {url[:200]} has no http address"
             raise DownloadFailed(msg)
+        if not self._carrier.network:
+            return  # nothing is fetched from there, and looking the name up would need a network
         for address in await _addresses(parts.hostname, parts.port or 443):
             where = ipaddress.ip_address(address.partition("%")[0])
             if not (where.is_global or (self.local and where.is_loopback)):

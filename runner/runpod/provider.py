@@ -25,6 +25,7 @@ from ..errors import (
 )
 from ..model import JSON, Artifact, Call, Chat, Finished, Job, Reply, Ticket
 from . import wire
+from .carrier import NETWORK, Carrier
 from .client import RUN_LIMIT, RUNSYNC_LIMIT, Client, NotFound
 from .download import Downloader
 from .growth import IDLE, Growth
@@ -61,14 +62,16 @@ class Runpod:
         env: Mapping[str, str] = MappingProxyType({}),
         times: Path | None = None,
         paces: Paces | None = None,
+        carrier: Carrier = NETWORK,
         idle: float = IDLE,
     ) -> None:
         """``env`` holds the keys of other servers, and ``RUNPOD_LIMITS`` where ``paces`` are not given; ``times`` is
         where the times of past jobs are kept; ``idle`` are the seconds for which a stream may say nothing.
         """
-        paces = paces or chosen(env.get("RUNPOD_LIMITS", ""))
-        self.client = Client(base_url, key, connections=connections, paces=paces)
-        self.downloader = Downloader(local=self.client.local)
+        paces = paces or (chosen(env.get("RUNPOD_LIMITS", "")) if carrier.network else None)
+        self.client = Client(base_url, key, connections=connections, paces=paces, carrier=carrier)
+        self.downloader = Downloader(local=self.client.local, carrier=carrier)
+        self._carrier = carrier
         self.origin = origin or self.client.base_url
         self._blobs = blobs
         self._env = env
@@ -144,7 +147,7 @@ class Runpod:
             if envelope.status == "COMPLETED":
                 self._times.took(ticket.endpoint, anyio.current_time() - started)
                 return Finished(envelope.output, wire.cost(envelope.output))
-            await anyio.sleep(looks(anyio.current_time() - started))
+            await self._carrier.sleep(looks(anyio.current_time() - started))
 
     async def collect(self, job: Job, finished: Finished) -> Reply:
         """The reply of a finished job, its files in the store."""
@@ -235,7 +238,7 @@ class Runpod:
                 self._holds[ticket.endpoint] = True
                 return _read(ticket, said)
         elif (first := self._times.first(ticket.endpoint)) > anyio.current_time() - started:
-            await anyio.sleep(first - (anyio.current_time() - started))
+            await self._carrier.sleep(first - (anyio.current_time() - started))
         try:
             said = await self.client.status(ticket.endpoint, ticket.job)
         except NotFound as err:
@@ -287,7 +290,7 @@ class Runpod:
                 del self._parts[ticket.job]
                 return Finished(output, wire.cost(whole))
             if not new:
-                await anyio.sleep(STREAM_PAUSE)
+                await self._carrier.sleep(STREAM_PAUSE)
 
     async def _status(self, ticket: Ticket) -> JSON:
         try:
@@ -301,6 +304,8 @@ class Runpod:
         for name, value in wanted.items():
             if isinstance(value, Mapping):
                 variable = str(value["env"])
+                if variable not in self._env and not self._carrier.network:
+                    continue  # a replay needs no secrets
                 if variable not in self._env:
                     raise Rejected(f"the header {name} is to come from {variable}, which is not set; nothing was sent")
                 found[name] = self._env[variable]
