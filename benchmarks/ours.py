@@ -83,8 +83,8 @@ class Nobody:
     async def collect(self, job: Job, finished: Finished) -> Reply:
         raise AssertionError(job, finished)
 
-    async def chat(self, chat: Chat, grew: object) -> Reply:
-        raise AssertionError(chat, grew)
+    async def chat(self, chat: Chat, grew: object, sending: object) -> Reply:
+        raise AssertionError(chat, grew, sending)
 
     async def cancel(self, ticket: Ticket) -> Finished | None:
         raise AssertionError(ticket)
