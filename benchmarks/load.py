@@ -29,3 +29,8 @@ def figures() -> Iterator[Figure]:
         ):
             seconds, theirs = in_turns(3, partial(ours.whole, text, url), partial(bare.chats, graph, url))
             yield Figure(f"whole run: {name}", seconds, "bare scheduler", theirs, "≤ 1.25", seconds <= 1.25 * theirs)
+        calls = ours.planned(pipeline(fan_out(1000), TEXT))
+        disk, memory = in_turns(
+            5, partial(ours.kept, calls, url, on_disk=True), partial(ours.kept, calls, url, on_disk=False)
+        )
+        yield Figure("journal and store of 1,000 calls", disk, "both in memory", memory, "≤ 1.5", disk <= 1.5 * memory)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 import anyio
 
 from runner import app, catalogue, check, pipeline, plan
 from runner.execute import execute
+from runner.journal import Journal
 from runner.model import Artifact, Call, Chat, Finished, Job, Reply, Ticket
 from runner.plan import Plan
+from runner.runpod import Runpod
+from runner.store import Store
 
 IN_FLIGHT = 64
 
@@ -58,6 +62,76 @@ def whole(text: str, url: str, calls: int = IN_FLIGHT) -> float:
         return seconds
 
 
+def kept(chosen: Plan, url: str, *, on_disk: bool) -> float:
+    """Seconds of the calls of a plan, with journal and store on disk, or with both in memory."""
+
+    async def run(folder: Path) -> None:
+        store, writing = (Store(folder / "store"), Journal(folder)) if on_disk else (Memory(), Memory())
+        with writing as journal:
+            async with Runpod(url, "k", store, connections=IN_FLIGHT) as provider:
+                await execute(
+                    chosen, run_id="r", provider=provider, store=store, sink=journal, synced=journal.synced,
+                    clock=time.time, keep_text=lambda *_: None, load_files=_no_files, calls=IN_FLIGHT,
+                )  # fmt: skip
+            await journal.synced()
+        await store.synced()
+        store.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        anyio.run(run, Path(folder))
+        return time.perf_counter() - start
+
+
+class Memory:
+    """A store and a journal that forget everything with the process."""
+
+    def __init__(self) -> None:
+        self.replies: dict[str, Reply] = {}
+        self.events: list[object] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def __call__(self, event: object) -> None:
+        self.events.append(event)
+
+    async def synced(self) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+    async def get(self, key: str, since: float = 0.0) -> Reply | None:
+        del since
+        return self.replies.get(key)
+
+    @asynccontextmanager
+    async def claimed(self, key: str, waits: Callable[[], None]) -> AsyncGenerator[bool, None]:
+        del key, waits
+        yield False
+
+    async def keep(self, key: str, call: Call, reply: Reply) -> None:
+        del call
+        self.replies[key] = reply
+
+    def finished(self, key: str, since: float = 0.0) -> Finished | None:
+        del key, since
+        return None
+
+    def keep_finished(self, key: str, finished: Finished) -> None:
+        raise AssertionError(key, finished)
+
+    def forget(self, key: str) -> None:
+        raise AssertionError(key)
+
+    async def add(self, chunks: AsyncIterator[bytes], url: str | None = None) -> Artifact:
+        raise AssertionError(chunks, url)
+
+
 def nothing(_: object) -> None:
     """Whom an event tells nothing."""
 
@@ -83,8 +157,8 @@ class Nobody:
     async def collect(self, job: Job, finished: Finished) -> Reply:
         raise AssertionError(job, finished)
 
-    async def chat(self, chat: Chat, grew: object) -> Reply:
-        raise AssertionError(chat, grew)
+    async def chat(self, chat: Chat, grew: object, sending: object) -> Reply:
+        raise AssertionError(chat, grew, sending)
 
     async def cancel(self, ticket: Ticket) -> Finished | None:
         raise AssertionError(ticket)

@@ -13,7 +13,7 @@ CARD = "pipelines/product-card.yaml"
 DOES = {"check": ("check", CARD), "plan": ("plan", CARD), "schema": ("schema",)}
 """Commands that end by themselves at no cost; of the others, their ``--help``."""
 READS = "click, yaml, jinja2, jsonschema"
-NEEDS = {"check": READS, "plan": READS, "schema": "click, yaml"}
+NEEDS = {"check": READS, "plan": READS, "schema": READS}
 """The libraries that a command cannot do without, where that is more than click."""
 
 

@@ -68,7 +68,7 @@ class Provider(Protocol):
     async def submit(self, job: Job, within: float, sending: Callable[[], None]) -> Ticket: ...
     async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished: ...
     async def collect(self, job: Job, finished: Finished) -> Reply: ...
-    async def chat(self, chat: Chat, grew: Callable[[str], None] | None) -> Reply: ...
+    async def chat(self, chat: Chat, grew: Callable[[str], None] | None, sending: Callable[[], None]) -> Reply: ...
     async def cancel(self, ticket: Ticket) -> Finished | None: ...
 
 
@@ -230,10 +230,20 @@ class Attempts:
         await self._admitted()
         self.grown.clear()
         self.shown = 0
+        sent = False
         try:
-            with anyio.fail_after(self.timeout):
-                reply = await self.tools.provider.chat(chat, self._grew if self.tools.watched else None)
+            with anyio.fail_after(self.timeout) as scope:
+
+                def sending() -> None:  # waiting for a turn is no part of the timeout
+                    nonlocal sent
+                    sent, scope.deadline = True, anyio.current_time() + self.timeout
+
+                reply = await self.tools.provider.chat(chat, self._grew if self.tools.watched else None, sending)
         except TimeoutError as err:
+            if not sent:
+                self._release()
+                msg = f"it was not the turn of the chat with {chat.label} within {self.timeout:g} s, so it was not sent"
+                raise AttemptTimedOut(msg) from err
             self._settle()
             msg = f"the chat with {chat.label} had no answer after {self.timeout:g} s; raise timeout: to wait longer"
             raise AttemptTimedOut(msg, keep="".join(self.grown) or None) from err

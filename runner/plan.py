@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .catalogue import Model
-from .cells import LIMIT, BadCells, expand
+from .cells import LIMIT, BadCells, expand, shown
 from .check import Checked, CheckedStep, Edge, misfit
 from .errors import PipelineProblems, StepError, TemplateFailed, UsageError, nearest
 from .kinds import Kind
@@ -97,6 +97,38 @@ class Nested:
             return plan(self.checked, values, self.env)
         except UsageError as err:
             raise NestedInputs(str(err)) from err
+
+    def try_inputs(self, tree: Tree, names: Mapping[str, JSON]) -> None:
+        """Look at the inputs of a cell as far as they are known before the run. `NestedInputs` if they do not fit."""
+        declared = self.checked.pipeline.inputs
+        known: dict[str, JSON] = {}
+        unknown = set()
+        for name, value in (tree if isinstance(tree, Mapping) else {}).items():
+            try:
+                known[name] = render_tree(value, names)
+            except TemplateFailed:
+                known[name] = None
+            # An input of ours that is left out in a preview stands as null: what it will be is not known either.
+            if known[name] is None or (name in declared and "artifact" in declared[name].schema):
+                unknown.add(name)
+                del known[name]
+        if not unknown:
+            self.plan(known)
+            return
+        try:
+            read_inputs(declared, known, {}, preview=True)
+        except UsageError as err:
+            raise NestedInputs(str(err)) from err
+
+    def files(self) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """The files that it names, and the pipelines that it runs: of which pipeline file, paths and media."""
+        yield (
+            self.checked.pipeline.document.file,
+            {path: media for step in self.checked.steps.values() for path, media in step.files.items()},
+        )
+        for step in self.checked.steps.values():
+            if step.nested is not None:
+                yield from Nested(step.nested, self.env).files()
 
     @property
     def usd(self) -> float | None:
@@ -188,6 +220,12 @@ class Plan:
                         named = f"the budget of {scope}" if scope else "the budget"
                         what = "USD" if unit == "usd" else unit
                         yield scope, f"A call of {step.id} may take {worst:.6g} {what}, and {named} is {most:.6g}."
+
+    def nested_files(self) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """The files that the pipelines name which its steps run: of which pipeline file, paths and media."""
+        for step in self.steps:
+            if step.nested is not None:
+                yield from step.nested.files()
 
     def with_files(self, artifacts: Mapping[str, Artifact]) -> Plan:
         """The same plan with its pictures in place."""
@@ -307,6 +345,8 @@ def _planned_steps(checked: Checked, names: Mapping[str, JSON], env: Mapping[str
             nested = Nested(step.nested, env)
             planned = replace(planned, nested=nested, usd=nested.usd)
         cells = _known_cells(planned, names, known)
+        if planned.nested is not None and cells is not None and planned.when is None:
+            _try_cells(planned, planned.nested, cells, names)
         first: Mapping[str, JSON] = names
         if cells is not None:
             known[planned.id] = cells
@@ -317,6 +357,18 @@ def _planned_steps(checked: Checked, names: Mapping[str, JSON], env: Mapping[str
                                    count=None if cells is None else len(cells),
                                    keys=None if cells is None else frozenset(str(c.key) for c in cells))  # fmt: skip
     return tuple(done.values())
+
+
+def _try_cells(step: PlannedStep, nested: Nested, cells: Sequence[Cell], names: Mapping[str, JSON]) -> None:
+    """`UsageError` if a cell gives the pipeline that it runs an input that is known already and does not fit."""
+    for cell in cells:
+        own = {"index": cell.index, "key": cell.key, "matrix": cell.matrix} if step.fanned_out else {}
+        own |= {"item": cell.item} if step.foreach is not None and step.follows is None else {}
+        try:
+            nested.try_inputs(step.params.get("inputs"), {**names, **own})
+        except NestedInputs as err:
+            msg = f"The step {step.id} cannot run with these inputs: {err}"
+            raise UsageError(f"{msg} (item: {shown(cell.item)})" if step.fanned_out else msg) from err
 
 
 def _known_cells(step: PlannedStep, names: Mapping[str, JSON], known: Mapping[str, list[Cell]]) -> list[Cell] | None:

@@ -222,8 +222,8 @@ class _Nobody:
         del within, sending
         raise NotAsked(f"{job.label} is not asked")
 
-    async def chat(self, chat: Chat, grew: Callable[[str], None] | None) -> Reply:
-        del grew
+    async def chat(self, chat: Chat, grew: Callable[[str], None] | None, sending: Callable[[], None]) -> Reply:
+        del grew, sending
         raise NotAsked(f"{chat.label} is not asked")
 
     async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:

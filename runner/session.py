@@ -117,6 +117,8 @@ class Session:
     async def _with(self, store: Store, run_id: str) -> Done:
         async with self._provider(store) as provider:
             plan = self.plan.with_files(await self._files(provider, store, self.plan.files, self.base))
+            for file, named in plan.nested_files():  # a file that cannot be used is told before anything is sent
+                await self._files(provider, store, named, Path(file).parent)
             self.state = self.past or self.state
             folder = RunFolder(self.home / "runs", run_id, self.text)
             with Journal(folder.path) as journal:

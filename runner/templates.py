@@ -59,6 +59,8 @@ class _Environment(ImmutableSandboxedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
+        if isinstance(obj, Undefined):  # the sandbox comes to the same, after two dozen questions
+            obj._fail_with_undefined_error()  # noqa: SLF001 - Jinja's own way to raise the sentence about it
         if isinstance(obj, str) and attribute not in METHODS[str]:
             return self.undefined(obj=obj, name=attribute)
         found = super().getattr(obj, attribute)

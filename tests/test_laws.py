@@ -140,8 +140,9 @@ class World:
     most: int = 0
     kept: dict[str, Reply] = field(default_factory=dict)
 
-    async def chat(self, chat: Chat, grew: object) -> Reply:
+    async def chat(self, chat: Chat, grew: object, sending: Callable[[], None]) -> Reply:
         del grew
+        sending()
         number, index = map(int, chat.body["messages"][0]["content"].split())
         self.inside += 1
         self.most = max(self.most, self.inside)

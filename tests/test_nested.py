@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,53 @@ def test_pipelines_that_run_each_other_are_a_loop(outer: Path) -> None:
 
     assert len(problems) == 1
     assert "runs this pipeline" in problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("foreach: [teapot, [a]]\n    inputs: {thing: '{{ item }}'}", r'this is a list.*\(item: \["a"\]\)'),
+        ("inputs: {thing: '{{ inputs.what }}'}", "thing must be text; this is the integer 3"),
+    ],
+)
+def test_an_input_that_is_known_and_does_not_fit_is_told_before_anything_is_sent(
+    cli: Cli, outer: Path, given: str, words: str
+) -> None:
+    """The first step would cost something, and only then the pipeline would refuse what it is given."""
+    outer.write_text(
+        "name: outer\ninputs: {what: {type: integer, default: 3}}\nsteps:\n"
+        "  first: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: hi}\n"
+        f"  each:\n    kind: run_pipeline\n    file: parts/inner.yaml\n    needs: [first]\n    {given}\n"
+    )
+
+    done = cli("run", outer, "--local")
+
+    assert done.code == 2
+    assert re.search(words, done.err)
+    assert not (outer.parent / ".runner" / "runs").exists()
+
+
+def test_what_only_the_run_will_know_does_not_stop_it(cli: Cli, outer: Path) -> None:
+    outer.write_text(
+        "name: outer\nsteps:\n  first: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: hi}\n"
+        "  each:\n    kind: run_pipeline\n    file: parts/inner.yaml\n    inputs: {thing: '{{ steps.first.text }}'}\n"
+    )
+
+    assert cli("run", outer, "--local").code == 0
+
+
+def test_a_file_of_the_other_pipeline_that_cannot_be_used_is_told_before_anything_is_sent(
+    cli: Cli, outer: Path
+) -> None:
+    inner = outer.parent / "parts" / "inner.yaml"
+    inner.write_text(INNER.replace('image: "{{ inputs.photo }}"', "image: notes.png"))
+    (outer.parent / "parts" / "notes.png").write_text("not a picture")
+
+    done = cli("run", outer, "--local")
+
+    assert done.code == 2
+    assert "notes.png" in done.err
+    assert not (outer.parent / ".runner" / "runs").exists()
 
 
 def test_a_name_that_the_pipeline_does_not_make_is_found_before_anything_runs(outer: Path) -> None:

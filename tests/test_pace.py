@@ -138,6 +138,18 @@ async def pictures(
         outputs:
           count: "{{{{ steps.picture | length }}}}"
     """
+    return await ran(text, server, folder, paces, calls, watch)
+
+
+async def ran(
+    text: str,
+    server: Limited,
+    folder: Path,
+    paces: Paces,
+    calls: int = 32,
+    watch: Callable[[str], None] = lambda _: None,
+) -> RunState:
+    """A run of a pipeline at this pace."""
     state = RunState()
     store = Store(folder / "store")
 
@@ -199,6 +211,26 @@ async def test_after_a_retry_after_nobody_asks_that_operation_before() -> None:
     assert caught.value.retry_after == 1
     assert others - refused < 0.9
     assert server.asked["run"][-1] - refused >= 1.0
+
+
+async def test_a_chat_whose_turn_does_not_come_was_not_sent_and_counts_for_nothing(tmp_path: Path) -> None:
+    """The budget pays two chats at their most, and three tries of `later` were it charged for each."""
+    chat = "{kind: generate_text, model: qwen/qwen3-32b-awq, max_tokens: 200"
+    text = f"""
+        name: two
+        budget: {{usd: 0.005}}
+        steps:
+          first: {chat}, prompt: one}}
+          later: {chat}, prompt: two, needs: [first], timeout: 0.2, retry: {{on: [timeout], attempts: 3, wait: 0}}}}
+    """
+    with serving(Limited(99, 1.0)) as server:
+        state = await ran(text, server, tmp_path, Paces({"openai": Limit(1, window=60)}))
+
+    later = state.cells["later"]
+    assert (state.cells["first"].state, later.state, later.fault) == ("done", "failed", "timeout")
+    assert "so it was not sent" in later.message
+    assert not state.exceeded
+    assert len(server.asked["openai"]) == 1
 
 
 async def test_a_call_whose_endpoint_wants_a_pause_gives_its_place_to_others(tmp_path: Path) -> None:

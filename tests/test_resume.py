@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,10 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from runner.emulator import Emulator, parse_fault, parse_latency
-from runner.events import JobSubmitted
+from runner.events import CallDone, CellDone, JobSending, JobSubmitted
 from runner.journal import NAME, read
+
+from .conftest import Cli
 
 PIPELINE = """\
 name: many
@@ -257,6 +264,114 @@ def test_a_journal_cut_at_any_byte_of_its_last_line_is_read_and_taken_up(folder:
 
         assert code == 0
         assert len(emulator.jobs) == JOBS
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_taken_up_after_any_beginning_of_its_journal_a_run_ends_the_same(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """As if the machine had gone at that line: the store holds what the journal says was kept until then."""
+    folder = tmp_path_factory.mktemp("law")
+    (folder / ".git").mkdir()
+    (folder / "many.yaml").write_text(PIPELINE.replace("[red, blue, green, black]", "[red, blue]"))
+    with Emulator(seed=1) as emulator:
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("RUNPOD_API_KEY", "k")
+        monkeypatch.setenv("RUNPOD_BASE_URL", emulator.url)
+        assert cli("run", "many.yaml").code == 0
+        whole = files(folder)
+        (run,) = (folder / ".runner" / "runs").iterdir()
+        lines = (run / NAME).read_bytes().splitlines(keepends=True)
+        cut = data.draw(st.integers(2, len(lines)), label="lines of the journal that are left")
+        (run / NAME).write_bytes(b"".join(lines[:cut]))
+        events = list(read(run))
+        forget(folder / ".runner" / "store", kept={event.key for event in events if isinstance(event, CallDone)})
+        shutil.rmtree(folder / "out")
+        sent = {event.key for event in events if isinstance(event, JobSubmitted)}
+        unknown = {event.key for event in events if isinstance(event, JobSending)} - sent
+        before = Counter(inputs(emulator))
+
+        done = cli("resume", run.name)
+
+        made = Counter(inputs(emulator)) - before
+        assert done.code == (1 if unknown else 0), done.err
+        assert made.total() <= 4 - len(sent) - len(unknown)
+        if not unknown:
+            assert files(folder) == whole
+
+
+def forget(store: Path, kept: set[str]) -> None:
+    """Make a store as it was when only these replies were in it."""
+    with contextlib.closing(sqlite3.connect(store / "replies.sqlite")) as rows:
+        for (key,) in rows.execute("SELECT key FROM replies").fetchall():
+            if key not in kept:
+                rows.execute("DELETE FROM replies WHERE key = ?", (key,))
+        rows.commit()
+
+
+def test_an_item_of_a_hundred_that_is_edited_runs_again_and_what_follows_from_it(
+    cli: Cli, tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".git").mkdir()
+    items = [f"thing {number}" for number in range(100)]
+    text = (
+        "name: many\nsteps:\n"
+        f"  draft: {{kind: generate_text, model: qwen/qwen3-32b-awq, foreach: {json.dumps(items)}, "
+        'prompt: "Name the {{ item }}"}\n'
+        "  better: {kind: generate_text, model: qwen/qwen3-32b-awq, foreach: '{{ steps.draft }}', "
+        'prompt: "Shorter: {{ item.text }}"}\n'
+    )
+    (tmp_path / "many.yaml").write_text(text)
+    monkeypatch.setenv("RUNPOD_API_KEY", "k")
+    monkeypatch.setenv("RUNPOD_BASE_URL", emulator.url)
+    assert cli("run", "many.yaml").code == 0
+    before = emulator.count("chat")
+    (tmp_path / "many.yaml").write_text(text.replace("thing 17", "teapot 17"))
+
+    done = cli("run", "many.yaml", "--json")
+
+    paid = [cell["cell"] for cell in json.loads(done.out)["cells"] if cell["state"] == "done"]
+    assert paid == ["draft[teapot-17]", "better[teapot-17]"]
+    assert emulator.count("chat") - before == 2
+
+
+@pytest.mark.parametrize("what", ["store", "runs"])
+def test_a_folder_that_cannot_be_written_is_told_and_the_run_goes_on_when_it_can(
+    folder: Path, emulator: Emulator, what: str
+) -> None:
+    """Root may write everywhere, so the folder's place is taken by a file instead of its rights."""
+    (folder / ".runner").mkdir()
+    (folder / ".runner" / what).write_text("in the way")
+
+    code, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
+
+    assert (code, len(emulator.jobs)) == (5, 0)
+    assert str(folder / ".runner" / what) in said
+    (folder / ".runner" / what).unlink()
+    assert ended(begin(folder, emulator.url, "run", "many.yaml"))[0] == 0
+
+
+def test_blobs_that_are_gone_or_damaged_are_made_again_and_only_these(folder: Path, emulator: Emulator) -> None:
+    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    (run,) = (folder / ".runner" / "runs").iterdir()
+    photos = {event.cell: event.output["image"].sha256 for event in read(run) if isinstance(event, CellDone)
+              and event.cell.startswith("photo")}  # fmt: skip
+    blobs = {path.parent.name + path.stem: path for path in (folder / ".runner" / "store" / "blobs").glob("*/*")}
+    blobs[photos["photo[red]"]].unlink()
+    flipped = blobs[photos["photo[blue]"]]
+    content = bytearray(flipped.read_bytes())
+    content[len(content) // 2] ^= 1
+    flipped.chmod(0o644)
+    flipped.write_bytes(content)
+
+    code, _ = ended(begin(folder, emulator.url, "run", "many.yaml"))
+
+    again = Counter(inputs(emulator))
+    assert code == 0
+    assert [asked for asked, times in again.items() if times == 2 and "p-image-t2i" in asked] == [
+        asked for asked in again if "p-image-t2i" in asked and ("red" in asked or "blue" in asked)
+    ]
 
 
 def test_open_jobs_count_against_the_budget_of_a_run_that_is_taken_up(folder: Path) -> None:

@@ -157,12 +157,17 @@ class Client:
         answer: float,
         headers: Mapping[str, str] = NO_HEADERS,
         growth: Growth | None = None,
+        sending: Callable[[], None] | None = None,
     ) -> JSON:
-        """A chat completion from an endpoint's OpenAI-compatible route; with ``growth`` it is read while it grows."""
+        """A chat completion from an endpoint's OpenAI-compatible route; with ``growth`` it is read while it grows.
+
+        ``sending`` as in `run`.
+        """
         path = "/openai/v1/chat/completions"
         return await self._json(
-            "POST", self.base_url, endpoint, path, body=body, answer=answer, sends="chat", more=headers, growth=growth
-        )
+            "POST", self.base_url, endpoint, path, body=body, answer=answer, sends="chat", more=headers,
+            sending=sending, growth=growth,
+        )  # fmt: skip
 
     async def chat_at(
         self,
@@ -172,11 +177,12 @@ class Client:
         key: str | None,
         headers: Mapping[str, str] = NO_HEADERS,
         growth: Growth | None = None,
+        sending: Callable[[], None] | None = None,
     ) -> JSON:
-        """A chat completion from another server, with that server's own key or none; ``growth`` as in `chat`."""
+        """A chat completion from another server, with that server's own key or none; the rest as in `chat`."""
         return await self._json(
             "POST", base_url, "", "/chat/completions", body=body, answer=answer, sends="chat", other_key=(key,),
-            more=headers, growth=growth,
+            more=headers, sending=sending, growth=growth,
         )  # fmt: skip
 
     async def models_at(self, base_url: str, key: str | None) -> JSON:

@@ -51,8 +51,8 @@ class Offline:
         del finished
         _refuse(f"a job of {job.endpoint} was paid for, and its file is not in the store")
 
-    async def chat(self, chat: Chat, grew: Callable[[str], None] | None = None) -> Reply:
-        del grew
+    async def chat(self, chat: Chat, grew: Callable[[str], None] | None, sending: Callable[[], None]) -> Reply:
+        del grew, sending
         _refuse(f"the chat with {chat.label} is not sent")
 
     async def cancel(self, ticket: Ticket) -> Finished | None:

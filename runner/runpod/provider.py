@@ -167,14 +167,16 @@ class Runpod:
             files.append(artifact)
         return Reply(_without_bytes(said), tuple(files), finished.cost)
 
-    async def chat(self, chat: Chat, grew: Callable[[str], None] | None = None) -> Reply:
+    async def chat(
+        self, chat: Chat, grew: Callable[[str], None] | None = None, sending: Callable[[], None] | None = None
+    ) -> Reply:
         """The answer to a chat, or that it was refused, where the chat says that it may be.
 
-        With ``grew`` it is streamed, and each piece of its text told. The request is another then and the answer the
-        same, so the key does not count it.
+        ``sending`` is called when it is its turn. With ``grew`` it is streamed, and each piece of its text told. The
+        request is another then and the answer the same, so the key does not count it.
         """
         try:
-            said = await self._said(chat, grew)
+            said = await self._said(chat, grew, sending)
         except BadRequest as err:
             if not chat.may_refuse:
                 raise
@@ -185,30 +187,30 @@ class Runpod:
         usage = said.get("usage")
         return Reply(said, cost=_cost(chat, usage if isinstance(usage, dict) else {}, wire.cost(said)))
 
-    async def _said(self, chat: Chat, grew: Callable[[str], None] | None) -> JSON:
+    async def _said(self, chat: Chat, grew: Callable[[str], None] | None, sending: Callable[[], None] | None) -> JSON:
         """The answer, streamed where that is wanted. An endpoint whose streams fail is asked for whole answers."""
         server = chat.base_url or chat.endpoint
         if grew is None or server in self._streamless:
-            return await self._asked(chat, None)
+            return await self._asked(chat, None, sending)
         try:
-            return await self._asked(chat, Growth(chat.label, grew, self._idle))
+            return await self._asked(chat, Growth(chat.label, grew, self._idle), sending)
         except BadRequest as err:
             if "stream" not in str(err):
                 raise
             self._streamless.add(server)  # it does not know the option that asks for the tokens in a stream
-            return await self._asked(chat, None)
+            return await self._asked(chat, None, sending)
         except FateUnknown:
             self._streamless.add(server)
             raise
 
-    async def _asked(self, chat: Chat, growth: Growth | None) -> JSON:
+    async def _asked(self, chat: Chat, growth: Growth | None, sending: Callable[[], None] | None) -> JSON:
         streamed = {"stream": True, "stream_options": {"include_usage": True}} if growth is not None else {}
         body = json.dumps({**await self._encoded(chat.body), **streamed}, ensure_ascii=False).encode()
         headers = self._headers(chat.headers)
         if chat.base_url:
             key = self._env.get(chat.api_key_env) if chat.api_key_env else None
-            return await self.client.chat_at(chat.base_url, body, 600.0, key, headers, growth)
-        return await self.client.chat(chat.endpoint, body, 600.0, headers, growth)
+            return await self.client.chat_at(chat.base_url, body, 600.0, key, headers, growth, sending)
+        return await self.client.chat(chat.endpoint, body, 600.0, headers, growth, sending)
 
     async def cancel(self, ticket: Ticket) -> Finished | None:
         """Stop a job. Gives back its output if it had ended before."""
