@@ -111,6 +111,8 @@ class Options:
     env: Mapping[str, str] = field(default_factory=dict)
     catalogue: Path | None = None
     """A file of the author's own models."""
+    profile: str | None = None
+    """The profile that the pipeline was read in."""
 
     @classmethod
     def of(
@@ -136,6 +138,7 @@ class Options:
             replay=Path(said["replay"]) if said.get("replay") else None,
             env=env,
             catalogue=Path(said["catalogue"]) if said.get("catalogue") else None,
+            profile=said.get("profile"),
         )
 
     @property
@@ -150,18 +153,28 @@ class Options:
         kept |= {"local": self.local, "model": self.weights is not None}
         kept |= {"fresh": list(self.fresh), "no_cache": self.no_cache}
         kept |= {"budget": self.budget, "lock": self.lock, "only": self.only}
-        kept |= {"metadata": self.metadata, "offline": self.offline}
+        kept |= {"metadata": self.metadata, "offline": self.offline, "profile": self.profile}
         return {**kept, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
-def read(path: Path, own: Path | None = None) -> Read:
-    """Read and check a pipeline file; ``own`` is a catalogue of the author's. `UsageError` if there is no such file."""
+def read(path: Path, own: Path | None = None, profile: str | None = None) -> Read:
+    """Read and check a pipeline file, as it is in a profile; ``own`` is a catalogue of the author's.
+
+    Without one, its profiles are checked, too. `UsageError` if there is no such file, or no such profile.
+    """
     text = text_of(path, "a pipeline file")
     try:
         known, wrong = models(project(path), own), []
     except PipelineProblems as err:
         known, wrong = catalogue.builtin(), list(err.problems)
-    found, checked, problems = _checked(path, text, known, (path.resolve(),))
+    found, checked, problems = _checked(path, text, known, (path.resolve(),), profile)
+    if found is not None and profile is not None and found.profile is None:
+        others = f" {near}" if (near := nearest(profile, found.profiles)) else ""
+        msg = f"{path} has no profile {profile}.{others}"
+        raise UsageError(msg)
+    for name in found.profiles if found is not None and profile is None else ():
+        own_problems = [p for p in _checked(path, text, known, (path.resolve(),), name)[2] if p not in problems]
+        problems += [replace(p, message=f"In the profile {name}: {p.message}") for p in own_problems]
     if wrong:  # which models there are is not known then
         checked, problems = None, [*(p for p in problems if p.code != "unknown-model"), *wrong]
     problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
@@ -169,9 +182,9 @@ def read(path: Path, own: Path | None = None) -> Read:
 
 
 def _checked(
-    path: Path, text: str, known: Catalogue, above: tuple[Path, ...]
+    path: Path, text: str, known: Catalogue, above: tuple[Path, ...], profile: str | None
 ) -> tuple[Pipeline | None, Checked | None, list[Problem]]:
-    """A pipeline and those that it runs. ``above`` are the files that run this one."""
+    """A pipeline and those that it runs, in a profile where they have it. ``above`` are the files that run this one."""
     files = _Files(path)
 
     def nested(name: str) -> Checked | list[Problem]:
@@ -183,10 +196,10 @@ def _checked(
         except (OSError, ValueError) as err:
             why = "it is not a text file in UTF-8" if isinstance(err, UnicodeError) else str(err)
             return [Problem("file", f"{inner} cannot be read: {why}.", Mark(str(inner), 1, 1), "Name a pipeline file.")]
-        _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()))
+        _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()), profile)
         return checked or [problem for problem in problems if not problem.warning]
 
-    found, problems = pipelines.load(text, str(path), files.text)
+    found, problems = pipelines.load(text, str(path), files.text, profile)
     checked = None
     if found is not None:
         checked, more = checking.check(found, known, files.is_file, nested)
@@ -261,7 +274,7 @@ async def resume(
 
 def plan_again(past: RunState, options: Options) -> tuple[Read, Plan]:
     """The plan of a run's pipeline as its file says now, with the inputs that the run had."""
-    found = read(Path(past.file), options.catalogue)
+    found = read(Path(past.file), options.catalogue, options.profile)
     if options.local:
         found = replace(found, checked=_localised(found.whole(), one_by_one=options.weights is not None))
     checked = found.whole()
@@ -324,7 +337,8 @@ async def _run(
     done = replace(done, notes=notes(done))
     if not options.lock or done.exit_code:
         return done
-    path = write(lockfile.beside(read.path), lockfile.text(planned.pipeline, done.state), verbatim=True)
+    text = lockfile.text(planned.pipeline, options.profile, done.state)
+    path = write(lockfile.beside(read.path, options.profile), text, verbatim=True)
     return replace(done, outputs={**done.outputs, "lock": path})
 
 
@@ -332,25 +346,25 @@ def _locked(path: Path, options: Options) -> lockfile.Locked | None:
     """What a run that sends nothing may use. `UsageError` if there is no lock where it is to keep to one."""
     if options.only == "world":
         return None
-    return lockfile.Locked(read_lock(path) if options.only == "lock" else None)
+    return lockfile.Locked(read_lock(path, options.profile) if options.only == "lock" else None)
 
 
-def read_lock(path: Path) -> dict[str, lockfile.Entry]:
+def read_lock(path: Path, profile: str | None = None) -> dict[str, lockfile.Entry]:
     """The lock of a pipeline, by cell; ``path`` may be that of the lock itself."""
-    file = path if path.name.endswith(lockfile.SUFFIX) else lockfile.beside(path)
+    file = path if path.name.endswith(lockfile.SUFFIX) else lockfile.beside(path, profile)
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as err:
-        msg = f"There is no lock {file}. Write it with: runner lock {path}"
+        msg = f"There is no lock {file}. Write it with: runner lock {path}{f' --profile {profile}' if profile else ''}"
         raise UsageError(msg) from err
     return lockfile.read(text, str(file))
 
 
-async def verify(path: Path) -> tuple[int, list[str]]:
+async def verify(path: Path, profile: str | None = None) -> tuple[int, list[str]]:
     """Read again what a lock names: how many cells, and what of them the store no longer has as it was."""
     from .store import Store
 
-    entries = read_lock(path)
+    entries = read_lock(path, profile)
     store = Store(project(path) / ".runner" / "store")
     wrong = []
     try:

@@ -97,6 +97,12 @@ def _catalogue_option(command: click.decorators.FC) -> click.decorators.FC:
     )(command)
 
 
+def _profile_option(command: click.decorators.FC) -> click.decorators.FC:
+    return click.option("--profile", metavar="NAME", help="The profile to take: what profiles: says under this name.")(
+        command
+    )
+
+
 def _local_option(command: click.decorators.FC) -> click.decorators.FC:
     return click.option(
         "--local", type=click.Choice(["auto", "model", "emulator"]), metavar="[=model|=emulator]",
@@ -115,6 +121,7 @@ class _Local(click.Command):
 @click.argument("file", type=_PATH)
 @_inputs_options
 @_catalogue_option
+@_profile_option
 @click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
 @_local_option
 @click.option(
@@ -139,6 +146,7 @@ def run(
     typed: tuple[str, ...],
     inputs_file: Path | None,
     catalogue: Path | None,
+    profile: str | None,
     out: Path | None,
     local: Writer | None,
     concurrency: int | None,
@@ -165,12 +173,12 @@ def run(
     if sum(map(bool, (offline, record, replay))) > 1:
         raise UsageError("--offline, --record and --replay exclude each other. Write one of them.")
     found = app.find_run(None, file.resolve()) if again else None
-    read = app.read(file, catalogue)
+    read = app.read(file, catalogue, profile)
     _show([problem for problem in read.problems if problem.warning])
     options = app.Options(
         out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
         calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
-        fresh=fresh, no_cache=no_cache, catalogue=catalogue, budget=budget,
+        fresh=fresh, no_cache=no_cache, catalogue=catalogue, profile=profile, budget=budget,
         lock=lock, only="lock" if locked else "world",
         metadata=not no_metadata, offline=offline, record=record, replay=replay,
     )  # fmt: skip
@@ -238,6 +246,7 @@ def _end(start: Callable[..., Coroutine[None, None, Done]], *, quiet: bool, as_j
 @click.argument("file", type=_PATH)
 @_inputs_options
 @_catalogue_option
+@_profile_option
 @click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
 @_local_option
 def lock_(
@@ -245,6 +254,7 @@ def lock_(
     typed: tuple[str, ...],
     inputs_file: Path | None,
     catalogue: Path | None,
+    profile: str | None,
     out: Path | None,
     local: Writer | None,
 ) -> None:
@@ -253,25 +263,26 @@ def lock_(
 
     from . import app
 
-    read = app.read(file, catalogue)
+    read = app.read(file, catalogue, profile)
     _show([problem for problem in read.problems if problem.warning])
     options = app.Options(
         out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
-        lock=True, only="store", env=os.environ, catalogue=catalogue,
+        lock=True, only="store", env=os.environ, catalogue=catalogue, profile=profile,
     )  # fmt: skip
     _end(partial(app.run, read, _given(typed, inputs_file), options), quiet=False, as_json=False)
 
 
 @cli.command()
 @click.argument("file", type=_PATH)
-def verify(file: Path) -> None:
+@_profile_option
+def verify(file: Path, profile: str | None) -> None:
     """Read again every file that NAME.lock.yaml names, and compare their digests. Nothing is sent."""
     import anyio
 
     from . import app
     from .errors import NotLocked
 
-    cells, wrong = anyio.run(app.verify, file)
+    cells, wrong = anyio.run(app.verify, file, profile)
     for each in wrong:
         click.echo(each, err=True)
     if wrong:
@@ -282,11 +293,15 @@ def verify(file: Path) -> None:
 @cli.command()
 @click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...")
 @_catalogue_option
-def check(files: Sequence[Path], catalogue: Path | None) -> None:
-    """Check pipelines: every problem at once, with its place and its cure. Nothing runs."""
+@_profile_option
+def check(files: Sequence[Path], catalogue: Path | None, profile: str | None) -> None:
+    """Check pipelines: every problem at once, with its place and its cure. Nothing runs.
+
+    Their profiles are checked, too; with --profile only that one is.
+    """
     from . import app
 
-    problems = [problem for file in files for problem in app.read(file, catalogue).problems]
+    problems = [problem for file in files for problem in app.read(file, catalogue, profile).problems]
     _show(problems)
     if any(not problem.warning for problem in problems):
         sys.exit(PipelineProblems.exit_code)
@@ -297,12 +312,15 @@ def check(files: Sequence[Path], catalogue: Path | None) -> None:
 @click.argument("file", type=_PATH)
 @_inputs_options
 @_catalogue_option
-def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None, catalogue: Path | None) -> None:
+@_profile_option
+def plan(
+    file: Path, typed: tuple[str, ...], inputs_file: Path | None, catalogue: Path | None, profile: str | None
+) -> None:
     """Show what would run: the order and why, each call, the most it can cost. Nothing runs."""
     from . import app
     from .reports import planned
 
-    read = app.read(file, catalogue)
+    read = app.read(file, catalogue, profile)
     _show([problem for problem in read.problems if problem.warning])
     click.echo(planned.text(app.plan(read, _given(typed, inputs_file), os.environ, preview=True)))
 

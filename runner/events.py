@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType, UnionType
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
-from .model import JSON, Amounts, Output, from_json, json_line, step_of
+from .model import JSON, Amounts, Output, from_json, json_line, step_of, titled
 
 State: TypeAlias = Literal["waiting", "running", "done", "cached", "skipped", "failed", "blocked", "cancelled"]
 Outcome: TypeAlias = Literal["done", "failed", "cancelled"]
@@ -366,6 +366,11 @@ class RunState:
     left_unknown: dict[str, OpenJob] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
     """How many cells each fanned-out step has, once that is known."""
+
+    @property
+    def title(self) -> str:
+        """``product-card 1.2.0, profile draft``."""
+        return titled(self.pipeline, self.version, self.options.get("profile"))
 
     @property
     def cost(self) -> float:

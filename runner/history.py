@@ -186,7 +186,7 @@ def asked(run: Run) -> list[Asked]:
 
 def compared(one: Run, other: Run, store: Store) -> str:
     """What differs between two runs: inputs, cost, and cell by cell what was asked and what came of it."""
-    lines = [f"{name} {report.row(run.state, run.said, 0.0)[0]}  {_title(run.state)}: {run.said}, "
+    lines = [f"{name} {report.row(run.state, run.said, 0.0)[0]}  {run.state.title}: {run.said}, "
              f"{report.money(run.state.cost)}" for name, run in (("-", one), ("+", other))]  # fmt: skip
     if found := list(changes(dict(one.state.inputs), dict(other.state.inputs))):
         lines += ["", "inputs", *_indented(difference.lines(found, _apart))]
@@ -245,10 +245,6 @@ def request(text: str) -> JSON:
 def _apart(one: Artifact, other: Artifact) -> int | None:
     looks = [likeness(Path(each.path)) for each in (one, other)]
     return None if None in looks else ((looks[0] or 0) ^ (looks[1] or 0)).bit_count()
-
-
-def _title(state: RunState) -> str:
-    return f"{state.pipeline} {state.version}" if state.version else state.pipeline
 
 
 # -- away with them ---------------------------------------------------------------------------------

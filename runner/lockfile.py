@@ -103,9 +103,11 @@ def _why(cell: CellState | None) -> str:
     return f": {cell.state}, {cell.message}" if cell is not None and cell.message else ""
 
 
-def beside(pipeline: Path) -> Path:
-    """Where the lock of a pipeline file is: ``pots.lock.yaml`` beside ``pots.yaml``."""
-    return pipeline.with_name(f"{pipeline.stem}{SUFFIX}")
+def beside(pipeline: Path, profile: str | None = None) -> Path:
+    """Where the lock of a pipeline file is: ``pots.lock.yaml`` beside ``pots.yaml``, ``pots.draft.lock.yaml`` for a
+    profile.
+    """
+    return pipeline.with_name(f"{pipeline.stem}{f'.{profile}' if profile else ''}{SUFFIX}")
 
 
 def entries(state: RunState) -> dict[str, Entry]:
@@ -133,10 +135,11 @@ def _entry(cell: CellState) -> Entry:
     return Entry(tuple(cell.keys), tuple(digests), facts)
 
 
-def text(pipeline: str, state: RunState) -> str:
+def text(pipeline: str, profile: str | None, state: RunState) -> str:
     """The lock of what a run made: the same run, the same text."""
     cells = [f"  {json.dumps(cell)}:\n    {entry.line()}\n" for cell, entry in sorted(entries(state).items())]
-    head = f"{_HEAD}format: {FORMAT}\npipeline: {json.dumps(pipeline)}\ncells:\n"
+    head = f"{_HEAD}format: {FORMAT}\npipeline: {json.dumps(pipeline)}\n"
+    head += f"profile: {json.dumps(profile)}\ncells:\n" if profile else "cells:\n"
     return head + "\n".join(cells) if cells else f"{head[:-1]} {{}}\n"
 
 

@@ -287,6 +287,11 @@ class Cell:
         return {**own, **output.scope()}
 
 
+def titled(pipeline: str, version: str | None, profile: str | None) -> str:
+    """What a run is of, for people: ``product-card 1.2.0, profile draft``."""
+    return f"{pipeline}{f' {version}' if version else ''}{f', profile {profile}' if profile else ''}"
+
+
 def step_of(cell: str) -> str:
     """The step of a cell, from its id: ``photo`` of ``photo[red-shoe]``, ``each[1]/photo`` of ``each[1]/photo[a]``."""
     return cell.rpartition("[")[0] if cell.endswith("]") else cell

@@ -9,7 +9,7 @@ import functools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
@@ -17,7 +17,7 @@ from jsonschema.exceptions import SchemaError, ValidationError
 
 from . import shape, source, templates
 from .cells import LIMIT
-from .errors import PipelineProblems, Problem
+from .errors import PipelineProblems, Problem, nearest
 from .kinds import KINDS
 from .kinds.nesting import parts
 from .model import JSON, UNITS, Ceiling
@@ -128,6 +128,10 @@ class Pipeline:
     steps: Mapping[str, Step]
     outputs: Mapping[str, Tree]
     document: Document
+    profile: str | None = None
+    """The profile that has been laid over what the file says; None for none."""
+    profiles: tuple[str, ...] = ()
+    """The profiles that there are."""
     files: Mapping[tuple[str | int, ...], Document] = field(default_factory=dict)
     """Texts that were read from files, by the path of the parameter they stand for."""
 
@@ -137,13 +141,18 @@ class Pipeline:
         return (self.files[path], ()) if path in self.files else (self.document, path)
 
 
-def load(text: str, file: str, read_file: ReadFile) -> tuple[Pipeline | None, list[Problem]]:
-    """Read a pipeline. The pipeline is there even with problems, as far as it can be understood."""
+def load(
+    text: str, file: str, read_file: ReadFile, profile: str | None = None
+) -> tuple[Pipeline | None, list[Problem]]:
+    """Read a pipeline. The pipeline is there even with problems, as far as it can be understood.
+
+    A ``profile`` is laid over what it says, if it has one of that name.
+    """
     with source.collector_paused():
-        return _load(text, file, read_file)
+        return _load(text, file, read_file, profile)
 
 
-def _load(text: str, file: str, read_file: ReadFile) -> tuple[Pipeline | None, list[Problem]]:
+def _load(text: str, file: str, read_file: ReadFile, profile: str | None) -> tuple[Pipeline | None, list[Problem]]:
     try:
         document = source.parse(text, file)
     except PipelineProblems as err:
@@ -151,7 +160,29 @@ def _load(text: str, file: str, read_file: ReadFile) -> tuple[Pipeline | None, l
     problems = validate(document)
     if not isinstance(document.data, dict):
         return None, problems
-    return _Loader(document, read_file, problems).pipeline(), problems
+    profiles = _mapping(document.data, "profiles")
+    problems += _strangers(document, profiles)
+    names = tuple(name for name, said in profiles.items() if isinstance(said, dict))
+    if profile in names:
+        document = document.overlaid(("profiles", profile), merged=("models",))
+    else:
+        profile = None
+    found = _Loader(document, read_file, problems).pipeline()
+    return replace(found, profile=profile, profiles=names), problems
+
+
+def _strangers(document: Document, profiles: Mapping[str, JSON]) -> Iterator[Problem]:
+    """Models of profiles that the pipeline does not have: nothing would use them."""
+    models = list(_mapping(document.data, "models"))
+    for name, said in profiles.items():
+        for alias in _mapping(said, "models") if isinstance(said, dict) else ():
+            if alias not in models:
+                yield Problem(
+                    "unknown-alias",
+                    f"The profile {name} gives another model for {alias}, and models: has no {alias}.",
+                    document.mark(("profiles", name, "models", alias), key=True),
+                    nearest(alias, models) or "Name one of models:.",
+                )
 
 
 def duration(value: JSON) -> float | None:

@@ -17,7 +17,7 @@ from .errors import PipelineProblems, StepError, TemplateFailed, UsageError, nea
 from .kinds import Kind
 from .kinds.kind import chosen, fit
 from .kinds.nesting import mapped, parts, rendered
-from .model import JSON, Artifact, Call, Ceiling, Cell, Chat
+from .model import JSON, Artifact, Call, Ceiling, Cell, Chat, titled
 from .pipeline import Input, Pipeline, Retry
 from .source import parse, read_scalar
 from .templates import Template, Tree, partly, render_tree, templates_of
@@ -165,6 +165,12 @@ class Plan:
     limits: Mapping[str, int] = field(default_factory=dict)
     """Calls in flight at once by group: a model of ``limits: per_model``, a step that says ``at_once``."""
     deadline: float | None = None
+    profile: str | None = None
+
+    @property
+    def title(self) -> str:
+        """``product-card 1.2.0, profile draft``."""
+        return titled(self.pipeline, self.version, self.profile)
 
     def most(self, unit: str) -> float | None:
         """The most that the run can take of a budget, if nothing is tried twice; None where that is not known."""
@@ -268,6 +274,7 @@ def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str]) -
             **{f"step {step.id}": step.at_once for step in pipeline.steps.values() if step.at_once is not None},
         },
         deadline=pipeline.deadline,
+        profile=pipeline.profile,
     )
 
 

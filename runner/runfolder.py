@@ -87,6 +87,7 @@ def state_lines(state: RunState) -> Iterator[str]:
         "run": state.run,
         "pipeline": state.pipeline,
         "version": state.version,
+        **({"profile": state.options["profile"]} if state.options.get("profile") else {}),
         "outcome": state.outcome,
         "cost": round(state.cost, 6),
         "seconds": round(state.ended - state.started, 3) if state.ended else None,

@@ -7,6 +7,7 @@ from .kinds import KINDS, Kind
 from .kinds.kind import COMMON
 from .model import JSON, UNITS
 
+PROFILE = "^[a-z][a-z0-9_-]*$"
 STEP_ID = "^[a-z][a-z0-9_]*$"
 INPUT_TYPES = ("string", "integer", "number", "boolean", "list", "object", "image", "audio", "video", "file")
 FAULTS = ("network", "busy", "server", "job_failed", "bad_output", "truncated", "timeout", "expired", "unknown")
@@ -257,6 +258,50 @@ def model_schema() -> JSON:
     return {"type": "object", "properties": {**where, **params}, "required": ["model"], "additionalProperties": False}
 
 
+_DEADLINE: JSON = {
+    **_DURATION, "description": "No step starts later than this after the run began.", "examples": ["30m"],
+}  # fmt: skip
+_LIMITS: JSON = {
+    "type": "object",
+    "description": "How many calls may be in flight at once.",
+    "properties": {
+        "calls": {"type": "integer", "minimum": 1, "description": "In all. 64 if not said."},
+        "per_model": {
+            "type": "object",
+            "description": "By alias or model id.",
+            "additionalProperties": {"type": "integer", "minimum": 1},
+            "examples": [{"painter": 4}],
+        },
+    },
+    "additionalProperties": False,
+}
+
+
+_CHEAPER: JSON = {"painter": {"model": "black-forest-labs/flux-1-schnell"}}
+
+
+def _profile() -> JSON:
+    """What a profile may say: what takes the place of the pipeline's own."""
+    return {
+        "type": "object",
+        "description": "What takes the place of the pipeline's own in a run of this profile.",
+        "properties": {
+            "description": {"type": "string", "description": "What it is for, in a sentence."},
+            "models": {
+                "type": "object",
+                "description": "Entries of models: that are others here.",
+                "examples": [_CHEAPER],
+                "patternProperties": {STEP_ID: model_schema()},
+                "additionalProperties": False,
+            },
+            "budget": BUDGET,
+            "deadline": _DEADLINE,
+            "limits": _LIMITS,
+        },
+        "additionalProperties": False,
+    }
+
+
 def top_schema() -> JSON:
     return {
         "type": "object",
@@ -275,15 +320,12 @@ def top_schema() -> JSON:
                     "description": "Environment variables that templates may read as env.NAME.",
                     "examples": [["SHOP"]]},
             "budget": BUDGET,
-            "deadline": {**_DURATION, "description": "No step starts later than this after the run began.",
-                         "examples": ["30m"]},
-            "limits": {"type": "object", "description": "How many calls may be in flight at once.",
-                       "properties": {
-                           "calls": {"type": "integer", "minimum": 1, "description": "In all. 64 if not said."},
-                           "per_model": {"type": "object", "description": "By alias or model id.",
-                                         "additionalProperties": {"type": "integer", "minimum": 1},
-                                         "examples": [{"painter": 4}]}},
-                       "additionalProperties": False},
+            "deadline": _DEADLINE,
+            "limits": _LIMITS,
+            "profiles": {"type": "object",
+                         "description": "What is otherwise under another name: runner run --profile draft.",
+                         "examples": [{"draft": {"models": _CHEAPER}}],
+                         "patternProperties": {PROFILE: _profile()}, "additionalProperties": False},
             "steps": {"type": "object", "minProperties": 1,
                       "description": "What is done, by id. Order does not matter.",
                       "examples": [{"facts": {"kind": "parse_json", "text": "{{ inputs.answer }}"}}],

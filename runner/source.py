@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -131,6 +131,20 @@ class Document:
             node = child[1]
         return node
 
+    def overlaid(self, at: Path, merged: Collection[str] = ()) -> Document:
+        """The document in which the entries of the mapping at ``at`` take the place of those of the same name at the
+        top; of a mapping that ``merged`` names, each of its entries by itself. What is taken over is marked where it
+        was written.
+        """
+        over: JSON = self.data
+        for part in at:
+            over = over[part]
+        there = self.node(at)
+        assert self.root is not None
+        assert there is not None
+        data, root = _over(self.data, self.root, over, there, merged)
+        return replace(self, data=data, root=root)
+
     def mark_inside(self, path: Path, offset: int, length: int) -> Mark:
         """Where ``value[offset:offset + length]`` of the text at ``path`` stands, inside block scalars too."""
         node = self.node(path)
@@ -159,6 +173,20 @@ class Document:
         if not self.lines:
             self.lines.extend(_BREAK.split(self.text))
         return self.lines[number] if number < len(self.lines) else ""
+
+
+def _over(below: JSON, node: Node, above: JSON, there: Node, merged: Collection[str]) -> tuple[JSON, Node]:
+    """One mapping over another, with their nodes."""
+    data, children = dict(below), dict(node.children) if isinstance(node.children, dict) else {}
+    over = there.children if isinstance(there.children, dict) else {}
+    for name, value in above.items():
+        key, child = over[name]
+        if name in merged and isinstance(value, dict) and isinstance(data.get(name), dict):
+            data[name], inner = _over(data[name], children[name][1], value, child, ())
+            children[name] = (children[name][0], inner)
+        else:
+            data[name], children[name] = value, (key, child)
+    return data, Node(node.start, node.end, children)
 
 
 def parse(text: str, file: str) -> Document:

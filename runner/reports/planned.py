@@ -13,8 +13,7 @@ _WIDEST = 100
 
 def text(plan: Plan) -> str:
     """The plan, step by step, with the total."""
-    version = f" {plan.version}" if plan.version else ""
-    lines = [f"{plan.pipeline}{version}: {len(plan.steps)} steps", ""]
+    lines = [f"{plan.title}: {len(plan.steps)} steps", ""]
     for number, step in enumerate(plan.steps, 1):
         lines += [*_step(number, step), ""]
     total = plan.usd

@@ -49,7 +49,7 @@ def duration(seconds: float) -> str:
 
 def shown(state: RunState, said: str, now: float, where: Callable[[CellState], Sequence[str]], folder: Path) -> str:
     """A run, cell by cell: how each stands, what it cost, how long it took, who answered, where its output is."""
-    name = f"{state.pipeline} {state.version}" if state.version else state.pipeline
+    name = state.title
     took = lasted(state, said, now)
     lines = [f"{name}: {said}{f' in {took}' if took else ''}, {money(state.cost)}", ""]
     facts = {

@@ -57,7 +57,7 @@ def again(state: RunState) -> str:
 
 def headline(state: RunState) -> str:
     """One line: how it ended, how long it took, what it cost."""
-    name = f"{state.pipeline} {state.version}" if state.version else state.pipeline
+    name = state.title
     cells = state.cells.values()
     cached = sum(cell.state == "cached" for cell in cells)
     many = "cell" if state.opened else "step"
