@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from . import catalogue, lockfile, source
-from . import check as checking
+from . import catalogue, checking, lockfile, planning, source
 from . import pipeline as pipelines
-from . import plan as planning
 from .catalogue import Catalogue
-from .check import Checked
+from .checking import Checked
 from .errors import CannotStart, Mark, PipelineProblems, Problem, RunnerError, StepError, UsageError, nearest
 from .events import RunState, Sink, fold
 from .files import is_url, place
@@ -26,7 +24,7 @@ from .fresh import Fresh
 from .known import models, text_of
 from .model import JSON
 from .pipeline import Pipeline
-from .plan import Plan
+from .planning import Plan
 
 if TYPE_CHECKING:
     from .emulator import Endpoint

@@ -26,7 +26,7 @@ from .journal import Journal
 from .lockfile import Locked
 from .model import JSON, Artifact, Ticket
 from .outputs import outputs_of
-from .plan import Plan
+from .planning import Plan
 from .provenance import Facts, Made, Makers
 from .publish import publish
 from .runfolder import RunFolder
