@@ -11,11 +11,11 @@ from typing import Self
 
 import anyio
 
-from runner import app, catalogue, check, pipeline, plan
+from runner import app, catalogue, checking, pipeline, planning
 from runner.execute import execute
 from runner.journal import Journal
 from runner.model import Artifact, Call, Chat, Finished, Job, Reply, Ticket
-from runner.plan import Plan
+from runner.planning import Plan
 from runner.runpod import Runpod
 from runner.store import Store
 
@@ -25,9 +25,9 @@ IN_FLIGHT = 64
 def planned(text: str) -> Plan:
     found, problems = pipeline.load(text, "bench.yaml", lambda name: Path(name).read_text())
     assert found is not None, problems
-    checked, problems = check.check(found, catalogue.builtin(), lambda _: False)
+    checked, problems = checking.check(found, catalogue.builtin(), lambda _: False)
     assert checked is not None, problems
-    return plan.plan(checked, {}, {})
+    return planning.plan(checked, {}, {})
 
 
 def alone(chosen: Plan) -> float:

@@ -13,7 +13,7 @@ import jinja2
 import yaml
 from jsonschema import Draft202012Validator
 
-from runner import catalogue, check, pipeline, source
+from runner import catalogue, checking, pipeline, source
 from runner.model import JSON
 from runner.schema import pipeline_schema
 
@@ -92,7 +92,7 @@ def checked(text: str, steps: int) -> float:
     start = time.perf_counter()
     found, problems = pipeline.load(text, "bench.yaml", lambda _: "")
     assert found is not None, problems
-    whole, problems = check.check(found, catalogue.builtin(), lambda _: False)
+    whole, problems = checking.check(found, catalogue.builtin(), lambda _: False)
     seconds = time.perf_counter() - start
     assert whole is not None, problems
     assert not problems

@@ -7,26 +7,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from . import catalogue, lockfile, source
-from . import check as checking
+from . import catalogue, checking, lockfile, planning, plugins, source
 from . import pipeline as pipelines
-from . import plan as planning
 from .catalogue import Catalogue
-from .check import Checked
+from .checking import Checked
 from .errors import CannotStart, Mark, PipelineProblems, Problem, RunnerError, StepError, UsageError, nearest
-from .events import RunState, Sink, fold
+from .events import Event, RunState, Sink, fold
 from .files import is_url, place
 from .fresh import Fresh
+from .kinds import BROUGHT
 from .known import models, text_of
 from .model import JSON
 from .pipeline import Pipeline
-from .plan import Plan
+from .planning import Plan
 
 if TYPE_CHECKING:
     from .emulator import Endpoint
@@ -56,6 +55,8 @@ class Read:
     pipeline: Pipeline | None
     checked: Checked | None
     problems: tuple[Problem, ...]
+    catalogue: Path | None = None
+    """The author's own catalogue that it was read with."""
 
     @property
     def writes(self) -> bool:
@@ -71,10 +72,11 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Input values as the user gave them: ``typed`` on the command line, ``file`` by ``--inputs``."""
+    """Input values as they were given: ``typed`` on the command line, ``file`` by ``--inputs``, ``values`` in code."""
 
     typed: Mapping[str, str] = field(default_factory=dict)
     file: Path | None = None
+    values: Mapping[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,10 @@ class Options:
     """A file of the author's own models."""
     profile: str | None = None
     """The profile that the pipeline was read in."""
+    provider: str | None = None
+    """Who answers the calls instead of Runpod, of an installed package."""
+    reporters: tuple[str, ...] = ()
+    """Whom the events are told as well, of installed packages."""
 
     @classmethod
     def of(
@@ -139,6 +145,8 @@ class Options:
             env=env,
             catalogue=Path(said["catalogue"]) if said.get("catalogue") else None,
             profile=said.get("profile"),
+            provider=said.get("provider"),
+            reporters=tuple(said.get("reporters") or ()),
         )
 
     @property
@@ -154,6 +162,7 @@ class Options:
         kept |= {"fresh": list(self.fresh), "no_cache": self.no_cache}
         kept |= {"budget": self.budget, "lock": self.lock, "only": self.only}
         kept |= {"metadata": self.metadata, "offline": self.offline, "profile": self.profile}
+        kept |= {"provider": self.provider, "reporters": list(self.reporters)}
         return {**kept, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
@@ -163,6 +172,8 @@ def read(path: Path, own: Path | None = None, profile: str | None = None) -> Rea
     Without one, its profiles are checked, too. `UsageError` if there is no such file, or no such profile.
     """
     text = text_of(path, "a pipeline file")
+    if BROUGHT.faults:
+        raise UsageError("\n".join(BROUGHT.faults))
     try:
         known, wrong = models(project(path), own), []
     except PipelineProblems as err:
@@ -178,7 +189,7 @@ def read(path: Path, own: Path | None = None, profile: str | None = None) -> Rea
     if wrong:  # which models there are is not known then
         checked, problems = None, [*(p for p in problems if p.code != "unknown-model"), *wrong]
     problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
-    return Read(path, text, found, checked, tuple(problems))
+    return Read(path, text, found, checked, tuple(problems), own)
 
 
 def _checked(
@@ -239,7 +250,8 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
     values = dict(_inputs_file(given.file)) if given.file else {}
     files = [name for name, d in declared.items() if "artifact" in d.schema]
     folders = {name: given.file.parent for name in values if given.file}
-    folders |= dict.fromkeys(given.typed, Path())
+    folders |= dict.fromkeys([*given.typed, *given.values], Path())
+    values |= given.values
     inputs = planning.read_inputs(declared, values, given.typed, preview=preview)
     for name in files:
         if inputs[name] is not None:
@@ -251,7 +263,7 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
 
 
 async def run(
-    read: Read, given: Given, options: Options, reporter: Sink, leave: Leave, *, watched: bool = False
+    read: Read, given: Given, options: Options, reporter: Sink, leave: Leave | None, *, watched: bool = False
 ) -> Done:
     """Run a pipeline file to its end, or to the signal that stops it. Nothing is sent if it has problems.
 
@@ -264,7 +276,7 @@ async def run(
 
 
 async def resume(
-    past: RunState, folder: Path, options: Options, reporter: Sink, leave: Leave, *, watched: bool = False
+    past: RunState, folder: Path, options: Options, reporter: Sink, leave: Leave | None, *, watched: bool = False
 ) -> Done:
     """Take up a run that has stopped, with its pipeline as the file says now and the inputs that it had."""
     options = _as_recorded(options)
@@ -291,7 +303,7 @@ async def _run(
     planned: Plan,
     options: Options,
     reporter: Sink,
-    leave: Leave,
+    leave: Leave | None,
     *,
     watched: bool,
     past: RunState | None = None,
@@ -305,7 +317,9 @@ async def _run(
     if options.budget is not None:
         planned = planned.with_budget(options.budget)
     base_url, key = _address(options, read.whole())
+    opener = plugins.named("runner.providers", options.provider) if options.provider else None
     with (
+        _told_too(options, reporter) as told,
         _provider_address(options, read.whole(), base_url) as (url, origin),
         _conversation(options, url, origin) as (carrier, notes),
     ):
@@ -323,8 +337,9 @@ async def _run(
             fail_fast=options.fail_fast,
             cancel_on_interrupt=options.cancel_on_interrupt,
             fresh=Fresh(frozenset(options.fresh), options.no_cache),
-            reporter=reporter,
+            reporter=told,
             leave=leave,
+            open_provider=opener,
             metadata=options.metadata,
             offline=options.offline,
             carrier=carrier,
@@ -382,6 +397,22 @@ async def verify(path: Path, profile: str | None = None) -> tuple[int, list[str]
     finally:
         store.close()
     return len(entries), wrong
+
+
+@contextmanager
+def _told_too(options: Options, reporter: Sink) -> Iterator[Sink]:
+    """A sink that also tells the reporters of installed packages. One that is a context manager is entered and left."""
+    with ExitStack() as stack:
+        sinks = [reporter]
+        for name in options.reporters:
+            sink = plugins.named("runner.reporters", name)()
+            sinks.append(stack.enter_context(sink) if hasattr(sink, "__exit__") else sink)
+
+        def tell(event: Event) -> None:
+            for sink in sinks:
+                sink(event)
+
+        yield tell if options.reporters else reporter
 
 
 def inspect(file: Path) -> tuple[Facts, list[Path]]:
@@ -596,6 +627,8 @@ def _address(options: Options, checked: Checked) -> tuple[str, str]:
     """Runpod's address, and the key; no key is needed where every model is another server's."""
     if options.replay:
         return _REPLAYED, ""
+    if options.provider:
+        return options.base_url, ""
     if options.local:
         return "", "local"
     if options.only != "world" or options.offline:

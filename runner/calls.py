@@ -22,7 +22,7 @@ from .errors import BadOutput, NotAdmitted, NotLocked, StepError
 from .events import CallDone
 from .lockfile import Locked
 from .model import JSON, Call, Cell, Chat, Finished, Job, Output, Reply, key_of
-from .plan import PlannedStep
+from .planning import PlannedStep
 
 
 class Store(Protocol):

@@ -135,6 +135,8 @@ class _Local(click.Command):
 @click.option("--no-cache", is_flag=True, help="Ask for everything anew. What is paid for is kept all the same.")
 @click.option("--lock", is_flag=True, help="Write NAME.lock.yaml beside the pipeline when all is done.")
 @click.option("--locked", is_flag=True, help="Make exactly what NAME.lock.yaml says, from the store; send nothing.")
+@click.option("--provider", metavar="NAME", help="Who answers the calls instead of Runpod: of an installed package.")
+@click.option("--reporter", "reporters", multiple=True, metavar="NAME", help="Tell a package's reporter, too.")
 @click.option("--offline", is_flag=True, help="Open no socket: everything must be in the store.")
 @click.option("--record", type=_PATH, metavar="DIR", help="Keep each exchange with Runpod there, for --replay.")
 @click.option("--replay", type=_PATH, metavar="DIR", help="Answer from a recording: no key, no cost, no network.")
@@ -155,6 +157,8 @@ def run(
     no_cache: bool,
     lock: bool,
     locked: bool,
+    provider: str | None,
+    reporters: tuple[str, ...],
     offline: bool,
     record: Path | None,
     replay: Path | None,
@@ -181,6 +185,7 @@ def run(
         fresh=fresh, no_cache=no_cache, catalogue=catalogue, profile=profile, budget=budget,
         lock=lock, only="lock" if locked else "world",
         metadata=not no_metadata, offline=offline, record=record, replay=replay,
+        provider=provider, reporters=reporters,
     )  # fmt: skip
     if options.weights and read.writes and not quiet and not as_json:
         click.echo(WRITER, err=True)

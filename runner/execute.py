@@ -24,13 +24,13 @@ from .attempts import Past, Provider, Tools
 from .budget import USED_UP, Budget
 from .calls import Store
 from .cells import expand
-from .check import Edge
+from .checking import Edge
 from .errors import StepError
 from .events import BudgetTold, CellBlocked, CellFailed, CellSkipped, Sink, State, StepOpened
 from .fresh import Fresh
 from .lockfile import Locked
 from .model import JSON, Cell, Cells, Output
-from .plan import Plan, PlannedStep
+from .planning import Plan, PlannedStep
 from .templates import render_tree
 from .work import KeepText, LoadFiles, Names, Work, holds
 

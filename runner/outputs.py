@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from .check import CELL_NAME
+from .checking import CELL_NAME
 from .errors import StepError
 from .inference import steps_read
 from .model import JSON, Cells

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import app
-from .check import Checked
+from .checking import Checked
 from .errors import CallFailed, UsageError, nearest
 from .events import CallDone, CallStarted, CellState, Event, RunState
 from .execute import execute
@@ -23,7 +23,7 @@ from .history import Asked, Run, asked, request, runs
 from .media import look
 from .model import Artifact, Call, Chat, Finished, Job, Reply, Ticket, key_of, step_of
 from .pipeline import Step
-from .plan import Plan
+from .planning import Plan
 from .reports.changes import changes
 from .reports.reasons import Reason, text
 from .reports.runs import duration

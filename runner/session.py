@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import anyio
 
@@ -26,7 +26,7 @@ from .journal import Journal
 from .lockfile import Locked
 from .model import JSON, Artifact, Ticket
 from .outputs import outputs_of
-from .plan import Plan
+from .planning import Plan
 from .provenance import Facts, Made, Makers
 from .publish import publish
 from .runfolder import RunFolder
@@ -34,7 +34,10 @@ from .runpod import Offline, Runpod
 from .runpod.carrier import NETWORK, Carrier
 from .store import Store
 
-Provider: TypeAlias = Runpod | Offline
+Provider: TypeAlias = Any
+"""A `runner.attempts.Provider` that is a context manager and fetches what authors name by URL: `Runpod`, or another."""
+OpenProvider: TypeAlias = Callable[[Store, Mapping[str, str]], Provider]
+"""Gives a provider, from where its files are to be kept and the environment."""
 
 Leave: TypeAlias = Callable[[RunState], None]
 """Says the last words when the user will not wait: the process ends right after."""
@@ -75,7 +78,10 @@ class Session:
     fresh: Fresh
     """What is asked for anew; the run says from when."""
     reporter: Sink
-    leave: Leave
+    leave: Leave | None
+    """What to say when a second signal ends the process. None where signals are the business of somebody else."""
+    open_provider: OpenProvider | None = None
+    """Who answers the calls instead of Runpod."""
     metadata: bool = True
     """Whether pictures carry what made them."""
     offline: bool = False
@@ -107,6 +113,8 @@ class Session:
 
     def _provider(self, store: Store) -> Provider:
         url, key, origin = self.address
+        if self.open_provider is not None:
+            return self.open_provider(store, self.env)
         if self.offline:
             return Offline(origin or url.rstrip("/"))
         times = store.folder / "times.json"
@@ -141,7 +149,8 @@ class Session:
         names: dict[str, JSON] | None = None
         async with anyio.create_task_group() as tasks:
             with anyio.CancelScope() as scope:
-                tasks.start_soon(self._watch, scope, sink)
+                if self.leave is not None:
+                    tasks.start_soon(self._watch, scope, sink)
                 names = await self._executed(plan, run_id, provider, store, sink, folder, journal)
             tasks.cancel_scope.cancel()
         await store.synced()
@@ -191,7 +200,8 @@ class Session:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:
                 if self.stopped:
-                    self.leave(self.state)
+                    if self.leave is not None:
+                        self.leave(self.state)
                     os._exit(128 + number)
                 self.stopped = number
                 sink(RunStopping(time.time(), number))

@@ -28,7 +28,7 @@ from .events import (
 )
 from .model import JSON, Artifact, Cell, Output
 from .outputs import outputs_of
-from .plan import Plan, PlannedStep, render, with_seed
+from .planning import Plan, PlannedStep, render, with_seed
 from .templates import render_tree
 
 KeepText = Callable[[str, str], str | None]

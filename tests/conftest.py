@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from runner import catalogue, check, pipeline, plan
+from runner import catalogue, checking, pipeline, planning
 from runner.cli import main
 from runner.emulator import Emulator
 from runner.events import Event, RunState, fold
 from runner.execute import execute
 from runner.journal import Journal
 from runner.model import Artifact
-from runner.plan import Plan
+from runner.planning import Plan
 from runner.runpod import Runpod
 from runner.store import Store
 from runner.templates import render_tree
@@ -79,9 +79,9 @@ def planned(text: str, **inputs: Any) -> Plan:
     found, problems = pipeline.load(textwrap.dedent(text), "test.yaml", lambda name: Path(name).read_text())
     assert not problems
     assert found is not None
-    checked, problems = check.check(found, catalogue.builtin(), lambda name: Path(name).is_file())
+    checked, problems = checking.check(found, catalogue.builtin(), lambda name: Path(name).is_file())
     assert checked is not None, problems
-    return plan.plan(checked, plan.read_inputs(found.inputs, inputs, {}), {})
+    return planning.plan(checked, planning.read_inputs(found.inputs, inputs, {}), {})
 
 
 @dataclass

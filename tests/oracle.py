@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import anyio
 import yaml
 
-from runner import catalogue, check, pipeline, plan
+from runner import catalogue, checking, pipeline, planning
 from runner.catalogue import Model
 from runner.errors import StepError, UsageError
 from runner.kinds import KINDS
@@ -240,12 +240,12 @@ async def _request(wanted: Words, files: Mapping[str, Artifact], provider: Runpo
     found, problems = pipeline.load(json.dumps(wanted), "case.yaml", lambda name: Path(name).read_text())
     checked = None
     if found is not None and not problems:
-        checked, problems = check.check(found, catalogue.builtin(), lambda _: True)
+        checked, problems = checking.check(found, catalogue.builtin(), lambda _: True)
     if checked is None:
         return Refusal(tuple(problem.message for problem in problems if not problem.warning))
     try:
-        step = plan.plan(checked, {}, {}).with_files(files).steps[0]
-        call = KINDS[step.kind.NAME].advance(plan.render(step, {}), ())
+        step = planning.plan(checked, {}, {}).with_files(files).steps[0]
+        call = KINDS[step.kind.NAME].advance(planning.render(step, {}), ())
     except (StepError, UsageError) as err:
         return Refusal((str(err),))
     if isinstance(call, Job):

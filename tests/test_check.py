@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.catalogue import builtin
-from runner.check import Checked, check, misfit
+from runner.checking import Checked, check, misfit
 from runner.errors import Problem
 from runner.pipeline import Input, Pipeline, duration, load
 

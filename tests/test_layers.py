@@ -16,14 +16,14 @@ PACKAGE = REPO / "runner"
 
 WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
-           "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "check", "plan",
-           "outputs", "lockfile"}  # fmt: skip
+           "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "checking", "planning",
+           "outputs", "lockfile", "plugins"}  # fmt: skip
 DOING = {"fresh", "budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp"}  # fmt: skip
 SHOWING = {"reports"}
-EDGES = {"app", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons", "__main__",
-         "__init__"}  # fmt: skip
+EDGES = {"app", "api", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons",
+         "__main__", "__init__"}  # fmt: skip
 
 BELOW = {
     "store": {"media", "locks"},
@@ -40,13 +40,13 @@ MAY_IMPORT = {
     **dict.fromkeys(READING, WORDS | READING),
     **dict.fromkeys(DOING, WORDS | READING | DOING),
     **{name: WORDS | {name} | BELOW.get(name, set()) for name in WORLD},
-    **dict.fromkeys(SHOWING, WORDS | {"catalogue", "kinds", "price", "plan", "reports"}),
+    **dict.fromkeys(SHOWING, WORDS | {"catalogue", "kinds", "price", "planning", "reports"}),
     "emulator": {"emulator"},
     **dict.fromkeys(EDGES, WORDS | READING | DOING | WORLD | SHOWING | EDGES | {"emulator"}),
 }
 
 ALONE = {"errors": set(), "model": set(), "events": {"model"}, "source": {"errors", "model"},
-         "price": {"model"}, "kinds": {"catalogue", "errors", "model", "templates", "kinds"}}  # fmt: skip
+         "price": {"model"}, "kinds": {"catalogue", "errors", "model", "templates", "kinds", "plugins"}}  # fmt: skip
 """Files whose arrows are counted one by one: the words and the bottom of reading."""
 
 

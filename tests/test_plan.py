@@ -10,7 +10,7 @@ from runner.errors import UsageError
 from runner.kinds import KINDS
 from runner.model import Artifact, Cell, Chat, Job
 from runner.pipeline import Input
-from runner.plan import Plan, derived_seed, read_inputs, render, with_seed
+from runner.planning import Plan, derived_seed, read_inputs, render, with_seed
 from runner.reports import planned as report
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"

@@ -1,9 +1,13 @@
-"""The kinds of steps: a dict in sight that also feeds the schema, the checks and the docs."""
+"""The kinds of steps: a dict in sight that also feeds the schema, the checks and the docs.
+
+Installed packages may bring more of them (`runner.plugins`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..plugins import found
 from . import (
     call_endpoint,
     edit_image,
@@ -18,7 +22,7 @@ from . import (
 )
 from .kind import Kind
 
-KINDS: Mapping[str, Kind] = {
+OURS: Mapping[str, Kind] = {
     kind.NAME: kind
     for kind in (
         generate_text,
@@ -33,5 +37,9 @@ KINDS: Mapping[str, Kind] = {
         run_pipeline,
     )
 }
+BROUGHT = found("runner.kinds", frozenset(OURS))
+"""Kinds of installed packages, and what is wrong with others."""
 
-__all__ = ["KINDS", "Kind", "run_pipeline"]
+KINDS: Mapping[str, Kind] = {**OURS, **BROUGHT.things}
+
+__all__ = ["BROUGHT", "KINDS", "OURS", "Kind", "run_pipeline"]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from ..model import JSON, Artifact, Call, Ceiling, Chat
-from ..plan import Plan, PlannedStep
+from ..planning import Plan, PlannedStep
 
 _WIDEST = 100
 

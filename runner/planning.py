@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from .catalogue import Model
 from .cells import LIMIT, BadCells, expand, shown
-from .check import Checked, CheckedStep, Edge, misfit
+from .checking import Checked, CheckedStep, Edge, misfit
 from .errors import PipelineProblems, StepError, TemplateFailed, UsageError, nearest
 from .kinds import Kind
 from .kinds.kind import chosen, fit

@@ -1,0 +1,1 @@
+"""A kind, a provider and a reporter for recipe-runner, to start from."""

@@ -1,0 +1,153 @@
+"""``import runner``: the same doors for programs and notebooks."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+import runner
+from runner.emulator import Emulator, parse_latency
+from runner.events import CellDone, RunFinished
+
+from .conftest import REPO
+
+CUPS = """\
+name: cups
+inputs:
+  colour: {type: string, pattern: "^[a-z]+$"}
+steps:
+  words: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: "Name a {{ inputs.colour }} cup", max_tokens: 50}
+  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: "{{ steps.words.text }}"}
+outputs:
+  cup.png: "{{ steps.photo.image }}"
+  words.txt: "{{ steps.words.text }} <b>"
+"""
+
+
+@pytest.fixture
+def cups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RUNPOD_API_KEY", raising=False)
+    (tmp_path / ".git").mkdir()
+    path = tmp_path / "cups.yaml"
+    path.write_text(CUPS)
+    return path
+
+
+@pytest.mark.anyio
+async def test_a_pipeline_runs_on_both_event_loops_and_its_events_are_told(cups: Path) -> None:
+    events: list[runner.Event] = []
+
+    run = await runner.run(cups, {"colour": "red"}, local=True, on_event=events.append)
+
+    assert (run.outcome, run.exit_code, set(run.outputs)) == ("done", 0, {"cup.png", "words.txt"})
+    assert run.outputs["cup.png"].read_bytes().startswith(b"\x89PNG")
+    assert run.value("words", "text") in run.outputs["words.txt"].read_text()
+    assert run.cost == pytest.approx(sum(cell.cost for cell in run.cells.values()))
+    assert run.cost > 0
+    assert {event.cell for event in events if isinstance(event, CellDone)} == {"words", "photo"}
+    assert isinstance(events[-1], RunFinished)
+    assert str(run).startswith("cups: done in ")
+
+
+def test_plan_says_the_price_and_sends_nothing(cups: Path) -> None:
+    plan = runner.plan(cups, {"colour": "red"})
+
+    assert [step.id for step in plan.steps] == ["words", "photo"]
+    assert plan.usd is not None
+    assert 0 < plan.usd < 0.1
+    assert not (cups.parent / ".runner").exists()
+
+
+def test_what_is_wrong_is_a_value_for_check_and_an_error_for_everything_else(cups: Path) -> None:
+    cups.write_text(CUPS.replace('steps.words.text }}"}', 'steps.wrods.text }}"}'))
+
+    (problem,) = runner.check(cups)
+
+    assert (problem.mark.line, problem.instead) == (6, "Did you mean words?")
+    for door in (runner.load, runner.plan, runner.run_sync):
+        with pytest.raises(runner.PipelineProblems):
+            door(cups)
+
+
+def test_an_input_that_does_not_fit_is_an_error_before_anything_runs(cups: Path) -> None:
+    with pytest.raises(runner.UsageError, match="colour"):
+        runner.run_sync(cups, {"colour": "RED"}, local=True)
+
+
+def test_the_sync_door_also_opens_where_a_loop_is_busy(cups: Path) -> None:
+    """As in a notebook, whose cells run inside a loop."""
+
+    async def cell() -> runner.Run:
+        return runner.run_sync(cups, {"colour": "red"}, local=True)
+
+    assert asyncio.run(cell()).outcome == "done"
+
+
+def test_a_run_that_fails_is_no_exception_unless_asked_for(cups: Path) -> None:
+    cups.write_text(CUPS.replace('"{{ steps.words.text }}"}', '"{{ steps.words.text[99999] }}"}'))
+
+    run = runner.run_sync(cups, {"colour": "red"}, local=True)
+
+    assert (run.outcome, run.exit_code) == ("failed", 1)
+    assert "cup.png" in run.missing
+    with pytest.raises(runner.RunFailed, match="cups: failed"):
+        run.raise_for_failure()
+
+
+def test_a_notebook_shows_the_pictures_and_no_markup_of_a_model(cups: Path) -> None:
+    run = runner.run_sync(cups, {"colour": "red"}, local=True)
+
+    page = run._repr_html_()
+
+    assert 'src="data:image/png;base64,' in page
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+
+
+@pytest.mark.anyio
+async def test_a_run_that_is_cancelled_by_its_program_is_taken_up_by_the_command_line(
+    cups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Emulator(seed=1, latency=parse_latency("1")) as emulator:
+        env = {"RUNPOD_API_KEY": "k", "RUNPOD_BASE_URL": emulator.url}
+        with anyio.move_on_after(20) as scope:
+            await runner.run(
+                cups, {"colour": "red"}, env=env, on_event=lambda _: scope.cancel() if emulator.jobs else None
+            )
+        assert scope.cancelled_caught
+
+        done = await anyio.run_process(
+            [sys.executable, "-m", "runner", "resume", "--quiet"], env={**env, "PATH": ""}, check=False
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert len(emulator.jobs) == 1
+
+
+def test_import_loads_nothing_until_a_name_is_used() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys, runner; print(len([m for m in sys.modules if m.startswith('runner.')]))"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert said.stdout.strip() == "0"
+
+
+def test_what_the_page_says_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (REPO / "docs" / "python.md").read_text(), re.DOTALL)
+    shutil.copytree(REPO / "pipelines", tmp_path / "pipelines")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+
+    exec(code, names)  # noqa: S102 - our own page
+
+    assert names["run"].outcome == "done"
