@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -322,14 +323,18 @@ class Runpod:
     async def _encoded(self, value: JSON) -> JSON:
         """Input with its artifacts as the URL they came from in this run, else as data URIs."""
         if isinstance(value, Artifact):
-            if (value.sha256, value.url) in self._named and not self.client.local:
-                return value.url  # as its author wrote it; the emulator fetches nothing from elsewhere
+            if value.url and (value.sha256, value.url) in self._named and self._reaches(value.url):
+                return value.url  # as its author wrote it
             return self._urls.get(value.sha256) or await anyio.to_thread.run_sync(_data_uri, value)
         if isinstance(value, Mapping):
             return {k: await self._encoded(v) for k, v in value.items()}
         if isinstance(value, list | tuple):
             return [await self._encoded(v) for v in value]
         return value
+
+    def _reaches(self, url: str) -> bool:
+        """Whether the other side can fetch it: the emulator fetches nothing from elsewhere."""
+        return not self.client.local or urlsplit(url).netloc == urlsplit(self.client.base_url).netloc
 
     async def _fetch(self, source: str) -> Artifact:
         if not source.startswith(("http://", "https://")):
