@@ -347,7 +347,7 @@ class _Files:
 
 
 def _address(options: Options, checked: Checked) -> tuple[str, str]:
-    """Runpod's address, and the key; no key is needed where every model is another server's."""
+    """Runpod's address, and the key; none is needed where no model is Runpod's."""
     if options.local:
         return "", "local"
     models = list(checked.models())
@@ -358,7 +358,7 @@ def _address(options: Options, checked: Checked) -> tuple[str, str]:
                 msg = f"{model.id} needs the environment variable {name}, which is not set. Set it (export {name}=…)."
                 raise CannotStart(msg)
     key = options.env.get("RUNPOD_API_KEY", "").strip()
-    if not key and models and all(model.base_url for model in models):
+    if not key and all(model.base_url for model in models):
         return BASE_URL, ""
     if not key:
         raise CannotStart(NO_KEY)

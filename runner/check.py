@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from .catalogue import Catalogue, Model
 from .cells import BadCells, expand
 from .conversation import contradictions
-from .errors import Problem, nearest
+from .errors import Mark, Problem, nearest
 from .fanout import CLOSED, cell_names, cells_shape, followed
 from .fitting import Fitting
 from .inference import CELL_NAMES, Inference, infer
@@ -86,6 +86,8 @@ class CheckedStep:
     """The pipeline that it runs."""
     files: Mapping[str, str] = field(default_factory=dict)
     """What each file that it names by a path or a URL must be: image, audio, video or file."""
+    named: Mapping[str, Mark] = field(default_factory=dict)
+    """Where it names them."""
     when_by_cell: bool = False
 
 
@@ -265,12 +267,13 @@ class _Checker:
                 params[name], places[name] = tree, ("models", step.model or "", name)
         edges: dict[str, Edge] = {}
         files: dict[str, str] = {}
+        named: dict[str, Mark] = {}
         names = {**self.names, **cell_names(step, self.names)} if step.fanned_out else self.names
         for name, tree in params.items():
             for inner, part, args in scopes(kind.PARAMS[name], tree):
                 seen = names if args is None else {**names, ARGS: Shape.of(args)}
                 self.edges(step, ".".join(map(str, (name, *inner))), part, (*places[name], *inner), seen, edges)
-            self.value(kind.PARAMS[name], name, tree, places[name], files)
+            self.value(kind.PARAMS[name], name, tree, places[name], files, named)
         if model is not None:
             self.fitting.fits(model, kind, params, places)
         if kind.NAME == "generate_text":
@@ -281,7 +284,7 @@ class _Checker:
             self.nested_inputs(nested, params.get("inputs"), (*path, "inputs") if "inputs" in params else path)
         by_cell = self.control(step, names, edges)
         self.explicit(step, edges)
-        return CheckedStep(step, kind, model, params, tuple(edges.values()), nested, files, by_cell)
+        return CheckedStep(step, kind, model, params, tuple(edges.values()), nested, files, named, by_cell)
 
     def edges(
         self, step: Step, name: str, tree: Tree, path: Path, names: Mapping[str, Shape], edges: dict[str, Edge]
@@ -374,7 +377,9 @@ class _Checker:
                 self.problems.append(Problem(finding.code, finding.message, mark, finding.instead))
             yield inner, template, inference
 
-    def value(self, wanted: JSON, name: str, tree: Tree, path: Path, files: dict[str, str]) -> None:
+    def value(
+        self, wanted: JSON, name: str, tree: Tree, path: Path, files: dict[str, str], named: dict[str, Mark]
+    ) -> None:
         """A parameter's value against what the kind wants: pictures where pictures belong, text where text does."""
         if isinstance(tree, Template):
             inference = self.inferred[id(tree)]
@@ -384,10 +389,12 @@ class _Checker:
         elif "artifact" in wanted and isinstance(tree, str):
             if self.file(path, tree):
                 files[tree] = wanted["artifact"]
+                document, place = self.pipeline.place(path)
+                named.setdefault(tree, document.mark(place))
         else:
             for where, inner, item in parts(wanted, tree):
                 self.value(inner, f"{name}[{where}]" if isinstance(where, int) else str(where), item,
-                           (*path, where), files)  # fmt: skip
+                           (*path, where), files, named)  # fmt: skip
 
     def shape(self, wanted: JSON, name: str, found: Shape, path: Path, *, sentence: bool = False) -> None:
         """Whether what a template yields can be what is wanted. A ``sentence`` has words around its expressions."""

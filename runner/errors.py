@@ -9,6 +9,7 @@ RunnerError                     a sentence for the user and an exit code
     ├── BadOutput                   what a model said is not what the step asked for
     │   └── Truncated               it ends before it is finished
     ├── OutOfTurns                  the model calls tools and does not come to an answer
+    ├── BadFile                     a file that the pipeline or an input names cannot be used
     ├── StoreFailed                 the disk said no
     ├── NotAdmitted                 the run lets nobody in any more
     ├── Bug                     70  an exception that nobody expected
@@ -150,6 +151,16 @@ class OutOfTurns(StepError):
     """The model calls tools and does not come to an answer. What it said is kept: with more turns it goes on there."""
 
     fault = "turns"
+
+
+class BadFile(StepError):
+    """A file that the pipeline or an input names cannot be used. ``name`` is its path or URL, as it was written."""
+
+    fault = "params"
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class StoreFailed(StepError):

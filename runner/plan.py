@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from .catalogue import Model
 from .cells import LIMIT, BadCells, expand
 from .check import Checked, CheckedStep, Edge, misfit
-from .errors import PipelineProblems, StepError, TemplateFailed, UsageError, nearest
+from .errors import Mark, PipelineProblems, StepError, TemplateFailed, UsageError, nearest
 from .kinds import Kind
 from .kinds.kind import chosen, fit
 from .kinds.nesting import mapped, parts, rendered
@@ -123,6 +123,8 @@ class Plan:
     files: Mapping[str, str]
     """Paths and URLs of pictures that the pipeline or its inputs name, and the media each must be."""
     file_inputs: tuple[str, ...] = ()
+    named: Mapping[str, Mark] = field(default_factory=dict)
+    """Where the pipeline names its files; what a user named has no place in it."""
     calls: int = CALLS
     """Calls in flight at once."""
     limits: Mapping[str, int] = field(default_factory=dict)
@@ -162,6 +164,10 @@ def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str]) -
     file_inputs = tuple(name for name, d in pipeline.inputs.items() if "artifact" in d.schema)
     files = {path: media for step in checked.steps.values() for path, media in step.files.items()}
     files |= {inputs[n]: pipeline.inputs[n].type for n in file_inputs if isinstance(inputs.get(n), str)}
+    named = {path: mark for step in checked.steps.values() for path, mark in step.named.items()}
+    for name in file_inputs:
+        if (file := inputs.get(name)) and file == pipeline.inputs[name].default:
+            named.setdefault(file, pipeline.document.mark(("inputs", name, "default")))
     known_env = {name: env[name] for name in pipeline.env if name in env}
     names = {"inputs": {**inputs, **dict.fromkeys(file_inputs, UNKNOWN)}, "env": known_env}
     return Plan(
@@ -175,6 +181,7 @@ def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str]) -
         budget=pipeline.budget,
         files=files,
         file_inputs=file_inputs,
+        named=named,
         calls=pipeline.calls or CALLS,
         limits={
             **{f"model {name}": most for name, most in pipeline.per_model.items()},

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import anyio
 
 from .attempts import Past
-from .errors import StepError, StoreFailed, UsageError
+from .errors import BadFile, PipelineProblems, Problem, StepError, StoreFailed, UsageError
 from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink
 from .execute import execute
 from .files import is_url, place
@@ -87,7 +87,7 @@ class Session:
         async with Runpod(
             url, key, store, connections=self.calls, origin=origin, env=self.env, times=times
         ) as provider:
-            plan = self.plan.with_files(await self._files(provider, store, self.plan.files, self.base))
+            plan = await self._with_files(provider, store)
             run_id = self.past.run if self.past else f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
             self.state = self.past or self.state
             folder = RunFolder(self.home / "runs", run_id, self.text)
@@ -124,10 +124,7 @@ class Session:
         self, plan: Plan, run_id: str, provider: Runpod, store: Store, sink: Sink, folder: RunFolder, journal: Journal
     ) -> dict[str, JSON]:
         async def load_files(files: Mapping[str, str], pipeline: str) -> Mapping[str, Artifact]:
-            try:
-                return await self._files(provider, store, files, Path(pipeline).parent)
-            except UsageError as err:
-                raise BadFile(str(err)) from err
+            return await self._files(provider, store, files, Path(pipeline).parent)
 
         try:
             return await execute(
@@ -186,6 +183,18 @@ class Session:
             except Exception as err:  # noqa: BLE001 - a table that cannot be drawn is no reason to lose paid work
                 self.broken = err
 
+    async def _with_files(self, provider: Runpod, store: Store) -> Plan:
+        """The plan with its files in place. What cannot be used is a problem where the pipeline names it."""
+        try:
+            return self.plan.with_files(await self._files(provider, store, self.plan.files, self.base))
+        except BadFile as err:
+            if mark := self.plan.named.get(err.name):
+                instead = "Check the address, or name another file. Files are fetched before anything runs."
+                raise PipelineProblems([Problem("file", str(err), mark, instead)]) from err
+            names = [name for name in self.plan.file_inputs if self.plan.inputs[name] == err.name]
+            msg = f"The input {' and '.join(names)} cannot be used. {err}"
+            raise UsageError(msg) from err
+
     async def _files(self, provider: Runpod, store: Store, files: Mapping[str, str], base: Path) -> dict[str, Artifact]:
         """The files that a pipeline and its inputs name, in the store."""
         artifacts: dict[str, Artifact] = {}
@@ -194,12 +203,13 @@ class Session:
                 artifact = await (
                     provider.artifact(name) if is_url(name) else store.add(_chunks(Path(place(name, base))))
                 )
+            except StoreFailed:
+                raise
             except StepError as err:
-                msg = f"{name} cannot be used: {err}"
-                raise UsageError(msg) from err
+                told = str(err) if name in str(err) else f"{name} cannot be used: {err}"
+                raise BadFile(f"{told[0].upper()}{told[1:]}.", name) from err
             if media not in (artifact.media, "file"):
-                msg = f"{name} is {artifact.media_type}; {media} is needed here."
-                raise UsageError(msg)
+                raise BadFile(f"{name} is {artifact.media_type}; {media} is needed here.", name)
             artifacts[name] = artifact
         return artifacts
 
@@ -218,12 +228,6 @@ class Session:
             return 0
         faults = {cell.fault for cell in self.state.cells.values()}
         return 70 if "bug" in faults else 4 if "budget" in faults else 1
-
-
-class BadFile(StepError):
-    """A file that a pipeline names, which another one runs, cannot be used."""
-
-    fault = "params"
 
 
 def _past(state: RunState | None) -> Past:
@@ -254,4 +258,4 @@ async def _chunks(path: Path) -> AsyncGenerator[bytes, None]:
                 yield chunk
     except OSError as err:
         msg = f"{path} cannot be read: {err.strerror}"
-        raise UsageError(msg) from err
+        raise StepError(msg) from err

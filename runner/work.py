@@ -13,7 +13,7 @@ from .admission import Place
 from .attempts import Tools
 from .calls import Calls, Store
 from .cells import shown
-from .errors import Bug, NotAdmitted, StepError
+from .errors import BadFile, Bug, NotAdmitted, StepError
 from .events import (
     CallPaid,
     CellBlocked,
@@ -99,7 +99,7 @@ class Work:
         async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
             plan = nested.plan(params.get("inputs") or {})
             if plan.files:
-                plan = plan.with_files(await self.load_files(plan.files, plan.file))
+                plan = plan.with_files(await self._files_of(plan))
             tools = replace(self.tools, emit=inside)
             values, missing = outputs_of(plan.outputs, await run(plan, replace(self, plan=plan, tools=tools)))
             for name, why in missing.items():
@@ -107,6 +107,15 @@ class Work:
             return Output({"outputs": values}, None, sum(spent)), False
 
         return await self._told(planned, cell, names, ask)
+
+    async def _files_of(self, plan: Plan) -> Mapping[str, Artifact]:
+        """The files that another pipeline names. `BadFile` says where it does."""
+        try:
+            return await self.load_files(plan.files, plan.file)
+        except BadFile as err:
+            if mark := plan.named.get(err.name):
+                raise BadFile(f"{mark}: {err}", err.name) from err
+            raise
 
     async def _told(
         self,
