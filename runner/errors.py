@@ -80,6 +80,11 @@ def nearest(word: str, known: Sequence[str]) -> str:
     return f"Known here: {shown}."
 
 
+def counted(number: int, word: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
 def one_line(text: str, most: int = 1500) -> str:
     """Text of a server, or of a file, on one line without control characters, cut."""
     visible = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)

@@ -43,6 +43,8 @@ class PlannedStep:
     cache: bool = True
     preview: Call | None = None
     """The call it would make, as far as it is known before the run; None for a local kind."""
+    open: Mapping[str, str] = field(default_factory=dict)
+    """Params that the preview lacks, because only the run will know them: their templates, by what they go out as."""
     usd: float | None = None
     """The most that one of its cells can cost, in USD, if nothing is tried twice; None where no price is known."""
     when: Tree = None
@@ -326,11 +328,16 @@ def _previewed(pipeline: str, checked: CheckedStep, planned: PlannedStep, names:
     if not checked.kind.CALLS or checked.model is None:
         return planned
     params: dict[str, JSON] = {"model": checked.model}
+    unknown: dict[str, str] = {}
     for name, tree in checked.params.items():
         value = _preview(checked.kind.PARAMS[name], tree, names)
         if value is not None:
             params[name] = value
-        elif checked.kind.PARAMS[name].get("type") == "object":
+            continue
+        if isinstance(tree, Template):
+            wire = checked.model.params.get(name, {}).get("wire", name)
+            unknown[wire if isinstance(wire, str) else name] = tree.text
+        if checked.kind.PARAMS[name].get("type") == "object":
             params[name] = {}
     try:
         call = checked.kind.advance(with_seed(pipeline, planned, Cell(step.id), params), ())
@@ -338,7 +345,7 @@ def _previewed(pipeline: str, checked: CheckedStep, planned: PlannedStep, names:
         msg = f"The step {step.id} cannot run with these inputs: {err}"
         raise UsageError(msg) from err
     assert isinstance(call, Call)
-    return replace(planned, preview=call, usd=_most(call, checked, params))
+    return replace(planned, preview=call, open=unknown, usd=_most(call, checked, params))
 
 
 def _most(call: Call, checked: CheckedStep, params: Mapping[str, JSON]) -> float | None:

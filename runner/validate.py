@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
 
-from .errors import Problem, nearest
+from .errors import Problem, counted, nearest
 from .kinds import KINDS
 from .model import JSON
 from .schema import STEP_ID, TEMPLATE, step_schema, top_schema
@@ -143,7 +143,7 @@ def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
     """What is wrong with a value, in a sentence, and what to write instead. ``name`` is what its owner calls it."""
     value: Any = error.instance
     wanted: Any = error.validator_value
-    count = f"{wanted} item{'s' * (wanted != 1)}" if isinstance(wanted, int) else ""
+    count = counted(wanted, "item") if isinstance(wanted, int) else ""
     match error.validator:
         case "type":
             return _wrong_type(error, name)
@@ -159,11 +159,11 @@ def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
             return f"{name} cannot be {value}.", f"It must be {bound} {wanted}."
         case "minLength" | "maxLength":
             bound = "at least" if error.validator == "minLength" else "at most"
-            return f"{name} has {len(value)} characters.", f"It must have {bound} {wanted}."
+            return f"{name} has {counted(len(value), 'character')}.", f"It must have {bound} {wanted}."
         case "minProperties" | "minItems":
             return f"{name} is empty." if not value else f"{name} has too few items.", f"It must have at least {count}."
         case "maxItems":
-            return f"{name} has {len(value)} items.", f"It must have at most {count}."
+            return f"{name} has {counted(len(value), 'item')}.", f"It must have at most {count}."
         case "required":
             missing = next((key for key in wanted if key not in value), "")
             return f"{name} has no {missing}.", f"Add {missing}:."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from ..errors import counted
 from ..model import JSON, Artifact, Call, Chat
 from ..plan import Plan, PlannedStep
 
@@ -14,7 +15,7 @@ _WIDEST = 100
 def text(plan: Plan) -> str:
     """The plan, step by step, with the total."""
     version = f" {plan.version}" if plan.version else ""
-    lines = [f"{plan.pipeline}{version}: {len(plan.steps)} steps", ""]
+    lines = [f"{plan.pipeline}{version}: {counted(len(plan.steps), 'step')}", ""]
     for number, step in enumerate(plan.steps, 1):
         lines += [*_step(number, step), ""]
     total = plan.usd
@@ -50,12 +51,11 @@ def _step(number: int, step: PlannedStep) -> list[str]:
     lines = [f"{number:3}. {step.id}  {step.kind.NAME}{model}{price}{_cells(step)}"]
     lines += [f"     {'after' if edge.after else 'needs'} {edge.needs}: {edge.why}" for edge in step.edges]
     if step.preview is not None:
-        lines += _call(step.preview)
+        lines += _call(step.preview, step.open)
     if step.nested is not None:
         inner = step.nested.checked.pipeline
-        lines.append(
-            f"     runs {inner.document.file}: {len(inner.steps)} steps, see runner plan {inner.document.file}"
-        )
+        file = inner.document.file
+        lines.append(f"     runs {file}: {counted(len(inner.steps), 'step')}, see runner plan {file}")
     return lines
 
 
@@ -64,16 +64,17 @@ def _cells(step: PlannedStep) -> str:
         return ""
     if step.count is None:
         return f"  × cells that the run will know, {step.limit:,} at most"
-    return f"  × {step.count} cell{'s' * (step.count != 1)}"
+    return f"  × {counted(step.count, 'cell')}"
 
 
-def _call(call: Call) -> list[str]:
+def _call(call: Call, unknown: Mapping[str, str]) -> list[str]:
+    """A call, with the templates of what only the run will know."""
     if isinstance(call, Chat):
         where = call.base_url or f"{call.endpoint}/openai/v1"
         fields = {name: value for name, value in call.body.items() if name != "messages"}
         said = [f"       {message['role']}: {_said(message['content'])}" for message in call.body["messages"]]
-        return [f"     POST {where}/chat/completions", *_fields(fields), *said]
-    return [f"     POST {call.endpoint}/run", *_fields(call.input)]
+        return [f"     POST {where}/chat/completions", *_fields({**fields, **unknown}), *said]
+    return [f"     POST {call.endpoint}/run", *_fields({**call.input, **unknown})]
 
 
 def _fields(values: Mapping[str, JSON]) -> list[str]:
