@@ -80,6 +80,11 @@ def nearest(word: str, known: Sequence[str]) -> str:
     return f"Known here: {shown}."
 
 
+def cut(text: str, most: int = 60) -> str:
+    """A value for a sentence: as it is, or its begin."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def counted(number: int, word: str) -> str:
     """``1 step``, ``2 steps``."""
     return f"{number} {word}{'s' * (number != 1)}"
