@@ -6,13 +6,14 @@ There is no decision about a step here; each function is one command's work, wit
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from . import catalogue, source
+from . import catalogue, masking, source
 from . import check as checking
 from . import pipeline as pipelines
 from . import plan as planning
@@ -50,6 +51,8 @@ class Read:
     pipeline: Pipeline | None
     checked: Checked | None
     problems: tuple[Problem, ...]
+    secrets: frozenset[str] = frozenset()
+    """Values of the variables with keys that it uses: hidden in all that is shown."""
 
     @property
     def writes(self) -> bool:
@@ -111,24 +114,28 @@ class Options:
         return {**kept, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
-def read(path: Path, own: Path | None = None) -> Read:
-    """Read and check a pipeline file; ``own`` is a catalogue of the author's. `UsageError` if there is no such file."""
+def read(path: Path, own: Path | None = None, env: Mapping[str, str] | None = None) -> Read:
+    """Read and check a pipeline file; ``own`` is a catalogue of the author's. `UsageError` if there is no such file.
+
+    The keys in ``env``, or else in the environment, are hidden in what the problems show.
+    """
     text = text_of(path, "a pipeline file")
     try:
         known, wrong = models(project(path), own), []
     except PipelineProblems as err:
         known, wrong = catalogue.builtin(), list(err.problems)
-    found, checked, problems = _checked(path, text, known, (path.resolve(),))
+    seen: set[str] = set()
+    found, checked, problems = _checked(path, text, known, (path.resolve(),), os.environ if env is None else env, seen)
     if wrong:  # which models there are is not known then
         checked, problems = None, [*(p for p in problems if p.code != "unknown-model"), *wrong]
     problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
-    return Read(path, text, found, checked, tuple(problems))
+    return Read(path, text, found, checked, tuple(masking.hidden(p, seen) for p in problems), frozenset(seen))
 
 
 def _checked(
-    path: Path, text: str, known: Catalogue, above: tuple[Path, ...]
+    path: Path, text: str, known: Catalogue, above: tuple[Path, ...], env: Mapping[str, str], secrets: set[str]
 ) -> tuple[Pipeline | None, Checked | None, list[Problem]]:
-    """A pipeline and those that it runs. ``above`` are the files that run this one."""
+    """A pipeline and those that it runs. ``above`` are the files that run this one; ``secrets`` grows by theirs."""
     files = _Files(path)
 
     def nested(name: str) -> Checked | list[Problem]:
@@ -140,10 +147,13 @@ def _checked(
         except (OSError, ValueError) as err:
             why = "it is not a text file in UTF-8" if isinstance(err, UnicodeError) else str(err)
             return [Problem("file", f"{inner} cannot be read: {why}.", Mark(str(inner), 1, 1), "Name a pipeline file.")]
-        _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()))
+        _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()), env, secrets)
         return checked or [problem for problem in problems if not problem.warning]
 
     found, problems = pipelines.load(text, str(path), files.text)
+    secrets |= {value for name in _variables(found) if (value := env.get(name, "").strip())}
+    documents = [(str(path), text), *((each.file, each.text) for each in (found.files.values() if found else ()))]
+    problems = [*problems, *(warning for file, said in documents for warning in masking.warnings(file, said, secrets))]
     checked = None
     if found is not None:
         checked, more = checking.check(found, known, files.is_file, nested)
@@ -151,6 +161,14 @@ def _checked(
     if any(not problem.warning for problem in problems):
         checked = None
     return found, checked, problems
+
+
+def _variables(found: Pipeline | None) -> Iterator[str]:
+    """The variables that hold the keys which a pipeline uses."""
+    yield "RUNPOD_API_KEY"
+    for alias in found.models.values() if found else ():
+        yield from [str(alias.api_key_env)] if alias.api_key_env else []
+        yield from (str(value["env"]) for value in alias.headers.values() if isinstance(value, Mapping))
 
 
 def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = False) -> Plan:
@@ -233,7 +251,10 @@ async def _run(
             watched=watched,
             past=past,
         )
-        return await session.run()
+        try:
+            return await session.run()
+        except PipelineProblems as err:
+            raise PipelineProblems([masking.hidden(problem, read.secrets) for problem in err.problems]) from err
 
 
 def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, Path] | None:

@@ -196,11 +196,13 @@ def check(files: Sequence[Path], catalogue: Path | None) -> None:
 def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None, catalogue: Path | None) -> None:
     """Show what would run: the order and why, each call, the most it can cost. Nothing runs."""
     from . import app
+    from .masking import masked
     from .reports import planned
 
     read = app.read(file, catalogue)
     _show([problem for problem in read.problems if problem.warning])
-    click.echo(planned.text(app.plan(read, _given(typed, inputs_file), os.environ, preview=True)))
+    said = planned.text(app.plan(read, _given(typed, inputs_file), os.environ, preview=True))
+    click.echo(masked(said, read.secrets))
 
 
 @cli.command()

@@ -16,7 +16,7 @@ PACKAGE = REPO / "runner"
 
 WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
-           "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "check", "plan",
+           "masking", "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "check", "plan",
            "outputs"}  # fmt: skip
 DOING = {"budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "journal", "media", "publish", "runfolder", "locks", "weights"}
