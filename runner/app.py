@@ -290,7 +290,8 @@ def _localised(checked: Checked, *, one_by_one: bool) -> Checked:
         if model is not None and model.base_url:
             model = replace(model, base_url=None, api_key_env=None, headers={})
         nested = _localised(step.nested, one_by_one=one_by_one) if step.nested else None
-        steps[name] = replace(step, model=model, nested=nested)
+        tools = {tool: _localised(inner, one_by_one=one_by_one) for tool, inner in step.tools.items()}
+        steps[name] = replace(step, model=model, nested=nested, tools=tools)
     texts = [step.model.id for step in steps.values() if step.model and step.model.kind == TEXT and one_by_one]
     per_model = {**dict.fromkeys(texts, 2), **checked.pipeline.per_model}  # one is written, one is at hand
     return replace(checked, steps=steps, pipeline=replace(checked.pipeline, per_model=per_model))

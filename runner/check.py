@@ -84,11 +84,18 @@ class CheckedStep:
     edges: tuple[Edge, ...]
     nested: Checked | None = None
     """The pipeline that it runs."""
+    tools: Mapping[str, Checked] = field(default_factory=dict)
+    """The pipelines that answer its tools, by tool."""
     files: Mapping[str, str] = field(default_factory=dict)
     """What each file that it names by a path or a URL must be: image, audio, video or file."""
     named: Mapping[str, Mark] = field(default_factory=dict)
     """Where it names them."""
     when_by_cell: bool = False
+
+    @property
+    def inner(self) -> tuple[Checked, ...]:
+        """All pipelines that it may run."""
+        return (*([self.nested] if self.nested else []), *self.tools.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,8 +110,8 @@ class Checked:
         for step in self.steps.values():
             if step.model is not None:
                 yield step.model
-            if step.nested is not None:
-                yield from step.nested.models()
+            for inner in step.inner:
+                yield from inner.models()
 
 
 def check(
@@ -156,7 +163,8 @@ class _Checker:
         self.pipeline, self.is_file = pipeline, is_file
         self.problems: list[Problem] = []
         self.fitting = Fitting(pipeline, known, self.add, self.warn)
-        self.nested = self.pipelines(nested)
+        self.read = nested
+        self.nested = self.pipelines()
         self.names = self.shapes()
         self.inferred: dict[int, Inference] = {}
         """By the template's identity: each is walked once, and lives as long as the pipeline."""
@@ -196,29 +204,66 @@ class _Checker:
 
     # -- pipelines in pipelines ---------------------------------------------------------------------
 
-    def pipelines(self, read: Nested | None) -> dict[str, Checked]:
+    def pipelines(self) -> dict[str, Checked]:
         """The pipelines that steps run, by step. Problems of theirs are told where they are."""
         found: dict[str, Checked] = {}
         for step in self.pipeline.steps.values():
             file = step.params.get("file")
-            if step.kind != run_pipeline.NAME or not isinstance(file, str):
-                continue
-            path: Path = ("steps", step.id, "file")
-            if read is None or not self.is_file(file):
-                self.file(path, file)
-                continue
-            inner = read(file)
-            if isinstance(inner, Checked):
-                found[step.id] = inner
-                for model in inner.models() if self.pipeline.budget is not None else ():
-                    if model.price is None:
-                        self.fitting.unpriced(model.id, path)
-            elif inner:
-                known = {(problem.mark, problem.message) for problem in self.problems}
-                self.problems += [p for p in inner if (p.mark, p.message) not in known]
-            else:
-                self.add("loop", f"{file} runs this pipeline, which runs {file}.", path, "Name another file.")
+            if step.kind == run_pipeline.NAME and isinstance(file, str):
+                inner = self.another(file, ("steps", step.id, "file"))
+                found |= {step.id: inner} if inner else {}
         return found
+
+    def another(self, file: str, path: Path) -> Checked | None:
+        """Another pipeline, which is named at ``path``; None if it cannot be had, which has been told."""
+        if self.read is None or not self.is_file(file):
+            self.file(path, file)
+            return None
+        inner = self.read(file)
+        if isinstance(inner, Checked):
+            for model in inner.models() if self.pipeline.budget is not None else ():
+                if model.price is None:
+                    self.fitting.unpriced(model.id, path)
+            return inner
+        if inner:
+            known = {(problem.mark, problem.message) for problem in self.problems}
+            self.problems += [p for p in inner if (p.mark, p.message) not in known]
+        else:
+            self.add("loop", f"{file} runs this pipeline, which runs {file}.", path, "Name another file.")
+        return None
+
+    def tools(self, tools: Tree, path: Path) -> dict[str, Checked]:
+        """The pipelines that answer tools, each with the inputs that a model may and must give."""
+        found: dict[str, Checked] = {}
+        for name, tool in tools.items() if isinstance(tools, Mapping) else ():
+            if not isinstance(tool, Mapping) or not isinstance(tool.get("pipeline"), str):
+                continue
+            inner = self.another(tool["pipeline"], (*path, name, "pipeline"))
+            if inner is not None:
+                found[name] = inner
+                self.arguments(inner, tool, (*path, name))
+        return found
+
+    def arguments(self, inner: Checked, tool: Mapping[str, Tree], path: Path) -> None:
+        """Whether the arguments of a tool are what the pipeline that answers it takes."""
+        takes = tool.get("input")
+        if not isinstance(takes, Mapping):
+            return
+        name, declared = inner.pipeline.name, inner.pipeline.inputs
+        given, required = takes.get("properties"), takes.get("required")
+        given = given if isinstance(given, Mapping) else {}
+        for word in given:
+            if word not in declared:
+                self.add("unknown-input", f"{name} has no input {word}.", (*path, "input", "properties", word),
+                         nearest(word, list(declared)) or "It has none.", key=True)  # fmt: skip
+            elif "artifact" in declared[word].schema:
+                self.add("type", f"The input {word} of {name} is a file, which a model cannot give.",
+                         (*path, "input", "properties", word),
+                         "Remove it, and give it a default in that pipeline.", key=True)  # fmt: skip
+        for need in declared.values():
+            if need.required and need.name not in (required if isinstance(required, list) else ()):
+                self.add("missing-key", f"{name} needs the input {need.name}, and the model may leave it out.",
+                         (*path, "input"), f"Add {need.name} to properties: and to required:.", key=True)  # fmt: skip
 
     def nested_inputs(self, nested: Checked, given: Tree, path: Path) -> None:
         """Values for inputs that the other pipeline has, and for all that it needs."""
@@ -282,9 +327,10 @@ class _Checker:
                 self.add(fault.code, fault.message, where, fault.instead, key=fault.key, warning=fault.warning)
         if (nested := self.nested.get(step.id)) is not None:
             self.nested_inputs(nested, params.get("inputs"), (*path, "inputs") if "inputs" in params else path)
+        tools = self.tools(params.get("tools"), places["tools"]) if "tools" in params else {}
         by_cell = self.control(step, names, edges)
         self.explicit(step, edges)
-        return CheckedStep(step, kind, model, params, tuple(edges.values()), nested, files, named, by_cell)
+        return CheckedStep(step, kind, model, params, tuple(edges.values()), nested, tools, files, named, by_cell)
 
     def edges(
         self, step: Step, name: str, tree: Tree, path: Path, names: Mapping[str, Shape], edges: dict[str, Edge]

@@ -130,6 +130,8 @@ class StepError(RunnerError):
 
     fault: ClassVar[str] = "step"
     retry_after: float | None = None
+    final = False
+    """The same call once more is of no use, and would be paid again."""
 
     def __init__(self, message: str, *, keep: str | None = None) -> None:
         """``keep`` is text that was paid for and must be kept in the run folder."""
@@ -147,8 +149,6 @@ class BadOutput(StepError):
     """What a model said is not what the step asked for."""
 
     fault = "bad_output"
-    final = False
-    """It has been asked for anew already, in words that say what was wrong: the same call once more is of no use."""
 
 
 class Truncated(BadOutput):

@@ -62,6 +62,8 @@ class PlannedStep:
     """How many cells it has; None if only the run will know."""
     nested: Nested | None = None
     """The pipeline that it runs."""
+    tools: Mapping[str, Nested] = field(default_factory=dict)
+    """The pipelines that answer its tools, by tool."""
 
     @property
     def fanned_out(self) -> bool:
@@ -262,7 +264,7 @@ def _planned_steps(checked: Checked, names: Mapping[str, JSON], env: Mapping[str
     done: dict[str, PlannedStep] = {}
     known: dict[str, list[Cell]] = {}
     for step in checked.steps.values():
-        planned = _controlled(step, checked.pipeline, done)
+        planned = _controlled(step, checked.pipeline, done, env)
         if step.nested is not None:
             nested = Nested(step.nested, env)
             planned = replace(planned, nested=nested, usd=nested.usd)
@@ -297,7 +299,9 @@ def _known_cells(step: PlannedStep, names: Mapping[str, JSON], known: Mapping[st
         raise UsageError(msg) from err
 
 
-def _controlled(checked: CheckedStep, pipeline: Pipeline, before: Mapping[str, PlannedStep]) -> PlannedStep:
+def _controlled(
+    checked: CheckedStep, pipeline: Pipeline, before: Mapping[str, PlannedStep], env: Mapping[str, str]
+) -> PlannedStep:
     step = checked.step
     names = (step.model, checked.model.id if checked.model else None)
     groups = [f"model {name}" for name in pipeline.per_model if name in names]
@@ -318,6 +322,7 @@ def _controlled(checked: CheckedStep, pipeline: Pipeline, before: Mapping[str, P
         limit=step.limit,
         on_failure=step.on_failure,
         depth=1 + max((before[edge.needs].depth for edge in checked.edges), default=-1),
+        tools={name: Nested(inner, env) for name, inner in checked.tools.items()},
         groups=(*groups, *([f"step {step.id}"] if step.at_once is not None else [])),
     )
 
@@ -345,7 +350,8 @@ def _previewed(pipeline: str, checked: CheckedStep, planned: PlannedStep, names:
         msg = f"The step {step.id} cannot run with these inputs: {err}"
         raise UsageError(msg) from err
     assert isinstance(call, Call)
-    return replace(planned, preview=call, open=unknown, usd=_most(call, checked, params))
+    free = all(inner.usd == 0 for inner in planned.tools.values())  # else it depends on how often they are called
+    return replace(planned, preview=call, open=unknown, usd=_most(call, checked, params) if free else None)
 
 
 def _most(call: Call, checked: CheckedStep, params: Mapping[str, JSON]) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ..errors import counted
 from ..model import JSON, Artifact, Call, Chat
-from ..plan import Plan, PlannedStep
+from ..plan import Nested, Plan, PlannedStep
 
 _WIDEST = 100
 
@@ -34,6 +34,8 @@ def money(usd: float) -> str:
 def _unknown(plan: Plan) -> str:
     if any(step.count is None and step.kind.CALLS for step in plan.steps):
         return "unknown: how many cells there are is only known in the run"
+    if any(step.usd is None and step.tools for step in plan.steps):
+        return "unknown: how often a model calls a pipeline is only known in the run"
     return "unknown: not every model has a price in the catalogue"
 
 
@@ -52,11 +54,16 @@ def _step(number: int, step: PlannedStep) -> list[str]:
     lines += [f"     {'after' if edge.after else 'needs'} {edge.needs}: {edge.why}" for edge in step.edges]
     if step.preview is not None:
         lines += _call(step.preview, step.open)
+    lines += [f"     {name} runs {_another(tool)}" for name, tool in step.tools.items()]
     if step.nested is not None:
-        inner = step.nested.checked.pipeline
-        file = inner.document.file
-        lines.append(f"     runs {file}: {counted(len(inner.steps), 'step')}, see runner plan {file}")
+        lines.append(f"     runs {_another(step.nested)}")
     return lines
+
+
+def _another(nested: Nested) -> str:
+    inner = nested.checked.pipeline
+    file = inner.document.file
+    return f"{file}: {counted(len(inner.steps), 'step')}, see runner plan {file}"
 
 
 def _cells(step: PlannedStep) -> str:

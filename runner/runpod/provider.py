@@ -179,7 +179,10 @@ class Runpod:
             return Reply(None, cost=0.0, refused=str(err))
         if not isinstance(said, dict) or not isinstance(said.get("choices"), list):
             msg = f"{chat.label} answered with something that is no chat completion: {wire.shown(said)}"
-            raise BadReply(msg, keep=wire.shown(said, 1_000_000))
+            strange = BadReply(msg, keep=wire.shown(said, 1_000_000))
+            error = isinstance(said, dict) and ("error" in said or said.get("object") == "error")
+            strange.final = not error  # an error may pass; who answers in another form does so every time
+            raise strange
         usage = said.get("usage")
         return Reply(said, cost=_cost(chat, usage if isinstance(usage, dict) else {}, wire.cost(said)))
 
