@@ -21,7 +21,7 @@ from .catalogue import Catalogue
 from .check import Checked
 from .errors import CannotStart, Mark, PipelineProblems, Problem, StepError, UsageError, nearest
 from .events import RunState, Sink, fold
-from .files import is_url, place
+from .files import is_inline, is_url, place
 from .known import models, text_of
 from .model import JSON
 from .pipeline import Pipeline
@@ -183,7 +183,8 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
     for name in files:
         if inputs[name] is not None:
             inputs[name] = place(inputs[name], folders.get(name, read.path.parent))
-            if not is_url(inputs[name]) and not Path(inputs[name]).is_file():
+            known = is_url(inputs[name]) or is_inline(inputs[name])
+            if not known and not Path(inputs[name]).is_file():
                 msg = f"The input {name} names the file {inputs[name]}, which is not there."
                 raise UsageError(msg)
     return planning.plan(checked, inputs, env)

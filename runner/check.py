@@ -41,6 +41,9 @@ _MEDIA_OF = {
 }
 _TEXT_SUFFIXES = (".txt", ".md", ".html", ".csv", ".srt", ".vtt", *DATA_SUFFIXES)
 _OUTPUT_NAME = re.compile(r"[A-Za-z0-9._ -]+(/[A-Za-z0-9._ -]+)*\Z")
+DATA_URI = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/\s]+={0,2}\s*\Z")
+"""A file in the pipeline itself."""
+
 CELL_NAME = re.compile(r"\{(key|index)\}")
 """What makes an output's name one name for each cell."""
 
@@ -571,6 +574,10 @@ class _Checker:
 
     def file(self, path: Path, name: str) -> bool:
         if name.startswith(("http://", "https://")):
+            return True
+        if name.startswith("data:"):
+            if not DATA_URI.match(name):
+                self.add("file", "This data URI cannot be read.", path, "Write data:image/png;base64,… and the file.")
             return True
         if self.is_file(name):
             return True

@@ -18,7 +18,7 @@ from .attempts import Past
 from .errors import BadFile, PipelineProblems, Problem, StepError, StoreFailed, UsageError
 from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink
 from .execute import execute
-from .files import is_url, place
+from .files import is_inline, is_url, place
 from .journal import Journal
 from .model import JSON, Artifact, Ticket
 from .outputs import outputs_of
@@ -26,6 +26,7 @@ from .plan import Plan
 from .publish import publish
 from .runfolder import RunFolder
 from .runpod import Runpod
+from .runpod.wire import decode
 from .store import Store
 
 Leave: TypeAlias = Callable[[RunState], None]
@@ -199,17 +200,18 @@ class Session:
         """The files that a pipeline and its inputs name, in the store."""
         artifacts: dict[str, Artifact] = {}
         for name, media in files.items():
+            shown = "This data URI" if is_inline(name) else name
             try:
-                artifact = await (
-                    provider.artifact(name) if is_url(name) else store.add(_chunks(Path(place(name, base))))
-                )
+                artifact = await (provider.artifact(name) if is_url(name) else store.add(_content(name, base)))
             except StoreFailed:
                 raise
             except StepError as err:
-                told = str(err) if name in str(err) else f"{name} cannot be used: {err}"
-                raise BadFile(f"{told[0].upper()}{told[1:]}.", name) from err
+                told = (
+                    f"T{str(err)[1:]}" if str(err).startswith(f"the file {name}") else f"{shown} cannot be used: {err}"
+                )
+                raise BadFile(f"{told}.", name) from err
             if media not in (artifact.media, "file"):
-                raise BadFile(f"{name} is {artifact.media_type}; {media} is needed here.", name)
+                raise BadFile(f"{shown} is {artifact.media_type}; {media} is needed here.", name)
             artifacts[name] = artifact
         return artifacts
 
@@ -249,6 +251,19 @@ def _first(group: BaseExceptionGroup[StoreFailed]) -> StoreFailed:
 def _outcome(state: RunState, missing: Mapping[str, str]) -> Outcome:
     ends = {cell.state for cell in state.cells.values()}
     return "failed" if missing or ends & {"failed", "blocked", "cancelled", "waiting"} else "done"
+
+
+def _content(name: str, base: Path) -> AsyncGenerator[bytes, None]:
+    """The bytes of a file beside the pipeline, or of one that is written out."""
+    return _written_out(name) if is_inline(name) else _chunks(Path(place(name, base)))
+
+
+async def _written_out(name: str) -> AsyncGenerator[bytes, None]:
+    content = decode(name)
+    if content is None:
+        msg = "it is no base64"
+        raise StepError(msg)
+    yield content
 
 
 async def _chunks(path: Path) -> AsyncGenerator[bytes, None]:

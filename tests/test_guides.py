@@ -131,6 +131,14 @@ def kontext_by_url(ran: Ran) -> None:
 
 def kontext_by_base64(ran: Ran) -> None:
     where, body = ran.only()
+    assert where == "black-forest-labs-flux-1-kontext-dev/run"
+    assert f"image: {body['input']['image']}\n" in (REPO / "tests/pipelines/guides/kontext-by-base64.yaml").read_text()
+    assert body["input"]["prompt"] == "Make this image look like a painting"
+    assert ran.size("painting.png")
+
+
+def kontext_by_file(ran: Ran) -> None:
+    where, body = ran.only()
     head, _, encoded = body["input"]["image"].partition(",")
     assert where == "black-forest-labs-flux-1-kontext-dev/run"
     assert head == "data:image/jpeg;base64"
@@ -174,6 +182,7 @@ LOOKS: dict[str, Callable[[Ran], None]] = {
     "image": image,
     "kontext-by-url": kontext_by_url,
     "kontext-by-base64": kontext_by_base64,
+    "kontext-by-file": kontext_by_file,
     "flux-dev-advanced": flux_dev_advanced,
     "flux-schnell-advanced": flux_schnell_advanced,
     "poll-settings": poll_settings,

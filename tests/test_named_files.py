@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,40 @@ def test_a_file_of_another_sort_is_a_problem_where_it_is_named(cli: Cli, tmp_pat
 
     assert done.code == 2
     assert "p.yaml:6:12: notes.txt is application/octet-stream; image is needed here." in done.err
+
+
+def test_a_picture_that_is_written_out_is_one_for_a_step_and_for_an_input(cli: Cli, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(buffer, "PNG")
+    uri = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    (tmp_path / "a.yaml").write_text(PARAM.replace("URL", uri))
+    (tmp_path / "b.yaml").write_text(DEFAULT.replace("URL", GONE).replace("name: default", "name: param"))
+
+    planned = cli("plan", "a.yaml").out
+    done = [cli("run", "a.yaml"), cli("run", "b.yaml", "-i", f"picture={uri}")]
+
+    assert [each.code for each in done] == [0, 0]
+    assert "1 cached" in done[1].out
+    assert "image: <data:image/png;base64,iVBOR" in planned
+    assert max(map(len, planned.splitlines())) < 120
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [("data:image/png,abc", "This data URI cannot be read."), ("data:image/png;base64,a§", "This data URI cannot be"),
+     ("data:image/png;base64,YWJj", "is application/octet-stream; image is needed here."),
+     ("data:image/png;base64,YWJ", "cannot be used: it is no base64.")],
+)  # fmt: skip
+def test_a_picture_that_is_written_out_wrongly_is_a_problem_where_it_stands(
+    cli: Cli, tmp_path: Path, uri: str, told: str
+) -> None:
+    (tmp_path / "a.yaml").write_text(PARAM.replace("URL", uri))
+
+    done = cli("run", "a.yaml")
+
+    assert done.code == 2
+    assert "a.yaml:6:12: " in done.err
+    assert told in done.err
 
 
 def test_what_a_user_names_is_told_by_the_input(cli: Cli, tmp_path: Path) -> None:

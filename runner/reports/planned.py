@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from ..errors import counted
+from ..errors import counted, cut
 from ..model import JSON, Artifact, Call, Chat
 from ..plan import Nested, Plan, PlannedStep
 
@@ -97,7 +97,7 @@ def _said(content: JSON) -> str:
 
 def _short(value: JSON) -> str:
     if isinstance(value, Artifact):
-        return f"<{value.path}>"
+        return f"<{cut(value.path, _WIDEST)}>"
     if isinstance(value, list) and any(isinstance(v, Artifact) for v in value):
         return f"[{', '.join(_short(v) for v in value)}]"
     line = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
