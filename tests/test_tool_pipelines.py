@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ import anyio
 import pytest
 
 from runner import app
-from runner.emulator import Emulator
+from runner.emulator import Emulator, parse_latency
 from runner.errors import OutOfTurns
 from runner.events import Event, JobSubmitted
 from runner.kinds import generate_text
 from runner.model import Artifact, Chat, Errand, Output, Reply
 
 from .conftest import Cli
+from .test_resume import begin, ended, wait_for
 from .test_tools import INPUT, WRITER, calling, said, tool
 
 PHOTO = Artifact("ab" * 32, "image/png", 10, "/somewhere/a.png", url="https://image.example/a.png", width=4, height=3)
@@ -190,6 +192,21 @@ def test_what_was_paid_is_not_paid_again_and_is_counted_once(cli: Cli, report: P
     assert first["cost"] == pytest.approx(sum(cell["cost"] for cell in first["cells"]), abs=1e-5)
     assert set(ends(second).values()) == {"cached"}
     assert second["cost"] == 0
+
+
+def test_a_run_that_is_cut_inside_the_pipeline_goes_on_there(report: Path) -> None:
+    with Emulator(seed=1, latency=parse_latency("0.5")) as slow:
+        process = begin(report.parent, slow.url, "run", "report.yaml")
+        wait_for(lambda: slow.count("run") == 1)
+        process.send_signal(signal.SIGINT)
+        code, _ = ended(process)
+        chats = slow.count("chat")
+
+        again, said = ended(begin(report.parent, slow.url, "resume"))
+
+        assert (code, again) == (130, 0), said
+        assert slow.count("chat") == chats + 1
+        assert [job.endpoint for job in slow.jobs] == ["p-image-t2i", "p-image-t2i", "qwen-image-edit"]
 
 
 def test_a_pipeline_that_fails_fails_the_step_that_called_it(cli: Cli, report: Path) -> None:
