@@ -396,6 +396,8 @@ def _given(typed: Sequence[str], inputs_file: Path | None) -> Given:
 
 def _show(problems: Sequence[Problem]) -> None:
     if problems:
+        from .masking import hidden
         from .reports.problems import text
 
-        click.echo(text(problems), err=True)
+        key = {os.environ.get("RUNPOD_API_KEY", "").strip()}
+        click.echo(text([hidden(problem, key) for problem in problems]), err=True)

@@ -126,6 +126,21 @@ def test_in_a_text_beside_the_pipeline_a_secret_is_found_too(cli: Cli, tmp_path:
     assert silent(done.err)
 
 
+@pytest.mark.parametrize("arguments", [["plan", "p.yaml", "--inputs", "in.yaml"], ["models", "--catalogue", "in.yaml"]])
+def test_in_files_beside_the_pipeline_no_excerpt_shows_a_secret(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setenv("RUNPOD_API_KEY", OWN)
+    (tmp_path / "p.yaml").write_text("name: p\nsteps:\n  a: {kind: render_text, text: hi}\n")
+    (tmp_path / "in.yaml").write_text(f"models: [{KEY} {OWN}: {{\n")
+
+    done = cli(*arguments)
+
+    assert done.code == 2
+    assert "in.yaml:" in done.err
+    assert silent(done.out + done.err)
+
+
 def test_a_file_that_cannot_be_had_is_told_without_the_secret_beside_it(
     cli: Cli, tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
