@@ -6,20 +6,22 @@ There is no decision about a step here; each function is one command's work, wit
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from . import catalogue, checking, lockfile, planning, plugins, source
+from . import catalogue, checking, lockfile, masking, planning, plugins, source
 from . import pipeline as pipelines
 from .catalogue import Catalogue
 from .checking import Checked
 from .errors import CannotStart, Mark, PipelineProblems, Problem, RunnerError, StepError, UsageError, nearest
 from .events import Event, RunState, Sink, fold
-from .files import is_url, place
+from .files import is_inline, is_url, place
 from .fresh import Fresh
 from .kinds import BROUGHT
 from .known import models, text_of
@@ -57,6 +59,8 @@ class Read:
     problems: tuple[Problem, ...]
     catalogue: Path | None = None
     """The author's own catalogue that it was read with."""
+    secrets: frozenset[str] = frozenset()
+    """Values of the variables with keys that it uses: hidden in all that is shown."""
 
     @property
     def writes(self) -> bool:
@@ -166,10 +170,13 @@ class Options:
         return {**kept, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
-def read(path: Path, own: Path | None = None, profile: str | None = None) -> Read:
+def read(
+    path: Path, own: Path | None = None, profile: str | None = None, env: Mapping[str, str] | None = None
+) -> Read:
     """Read and check a pipeline file, as it is in a profile; ``own`` is a catalogue of the author's.
 
-    Without one, its profiles are checked, too. `UsageError` if there is no such file, or no such profile.
+    Without one, its profiles are checked, too. `UsageError` if there is no such file, or no such profile. The keys in
+    ``env``, or else in the environment, are hidden in what the problems show.
     """
     text = text_of(path, "a pipeline file")
     if BROUGHT.faults:
@@ -178,24 +185,37 @@ def read(path: Path, own: Path | None = None, profile: str | None = None) -> Rea
         known, wrong = models(project(path), own), []
     except PipelineProblems as err:
         known, wrong = catalogue.builtin(), list(err.problems)
-    found, checked, problems = _checked(path, text, known, (path.resolve(),), profile)
+    seen: set[str] = set()
+    env = os.environ if env is None else env
+    check = partial(_checked, path, text, known, (path.resolve(),), env, seen)
+    found, checked, problems = check(profile)
     if found is not None and profile is not None and found.profile is None:
         others = f" {near}" if (near := nearest(profile, found.profiles)) else ""
         msg = f"{path} has no profile {profile}.{others}"
         raise UsageError(msg)
     for name in found.profiles if found is not None and profile is None else ():
-        own_problems = [p for p in _checked(path, text, known, (path.resolve(),), name)[2] if p not in problems]
+        own_problems = [p for p in check(name)[2] if p not in problems]
         problems += [replace(p, message=f"In the profile {name}: {p.message}") for p in own_problems]
     if wrong:  # which models there are is not known then
         checked, problems = None, [*(p for p in problems if p.code != "unknown-model"), *wrong]
     problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
-    return Read(path, text, found, checked, tuple(problems), own)
+    hidden = tuple(masking.hidden(p, seen) for p in problems)
+    return Read(path, text, found, checked, hidden, own, frozenset(seen))
 
 
 def _checked(
-    path: Path, text: str, known: Catalogue, above: tuple[Path, ...], profile: str | None
+    path: Path,
+    text: str,
+    known: Catalogue,
+    above: tuple[Path, ...],
+    env: Mapping[str, str],
+    secrets: set[str],
+    profile: str | None,
 ) -> tuple[Pipeline | None, Checked | None, list[Problem]]:
-    """A pipeline and those that it runs, in a profile where they have it. ``above`` are the files that run this one."""
+    """A pipeline and those that it runs, in a profile where they have it.
+
+    ``above`` are the files that run this one; ``secrets`` grows by theirs.
+    """
     files = _Files(path)
 
     def nested(name: str) -> Checked | list[Problem]:
@@ -207,10 +227,13 @@ def _checked(
         except (OSError, ValueError) as err:
             why = "it is not a text file in UTF-8" if isinstance(err, UnicodeError) else str(err)
             return [Problem("file", f"{inner} cannot be read: {why}.", Mark(str(inner), 1, 1), "Name a pipeline file.")]
-        _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()), profile)
+        _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()), env, secrets, profile)
         return checked or [problem for problem in problems if not problem.warning]
 
     found, problems = pipelines.load(text, str(path), files.text, profile)
+    secrets |= {value for name in _variables(found) if (value := env.get(name, "").strip())}
+    documents = [(str(path), text), *((each.file, each.text) for each in (found.files.values() if found else ()))]
+    problems = [*problems, *(warning for file, said in documents for warning in masking.warnings(file, said, secrets))]
     checked = None
     if found is not None:
         checked, more = checking.check(found, known, files.is_file, nested)
@@ -243,6 +266,14 @@ def _too_small(checked: Checked) -> list[Problem]:
     ]
 
 
+def _variables(found: Pipeline | None) -> Iterator[str]:
+    """The variables that hold the keys which a pipeline uses."""
+    yield "RUNPOD_API_KEY"
+    for alias in found.models.values() if found else ():
+        yield from [str(alias.api_key_env)] if alias.api_key_env else []
+        yield from (str(value["env"]) for value in alias.headers.values() if isinstance(value, Mapping))
+
+
 def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = False) -> Plan:
     """The plan of a pipeline with these inputs. A ``preview`` may leave inputs out."""
     checked = read.whole()
@@ -256,7 +287,8 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
     for name in files:
         if inputs[name] is not None:
             inputs[name] = place(inputs[name], folders.get(name, read.path.parent))
-            if not is_url(inputs[name]) and not Path(inputs[name]).is_file():
+            known = is_url(inputs[name]) or is_inline(inputs[name])
+            if not known and not Path(inputs[name]).is_file():
                 msg = f"The input {name} names the file {inputs[name]}, which is not there."
                 raise UsageError(msg)
     return planning.plan(checked, inputs, env)
@@ -348,7 +380,10 @@ async def _run(
             locked=_locked(read.path, options),
             past=past,
         )
-        done = await session.run()
+        try:
+            done = await session.run()
+        except PipelineProblems as err:
+            raise PipelineProblems([masking.hidden(problem, read.secrets) for problem in err.problems]) from err
     done = replace(done, notes=notes(done))
     if not options.lock or done.exit_code:
         return done
@@ -497,7 +532,8 @@ def _localised(checked: Checked, *, one_by_one: bool) -> Checked:
         if model is not None and model.base_url:
             model = replace(model, base_url=None, api_key_env=None, headers={})
         nested = _localised(step.nested, one_by_one=one_by_one) if step.nested else None
-        steps[name] = replace(step, model=model, nested=nested)
+        tools = {tool: _localised(inner, one_by_one=one_by_one) for tool, inner in step.tools.items()}
+        steps[name] = replace(step, model=model, nested=nested, tools=tools)
     texts = [step.model.id for step in steps.values() if step.model and step.model.kind == TEXT and one_by_one]
     per_model = {**dict.fromkeys(texts, 2), **checked.pipeline.per_model}  # one is written, one is at hand
     return replace(checked, steps=steps, pipeline=replace(checked.pipeline, per_model=per_model))
@@ -624,7 +660,7 @@ def _recorded(tape: Cassette, done: Done) -> tuple[str, ...]:
 
 
 def _address(options: Options, checked: Checked) -> tuple[str, str]:
-    """Runpod's address, and the key; no key is needed where every model is another server's."""
+    """Runpod's address, and the key; none is needed where no model is Runpod's."""
     if options.replay:
         return _REPLAYED, ""
     if options.provider:
@@ -641,7 +677,7 @@ def _address(options: Options, checked: Checked) -> tuple[str, str]:
                 msg = f"{model.id} needs the environment variable {name}, which is not set. Set it (export {name}=…)."
                 raise CannotStart(msg)
     key = options.env.get("RUNPOD_API_KEY", "").strip()
-    if not key and models and all(model.base_url for model in models):
+    if not key and all(model.base_url for model in models):
         return BASE_URL, ""
     if not key:
         raise CannotStart(NO_KEY)

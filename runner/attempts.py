@@ -428,7 +428,7 @@ class Attempts:
     def _wait_before_next(self, err: StepError) -> float | None:
         """Seconds to the next try, or None if there is none. Full jitter; what the server asks for wins."""
         fault = err.fault
-        if isinstance(err, BadOutput) and err.final and self.retry.on is None:
+        if err.final and self.retry.on is None:
             return None
         self.failed[fault] = times = self.failed.get(fault, 0) + 1
         if self.ticket is not None and self.finished is None and fault in _FREE:

@@ -8,7 +8,7 @@ refused something and then answered without it is not asked for it again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from .attempts import RESCUE_WITHIN, Attempts, Flight, Tools, made
 from .errors import BadOutput, NotAdmitted, NotLocked, StepError
 from .events import CallDone
 from .lockfile import Locked
-from .model import JSON, Call, Cell, Chat, Finished, Job, Output, Reply, key_of
+from .model import JSON, Call, Cell, Chat, Errand, Finished, Job, Next, Output, Reply, key_of
 from .planning import PlannedStep
 
 
@@ -46,8 +46,10 @@ class Calls:
     cell: Cell
     params: Mapping[str, JSON]
     place: Place
+    run: Callable[[Errand], Awaitable[Reply]]
+    """Runs another pipeline, which the kind needs before it can go on."""
     replies: tuple[Reply, ...] = ()
-    last: tuple[Reply, Call | Output] | None = None
+    last: tuple[Reply, Next] | None = None
     """What the newest reply was read as: the try that got it has read it already."""
 
     async def output(self) -> tuple[Output, bool]:
@@ -56,7 +58,7 @@ class Calls:
         refused: tuple[tuple[str, str, str], str] | None = None
         found = self.step.kind.advance(self.params, ())
         while not isinstance(found, Output):
-            reply, stored = await self._reply(found)
+            reply, stored = await (self._errand(found) if isinstance(found, Errand) else self._reply(found))
             if reply.refused and not stored:
                 assert isinstance(found, Chat)
                 refused = _of(found), reply.refused
@@ -68,7 +70,14 @@ class Calls:
             cached = cached and stored
         return found, cached and bool(self.replies)
 
-    def _read(self, reply: Reply) -> Call | Output:
+    async def _errand(self, errand: Errand) -> tuple[Reply, bool]:
+        """What another pipeline made, and whether that cost nothing. Its calls need places: this one is given up."""
+        self.place.give_back()
+        reply = await self.run(errand)
+        await self.place.take()
+        return reply, not reply.cost
+
+    def _read(self, reply: Reply) -> Next:
         if self.last is None or self.last[0] is not reply:
             self.last = reply, self.step.kind.advance(self.params, (*self.replies, reply))
         return self.last[1]
@@ -122,7 +131,7 @@ class Calls:
             return ""
         refused = f"an earlier run was answered without {call.may_refuse}"
         after = self.step.kind.advance(self.params, (*self.replies, Reply(None, refused=refused)))
-        if isinstance(after, Output):
+        if not isinstance(after, Chat):
             return ""
         there = await self.store.get(key_of(after, self.tools.provider.origin), self._since()) is not None
         return refused if there else ""

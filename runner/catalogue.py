@@ -32,11 +32,21 @@ from difflib import get_close_matches
 from importlib import resources
 
 from . import source
+from .errors import cut
 from .model import JSON
 from .price import SLOWEST, Price
 
 CONSOLE = re.compile(r"https://console\.runpod\.io/serverless/user/endpoint/([A-Za-z0-9-]+)/?(?:[?#].*)?\Z")
-"""A private endpoint's page in Runpod's console. Any other URL is not a model: it would be sent the key."""
+"""A private endpoint's page in Runpod's console."""
+
+API = re.compile(
+    r"https://api\.runpod\.ai/v2/([A-Za-z0-9][A-Za-z0-9._-]*)"
+    r"(?:/(?:run|runsync|openai/v1(?:/chat/completions)?))?/?\Z"
+)
+"""An endpoint's address, with an operation or without. Only its id counts: nothing is sent to an address in a pipeline.
+
+Any other URL is no model, because it would be sent the key.
+"""
 
 _PRIVATE = re.compile(r"(?=.*[0-9])[a-z0-9]{8,24}\Z")
 _SIZE = re.compile(r"([1-9][0-9]{0,4})[x*]([1-9][0-9]{0,4})\Z")
@@ -237,7 +247,7 @@ class Model:
         rule = self.params["size"]
         found = _SIZE.match(value)
         if found is None:
-            yield Wrong("size", f"{value} is not a size.", "Write WIDTHxHEIGHT in pixels, such as 1024x1024.")
+            yield Wrong("size", f"{cut(value)} is not a size.", "Write WIDTHxHEIGHT in pixels, such as 1024x1024.")
             return
         if "enum" in rule and f"{found[1]}x{found[2]}" not in rule["enum"]:
             yield Wrong("size", f"{self.id} has no size {value}.", f"It has {', '.join(rule['enum'])}.")
@@ -256,7 +266,7 @@ class Model:
             instead = f"It has {', '.join(known)}."
             if "rule" in self.params.get("size", {}):
                 instead += " Or give a size."
-            yield Wrong(name, f"{self.id} has no {name.replace('_', ' ')} {value}.", instead)
+            yield Wrong(name, f"{self.id} has no {name.replace('_', ' ')} {cut(value)}.", instead)
 
     def _sizes(self, word: str) -> Mapping[str, str]:
         sizes: Mapping[str, str] = self.params.get(word, {}).get("sizes", {})
@@ -270,8 +280,9 @@ class Catalogue:
     models: Mapping[str, Model]
 
     def find(self, name: str) -> Model | None:
-        """The model of a public id, another name for it, or its endpoint's slug."""
-        return self._names.get(name)
+        """The model of a public id, another name for it, or its endpoint's slug or address."""
+        address = API.match(name)
+        return self._names.get(address[1] if address else name)
 
     def near(self, name: str, kind: str | None = None, most: int = 3) -> list[str]:
         """The ids nearest to a name that is not known: of the wanted kind, but for one that is nearly the same."""
@@ -299,8 +310,8 @@ class Catalogue:
 
 
 def private(name: str, kind: str) -> Model | None:
-    """The model behind a private endpoint's id or console URL; None if the name is neither."""
-    if found := CONSOLE.match(name):
+    """The model behind a private endpoint's id, console URL or address; None if the name is none of these."""
+    if found := CONSOLE.match(name) or API.match(name):
         name = found[1]
     elif not _PRIVATE.match(name):
         return None
@@ -341,7 +352,7 @@ def _violation(name: str, value: JSON, rule: Mapping[str, JSON]) -> Wrong | None
         known = [str(each) for each in rule["enum"]]
         near = get_close_matches(str(value), known, n=1) if isinstance(value, str) else []
         meant = f"Did you mean {near[0]}? " if near else ""
-        return Wrong(name, f"{name} cannot be {value}.", f"{meant}It can be {', '.join(known)}.")
+        return Wrong(name, f"{name} cannot be {cut(str(value))}.", f"{meant}It can be {', '.join(known)}.")
     if isinstance(value, int | float) and not isinstance(value, bool):
         low, high = rule.get("minimum"), rule.get("maximum")
         if (low is not None and value < low) or (high is not None and value > high):

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from .catalogue import Catalogue, Model
 from .cells import BadCells, expand
 from .conversation import contradictions
-from .errors import Problem, nearest
+from .errors import Mark, Problem, nearest
 from .fanout import CLOSED, cell_names, cells_shape, followed
 from .fitting import Fitting
 from .inference import CELL_NAMES, Inference, infer
@@ -41,6 +41,9 @@ _MEDIA_OF = {
 }
 _TEXT_SUFFIXES = (".txt", ".md", ".html", ".csv", ".srt", ".vtt", *DATA_SUFFIXES)
 _OUTPUT_NAME = re.compile(r"[A-Za-z0-9._ -]+(/[A-Za-z0-9._ -]+)*\Z")
+DATA_URI = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/\s]+={0,2}\s*\Z")
+"""A file in the pipeline itself."""
+
 CELL_NAME = re.compile(r"\{(key|index)\}")
 """What makes an output's name one name for each cell."""
 
@@ -84,9 +87,18 @@ class CheckedStep:
     edges: tuple[Edge, ...]
     nested: Checked | None = None
     """The pipeline that it runs."""
+    tools: Mapping[str, Checked] = field(default_factory=dict)
+    """The pipelines that answer its tools, by tool."""
     files: Mapping[str, str] = field(default_factory=dict)
     """What each file that it names by a path or a URL must be: image, audio, video or file."""
+    named: Mapping[str, Mark] = field(default_factory=dict)
+    """Where it names them."""
     when_by_cell: bool = False
+
+    @property
+    def inner(self) -> tuple[Checked, ...]:
+        """All pipelines that it may run."""
+        return (*([self.nested] if self.nested else []), *self.tools.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,8 +113,8 @@ class Checked:
         for step in self.steps.values():
             if step.model is not None:
                 yield step.model
-            if step.nested is not None:
-                yield from step.nested.models()
+            for inner in step.inner:
+                yield from inner.models()
 
 
 def check(
@@ -154,7 +166,8 @@ class _Checker:
         self.pipeline, self.is_file = pipeline, is_file
         self.problems: list[Problem] = []
         self.fitting = Fitting(pipeline, known, self.add, self.warn)
-        self.nested = self.pipelines(nested)
+        self.read = nested
+        self.nested = self.pipelines()
         self.names = self.shapes()
         self.inferred: dict[int, Inference] = {}
         """By the template's identity: each is walked once, and lives as long as the pipeline."""
@@ -194,29 +207,66 @@ class _Checker:
 
     # -- pipelines in pipelines ---------------------------------------------------------------------
 
-    def pipelines(self, read: Nested | None) -> dict[str, Checked]:
+    def pipelines(self) -> dict[str, Checked]:
         """The pipelines that steps run, by step. Problems of theirs are told where they are."""
         found: dict[str, Checked] = {}
         for step in self.pipeline.steps.values():
             file = step.params.get("file")
-            if step.kind != run_pipeline.NAME or not isinstance(file, str):
-                continue
-            path: Path = ("steps", step.id, "file")
-            if read is None or not self.is_file(file):
-                self.file(path, file)
-                continue
-            inner = read(file)
-            if isinstance(inner, Checked):
-                found[step.id] = inner
-                for model in inner.models() if self.fitting.refuses(step) else ():
-                    if model.price is None:
-                        self.fitting.unpriced(model.id, path)
-            elif inner:
-                known = {(problem.mark, problem.message) for problem in self.problems}
-                self.problems += [p for p in inner if (p.mark, p.message) not in known]
-            else:
-                self.add("loop", f"{file} runs this pipeline, which runs {file}.", path, "Name another file.")
+            if step.kind == run_pipeline.NAME and isinstance(file, str):
+                inner = self.another(step, file, ("steps", step.id, "file"))
+                found |= {step.id: inner} if inner else {}
         return found
+
+    def another(self, step: Step, file: str, path: Path) -> Checked | None:
+        """Another pipeline, which is named at ``path``; None if it cannot be had, which has been told."""
+        if self.read is None or not self.is_file(file):
+            self.file(path, file)
+            return None
+        inner = self.read(file)
+        if isinstance(inner, Checked):
+            for model in inner.models() if self.fitting.refuses(step) else ():
+                if model.price is None:
+                    self.fitting.unpriced(model.id, path)
+            return inner
+        if inner:
+            known = {(problem.mark, problem.message) for problem in self.problems}
+            self.problems += [p for p in inner if (p.mark, p.message) not in known]
+        else:
+            self.add("loop", f"{file} runs this pipeline, which runs {file}.", path, "Name another file.")
+        return None
+
+    def tools(self, step: Step, tools: Tree, path: Path) -> dict[str, Checked]:
+        """The pipelines that answer tools, each with the inputs that a model may and must give."""
+        found: dict[str, Checked] = {}
+        for name, tool in tools.items() if isinstance(tools, Mapping) else ():
+            if not isinstance(tool, Mapping) or not isinstance(tool.get("pipeline"), str):
+                continue
+            inner = self.another(step, tool["pipeline"], (*path, name, "pipeline"))
+            if inner is not None:
+                found[name] = inner
+                self.arguments(inner, tool, (*path, name))
+        return found
+
+    def arguments(self, inner: Checked, tool: Mapping[str, Tree], path: Path) -> None:
+        """Whether the arguments of a tool are what the pipeline that answers it takes."""
+        takes = tool.get("input")
+        if not isinstance(takes, Mapping):
+            return
+        name, declared = inner.pipeline.name, inner.pipeline.inputs
+        given, required = takes.get("properties"), takes.get("required")
+        given = given if isinstance(given, Mapping) else {}
+        for word in given:
+            if word not in declared:
+                self.add("unknown-input", f"{name} has no input {word}.", (*path, "input", "properties", word),
+                         nearest(word, list(declared)) or "It has none.", key=True)  # fmt: skip
+            elif "artifact" in declared[word].schema:
+                self.add("type", f"The input {word} of {name} is a file, which a model cannot give.",
+                         (*path, "input", "properties", word),
+                         "Remove it, and give it a default in that pipeline.", key=True)  # fmt: skip
+        for need in declared.values():
+            if need.required and need.name not in (required if isinstance(required, list) else ()):
+                self.add("missing-key", f"{name} needs the input {need.name}, and the model may leave it out.",
+                         (*path, "input"), f"Add {need.name} to properties: and to required:.", key=True)  # fmt: skip
 
     def nested_inputs(self, nested: Checked, given: Tree, path: Path) -> None:
         """Values for inputs that the other pipeline has, and for all that it needs."""
@@ -265,12 +315,13 @@ class _Checker:
                 params[name], places[name] = tree, ("models", step.model or "", name)
         edges: dict[str, Edge] = {}
         files: dict[str, str] = {}
+        named: dict[str, Mark] = {}
         names = {**self.names, **cell_names(step, self.names)} if step.fanned_out else self.names
         for name, tree in params.items():
             for inner, part, args in scopes(kind.PARAMS[name], tree):
                 seen = names if args is None else {**names, ARGS: Shape.of(args)}
                 self.edges(step, ".".join(map(str, (name, *inner))), part, (*places[name], *inner), seen, edges)
-            self.value(kind.PARAMS[name], name, tree, places[name], files)
+            self.value(kind.PARAMS[name], name, tree, places[name], files, named)
         if model is not None:
             self.fitting.fits(model, kind, params, places)
         if kind.NAME == "generate_text":
@@ -279,9 +330,10 @@ class _Checker:
                 self.add(fault.code, fault.message, where, fault.instead, key=fault.key, warning=fault.warning)
         if (nested := self.nested.get(step.id)) is not None:
             self.nested_inputs(nested, params.get("inputs"), (*path, "inputs") if "inputs" in params else path)
+        tools = self.tools(step, params.get("tools"), places["tools"]) if "tools" in params else {}
         by_cell = self.control(step, names, edges)
         self.explicit(step, edges)
-        return CheckedStep(step, kind, model, params, tuple(edges.values()), nested, files, by_cell)
+        return CheckedStep(step, kind, model, params, tuple(edges.values()), nested, tools, files, named, by_cell)
 
     def edges(
         self, step: Step, name: str, tree: Tree, path: Path, names: Mapping[str, Shape], edges: dict[str, Edge]
@@ -374,7 +426,9 @@ class _Checker:
                 self.problems.append(Problem(finding.code, finding.message, mark, finding.instead))
             yield inner, template, inference
 
-    def value(self, wanted: JSON, name: str, tree: Tree, path: Path, files: dict[str, str]) -> None:
+    def value(
+        self, wanted: JSON, name: str, tree: Tree, path: Path, files: dict[str, str], named: dict[str, Mark]
+    ) -> None:
         """A parameter's value against what the kind wants: pictures where pictures belong, text where text does."""
         if isinstance(tree, Template):
             inference = self.inferred[id(tree)]
@@ -384,10 +438,12 @@ class _Checker:
         elif "artifact" in wanted and isinstance(tree, str):
             if self.file(path, tree):
                 files[tree] = wanted["artifact"]
+                document, place = self.pipeline.place(path)
+                named.setdefault(tree, document.mark(place))
         else:
             for where, inner, item in parts(wanted, tree):
                 self.value(inner, f"{name}[{where}]" if isinstance(where, int) else str(where), item,
-                           (*path, where), files)  # fmt: skip
+                           (*path, where), files, named)  # fmt: skip
 
     def shape(self, wanted: JSON, name: str, found: Shape, path: Path, *, sentence: bool = False) -> None:
         """Whether what a template yields can be what is wanted. A ``sentence`` has words around its expressions."""
@@ -518,6 +574,10 @@ class _Checker:
 
     def file(self, path: Path, name: str) -> bool:
         if name.startswith(("http://", "https://")):
+            return True
+        if name.startswith("data:"):
+            if not DATA_URI.match(name):
+                self.add("file", "This data URI cannot be read.", path, "Write data:image/png;base64,… and the file.")
             return True
         if self.is_file(name):
             return True

@@ -323,11 +323,13 @@ def plan(
 ) -> None:
     """Show what would run: the order and why, each call, the most it can cost. Nothing runs."""
     from . import app
+    from .masking import masked
     from .reports import planned
 
     read = app.read(file, catalogue, profile)
     _show([problem for problem in read.problems if problem.warning])
-    click.echo(planned.text(app.plan(read, _given(typed, inputs_file), os.environ, preview=True)))
+    said = planned.text(app.plan(read, _given(typed, inputs_file), os.environ, preview=True))
+    click.echo(masked(said, read.secrets))
 
 
 @cli.command()
@@ -536,6 +538,8 @@ def _given(typed: Sequence[str], inputs_file: Path | None) -> Given:
 
 def _show(problems: Sequence[Problem]) -> None:
     if problems:
+        from .masking import hidden
         from .reports.problems import text
 
-        click.echo(text(problems), err=True)
+        key = {os.environ.get("RUNPOD_API_KEY", "").strip()}
+        click.echo(text([hidden(problem, key) for problem in problems]), err=True)

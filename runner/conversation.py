@@ -87,11 +87,12 @@ def _tools(tools: Tree) -> Iterator[Fault]:
         path = ("tools", name)
         if not isinstance(tool, dict):
             continue
-        if "pipeline" in tool:
-            yield Fault((*path, "pipeline"), "A tool cannot run a pipeline yet.",
-                        "Write returns: with what the tool answers.", key=True, code="tools")  # fmt: skip
-        elif "returns" not in tool:
-            yield Fault(path, f"{name} has no returns.", "Add returns: with what it answers.", key=True,
+        if "pipeline" in tool and "returns" in tool:
+            yield Fault((*path, "pipeline"), f"{name} is answered by returns and by a pipeline.",
+                        "Keep one of them.", key=True, code="tools")  # fmt: skip
+        elif "pipeline" not in tool and "returns" not in tool:
+            yield Fault(path, f"{name} has no returns.",
+                        "Add returns: with what it answers, or pipeline: with the file that answers.", key=True,
                         code="missing-key")  # fmt: skip
         takes = tool.get("input")
         if isinstance(takes, dict) and takes and takes.get("type") != "object":

@@ -66,6 +66,8 @@ class _Wanted:
     endpoints: dict[str, bool] = field(default_factory=dict)
     """By name; whether the catalogue knows it."""
     servers: dict[tuple[str, str | None], list[str]] = field(default_factory=dict)
+    anybody: str = ""
+    """A public endpoint to ask, where no other tells whether Runpod is there and takes the key."""
 
 
 async def examine(reads: Sequence[Read], env: Mapping[str, str], local: bool = False) -> list[Finding]:  # noqa: FBT001, FBT002 - anyio.run passes by place
@@ -86,12 +88,16 @@ async def examine(reads: Sequence[Read], env: Mapping[str, str], local: bool = F
                 return [*findings, Finding("emulator", "wrong", f"It cannot start: {err.strerror or err}.")]
             findings.append(Finding("key", "ok", "none is needed with --local"))
             return findings + await _answers("emulator", emulator.url, "local", wanted, env)
-        base_url = env.get("RUNPOD_BASE_URL", "").strip() or BASE_URL
-        key, wrong = _key(env, base_url)
         try:
             chosen(env.get("RUNPOD_LIMITS", ""))
         except CannotStart as err:
             findings.append(Finding("limits", "wrong", str(err)))
+        if reads and not wanted.endpoints and all(read.checked for read in reads):
+            findings.append(Finding("key", "ok", "none is needed: nothing here asks Runpod"))
+            return findings + await _answers("address", BASE_URL, "", wanted, env)
+        wanted.anybody = "" if any(wanted.endpoints.values()) else _public()
+        base_url = env.get("RUNPOD_BASE_URL", "").strip() or BASE_URL
+        key, wrong = _key(env, base_url)
         findings += wrong
         if not is_url(base_url):
             instead = f"Write an http address, or leave it out: Runpod is at {BASE_URL}."
@@ -165,8 +171,7 @@ def _pipeline(read: Read) -> Finding:
 
 def _wanted(reads: Iterable[Read], *, local: bool) -> _Wanted:
     wanted = _Wanted()
-    models = [step.model for read in reads if read.checked for step in read.checked.steps.values() if step.model]
-    for model in models:
+    for model in (model for read in reads if read.checked for model in read.checked.models()):
         if model.base_url is None:
             wanted.endpoints[model.endpoint] = model.known
         elif not local:  # then the emulator plays it
@@ -201,7 +206,7 @@ async def _answers(name: str, base_url: str, key: str, wanted: _Wanted, env: Map
     said: dict[str, JSON | CallFailed] = {}
     models: dict[tuple[str, str | None], JSON | CallFailed] = {}
     endpoints = list(wanted.endpoints)
-    asked = endpoints if any(wanted.endpoints.values()) else [*endpoints, _public()]
+    asked = [*endpoints, *([wanted.anybody] if wanted.anybody else [])]
     async with Client(base_url, key) as client, anyio.create_task_group() as tasks:
 
         async def health(endpoint: str) -> None:
@@ -215,10 +220,10 @@ async def _answers(name: str, base_url: str, key: str, wanted: _Wanted, env: Map
         for server in wanted.servers:
             tasks.start_soon(listed, server)
     answers = {endpoint: said[endpoint] for endpoint in asked}
-    findings = [_address(name, base_url, answers)]
-    if name == "address" and key:
+    findings = [_address(name, base_url, answers)] if answers or name == "emulator" else []
+    if name == "address" and key and answers:
         findings.append(_accepted(answers.values()))
-    if findings[0].state != "wrong":
+    if findings and findings[0].state != "wrong":
         usable = bool(key) and findings[-1].state != "wrong"
         findings += [_endpoint(each, answers[each], usable_key=usable) for each in endpoints or asked]
     for server, names in wanted.servers.items():
@@ -243,6 +248,8 @@ def _public() -> str:
 def _address(name: str, base_url: str, answers: Mapping[str, JSON | CallFailed]) -> Finding:
     """Whether anybody is there, and whether it is Runpod: the best of the answers counts."""
     failed = [answer for answer in answers.values() if isinstance(answer, CallFailed)]
+    if not answers:
+        return Finding(name, "ok", base_url)
     there = [answer for answer in failed if not isinstance(answer, NotSent | ConnectionLost)]
     if len(failed) < len(answers) or any(not isinstance(answer, NotFound | ServerFailed) for answer in there):
         return Finding(name, "ok", base_url)

@@ -9,6 +9,7 @@ RunnerError                     a sentence for the user and an exit code
     ├── BadOutput                   what a model said is not what the step asked for
     │   └── Truncated               it ends before it is finished
     ├── OutOfTurns                  the model calls tools and does not come to an answer
+    ├── BadFile                     a file that the pipeline or an input names cannot be used
     ├── StoreFailed                 the disk said no
     ├── NotAdmitted                 the run lets nobody in any more
     ├── Bug                     70  an exception that nobody expected
@@ -82,6 +83,16 @@ def nearest(word: str, known: Sequence[str]) -> str:
     return f"Known here: {shown}."
 
 
+def cut(text: str, most: int = 60) -> str:
+    """A value for a sentence: as it is, or its begin."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def counted(number: int, word: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
 def one_line(text: str, most: int = 1500) -> str:
     """Text of a server, or of a file, on one line without control characters, cut."""
     visible = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
@@ -122,6 +133,8 @@ class StepError(RunnerError):
 
     fault: ClassVar[str] = "step"
     retry_after: float | None = None
+    final = False
+    """The same call once more is of no use, and would be paid again."""
 
     def __init__(self, message: str, *, keep: str | None = None) -> None:
         """``keep`` is text that was paid for and must be kept in the run folder."""
@@ -139,8 +152,6 @@ class BadOutput(StepError):
     """What a model said is not what the step asked for."""
 
     fault = "bad_output"
-    final = False
-    """It has been asked for anew already, in words that say what was wrong: the same call once more is of no use."""
 
 
 class Truncated(BadOutput):
@@ -153,6 +164,16 @@ class OutOfTurns(StepError):
     """The model calls tools and does not come to an answer. What it said is kept: with more turns it goes on there."""
 
     fault = "turns"
+
+
+class BadFile(StepError):
+    """A file that the pipeline or an input names cannot be used. ``name`` is its path or URL, as it was written."""
+
+    fault = "params"
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class StoreFailed(StepError):

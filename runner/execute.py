@@ -369,25 +369,26 @@ class _Run:
 
     async def run_nested(self, step: _Step, index: int) -> None:
         """A cell that runs another pipeline, all of whose calls ask for places of their own."""
-        cell, planned = step.cells[index], step.planned
-
-        async def run(plan: Plan, work: Work) -> Names:
-            above = f"{self.above}{cell.id}/"
-            work.tools.admission.add({f"{above}{group}": most for group, most in plan.limits.items()})
-            depth = self.depth + planned.depth
-            return await _run(plan, work, self.names["run"]["id"], fail_fast=self.fail_fast, above=above, depth=depth)
-
-        end, output = await self.work.nested(planned, cell, self.names_of(step, index), run)
+        run = partial(self.inside, step)
+        end, output = await self.work.nested(step.planned, step.cells[index], self.names_of(step, index), run)
         step.running -= 1
         self.cell_ended(step, index, end, output)
         self.begin(step)
         self.pump()
 
+    async def inside(self, step: _Step, plan: Plan, work: Work, above: str) -> Names:
+        """Run another pipeline, for a cell of this step or for a tool that it calls."""
+        above = f"{self.above}{above}/"
+        work.tools.admission.add({f"{above}{group}": most for group, most in plan.limits.items()})
+        depth = self.depth + step.planned.depth
+        return await _run(plan, work, self.names["run"]["id"], fail_fast=self.fail_fast, above=above, depth=depth)
+
     async def run_calling(self, step: _Step, index: int) -> None:
         """A cell that calls, in a task and a place of its own."""
         place = Place(self.tools.admission, step.wants)
+        names, run = self.names_of(step, index), partial(self.inside, step)
         try:
-            end, output = await self.work.calling(step.planned, step.cells[index], self.names_of(step, index), place)
+            end, output = await self.work.calling(step.planned, step.cells[index], names, place, run)
             self.cell_ended(step, index, end, output)
             self.pump()  # before the place goes to another: who follows this cell comes first
         finally:

@@ -113,8 +113,8 @@ class Fitting:
 
     def _unknown(self, name: str, kind: Kind | None, place: Path) -> None:
         if name.startswith(("http://", "https://")):
-            self.add("model", f"{name} is no model: an address outside Runpod's console is never sent the key.", place,
-                     "Write the endpoint's id, or an entry of models: with base_url:.")  # fmt: skip
+            self.add("model", f"{name} is no model: the key goes to no address that a pipeline names.", place,
+                     "Write the endpoint's id; for another server, an entry of models: with base_url:.")  # fmt: skip
         elif kind is not None and "/" not in name and self.pipeline.models:
             self.add("unknown-model", f"There is no model or alias {name}.", place,
                      nearest(name, list(self.pipeline.models)))  # fmt: skip

@@ -165,6 +165,27 @@ def prompt_of(request: JSON) -> str:
     return found if isinstance(found, str) else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Another pipeline that must run before a kind can go on: what its inputs are, and which of the step's it is.
+
+    Its calls are kept by their own keys, so it has none itself. The reply is its outputs.
+    """
+
+    tool: str
+    number: int
+    inputs: Mapping[str, JSON]
+
+    @property
+    def name(self) -> str:
+        """``get_weather[0]``: what the cells of its steps begin with."""
+        return f"{self.tool}[{self.number}]"
+
+
+Next: TypeAlias = "Call | Errand | Output"
+"""What a kind says after each reply."""
+
+
 def key_of(call: Call, origin: str) -> str:
     """The fingerprint of a call, 64 hex digits: equal for calls that must give the same output.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from .catalogue import Model
 from .cells import LIMIT, BadCells, expand, shown
 from .checking import Checked, CheckedStep, Edge, misfit
-from .errors import PipelineProblems, StepError, TemplateFailed, UsageError, nearest
+from .errors import Mark, PipelineProblems, StepError, TemplateFailed, UsageError, nearest
 from .kinds import Kind
 from .kinds.kind import chosen, fit
 from .kinds.nesting import mapped, parts, rendered
@@ -45,6 +45,8 @@ class PlannedStep:
     """Seconds for which a stored reply may be used."""
     preview: Call | None = None
     """The call it would make, as far as it is known before the run; None for a local kind."""
+    open: Mapping[str, str] = field(default_factory=dict)
+    """Params that the preview lacks, because only the run will know them: their templates, by what they go out as."""
     usd: float | None = None
     """The most that one of its cells can cost, in USD, if nothing is tried twice; None where no price is known."""
     when: Tree = None
@@ -65,6 +67,8 @@ class PlannedStep:
     nested: Nested | None = None
     """The pipeline that it runs."""
     budget: Ceiling | None = None
+    tools: Mapping[str, Nested] = field(default_factory=dict)
+    """The pipelines that answer its tools, by tool."""
 
     @property
     def fanned_out(self) -> bool:
@@ -120,15 +124,17 @@ class Nested:
         except UsageError as err:
             raise NestedInputs(str(err)) from err
 
-    def files(self) -> Iterator[tuple[str, Mapping[str, str]]]:
-        """The files that it names, and the pipelines that it runs: of which pipeline file, paths and media."""
+    def files(self) -> Iterator[tuple[str, Mapping[str, str], Mapping[str, Mark]]]:
+        """The files that it names, and the pipelines that it runs: of which pipeline file, paths with media, marks."""
+        steps = self.checked.steps.values()
         yield (
             self.checked.pipeline.document.file,
-            {path: media for step in self.checked.steps.values() for path, media in step.files.items()},
+            {path: media for step in steps for path, media in step.files.items()},
+            {path: mark for step in steps for path, mark in step.named.items()},
         )
-        for step in self.checked.steps.values():
-            if step.nested is not None:
-                yield from Nested(step.nested, self.env).files()
+        for step in steps:
+            for inner in (*([step.nested] if step.nested is not None else []), *step.tools.values()):
+                yield from Nested(inner, self.env).files()
 
     @property
     def usd(self) -> float | None:
@@ -160,6 +166,8 @@ class Plan:
     files: Mapping[str, str]
     """Paths and URLs of pictures that the pipeline or its inputs name, and the media each must be."""
     file_inputs: tuple[str, ...] = ()
+    named: Mapping[str, Mark] = field(default_factory=dict)
+    """Where the pipeline names its files; what a user named has no place in it."""
     calls: int = CALLS
     """Calls in flight at once."""
     limits: Mapping[str, int] = field(default_factory=dict)
@@ -227,11 +235,11 @@ class Plan:
                         what = "USD" if unit == "usd" else unit
                         yield scope, f"A call of {step.id} may take {worst:.6g} {what}, and {named} is {most:.6g}."
 
-    def nested_files(self) -> Iterator[tuple[str, Mapping[str, str]]]:
-        """The files that the pipelines name which its steps run: of which pipeline file, paths and media."""
+    def nested_files(self) -> Iterator[tuple[str, Mapping[str, str], Mapping[str, Mark]]]:
+        """The files that the pipelines name which its steps and their tools run, as `Nested.files` gives them."""
         for step in self.steps:
-            if step.nested is not None:
-                yield from step.nested.files()
+            for inner in (*([step.nested] if step.nested is not None else []), *step.tools.values()):
+                yield from inner.files()
 
     def with_files(self, artifacts: Mapping[str, Artifact]) -> Plan:
         """The same plan with its pictures in place."""
@@ -255,6 +263,10 @@ def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str]) -
     file_inputs = tuple(name for name, d in pipeline.inputs.items() if "artifact" in d.schema)
     files = {path: media for step in checked.steps.values() for path, media in step.files.items()}
     files |= {inputs[n]: pipeline.inputs[n].type for n in file_inputs if isinstance(inputs.get(n), str)}
+    named = {path: mark for step in checked.steps.values() for path, mark in step.named.items()}
+    for name in file_inputs:
+        if (file := inputs.get(name)) and file == pipeline.inputs[name].default:
+            named.setdefault(file, pipeline.document.mark(("inputs", name, "default")))
     known_env = {name: env[name] for name in pipeline.env if name in env}
     names = {"inputs": {**inputs, **dict.fromkeys(file_inputs, UNKNOWN)}, "env": known_env}
     return Plan(
@@ -268,6 +280,7 @@ def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str]) -
         budget=pipeline.budget,
         files=files,
         file_inputs=file_inputs,
+        named=named,
         calls=pipeline.calls or CALLS,
         limits={
             **{f"model {name}": most for name, most in pipeline.per_model.items()},
@@ -347,7 +360,7 @@ def _planned_steps(checked: Checked, names: Mapping[str, JSON], env: Mapping[str
     done: dict[str, PlannedStep] = {}
     known: dict[str, list[Cell]] = {}
     for step in checked.steps.values():
-        planned = _controlled(step, checked.pipeline, done)
+        planned = _controlled(step, checked.pipeline, done, env)
         if step.nested is not None:
             nested = Nested(step.nested, env)
             planned = replace(planned, nested=nested, usd=nested.usd)
@@ -397,7 +410,9 @@ def _known_cells(step: PlannedStep, names: Mapping[str, JSON], known: Mapping[st
         raise UsageError(msg) from err
 
 
-def _controlled(checked: CheckedStep, pipeline: Pipeline, before: Mapping[str, PlannedStep]) -> PlannedStep:
+def _controlled(
+    checked: CheckedStep, pipeline: Pipeline, before: Mapping[str, PlannedStep], env: Mapping[str, str]
+) -> PlannedStep:
     step = checked.step
     names = (step.model, checked.model.id if checked.model else None)
     groups = [f"model {name}" for name in pipeline.per_model if name in names]
@@ -420,6 +435,7 @@ def _controlled(checked: CheckedStep, pipeline: Pipeline, before: Mapping[str, P
         on_failure=step.on_failure,
         budget=step.budget,
         depth=1 + max((before[edge.needs].depth for edge in checked.edges), default=-1),
+        tools={name: Nested(inner, env) for name, inner in checked.tools.items()},
         groups=(*groups, *([f"step {step.id}"] if step.at_once is not None else [])),
     )
 
@@ -430,11 +446,16 @@ def _previewed(pipeline: str, checked: CheckedStep, planned: PlannedStep, names:
     if not checked.kind.CALLS or checked.model is None:
         return planned
     params: dict[str, JSON] = {"model": checked.model}
+    unknown: dict[str, str] = {}
     for name, tree in checked.params.items():
         value = _preview(checked.kind.PARAMS[name], tree, names)
         if value is not None:
             params[name] = value
-        elif checked.kind.PARAMS[name].get("type") == "object":
+            continue
+        if isinstance(tree, Template):
+            wire = checked.model.params.get(name, {}).get("wire", name)
+            unknown[wire if isinstance(wire, str) else name] = tree.text
+        if checked.kind.PARAMS[name].get("type") == "object":
             params[name] = {}
     try:
         call = checked.kind.advance(with_seed(pipeline, planned, Cell(step.id), params), ())
@@ -442,7 +463,8 @@ def _previewed(pipeline: str, checked: CheckedStep, planned: PlannedStep, names:
         msg = f"The step {step.id} cannot run with these inputs: {err}"
         raise UsageError(msg) from err
     assert isinstance(call, Call)
-    return replace(planned, preview=call, usd=_most(call, checked, params))
+    free = all(inner.usd == 0 for inner in planned.tools.values())  # else it depends on how often they are called
+    return replace(planned, preview=call, open=unknown, usd=_most(call, checked, params) if free else None)
 
 
 def _most(call: Call, checked: CheckedStep, params: Mapping[str, JSON]) -> float | None:

@@ -203,7 +203,7 @@ def step_schema(kind: Kind) -> JSON:
     """What a step of one kind may say."""
     model = {
         "type": "string",
-        "description": "An alias from models:, a Runpod model, or a private endpoint's id or console URL.",
+        "description": "An alias from models:, a Runpod model, or a private endpoint's id, console URL or address.",
         "examples": [m.id for m in builtin().of_kind(kind.NAME) if m.status != "removed"] or ["4m7x2k9q"],
     }
     required = ["kind", *(["model"] if kind.CALLS else []), *(g[0] for g in kind.REQUIRED if len(g) == 1)]

@@ -17,10 +17,10 @@ import anyio
 
 from .attempts import Past
 from .budget import Held
-from .errors import StepError, StoreFailed, UsageError
+from .errors import BadFile, PipelineProblems, Problem, StepError, StoreFailed, UsageError
 from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink
 from .execute import execute
-from .files import is_url, place
+from .files import is_inline, is_url, place
 from .fresh import Fresh
 from .journal import Journal
 from .lockfile import Locked
@@ -32,6 +32,7 @@ from .publish import publish
 from .runfolder import RunFolder
 from .runpod import Offline, Runpod
 from .runpod.carrier import NETWORK, Carrier
+from .runpod.wire import decode
 from .store import Store
 
 Provider: TypeAlias = Any
@@ -124,9 +125,7 @@ class Session:
 
     async def _with(self, store: Store, run_id: str) -> Done:
         async with self._provider(store) as provider:
-            plan = self.plan.with_files(await self._files(provider, store, self.plan.files, self.base))
-            for file, named in plan.nested_files():  # a file that cannot be used is told before anything is sent
-                await self._files(provider, store, named, Path(file).parent)
+            plan = await self._with_files(provider, store)
             self.state = self.past or self.state
             folder = RunFolder(self.home / "runs", run_id, self.text)
             with Journal(folder.path) as journal:
@@ -165,10 +164,7 @@ class Session:
         self, plan: Plan, run_id: str, provider: Provider, store: Store, sink: Sink, folder: RunFolder, journal: Journal
     ) -> dict[str, JSON]:
         async def load_files(files: Mapping[str, str], pipeline: str) -> Mapping[str, Artifact]:
-            try:
-                return await self._files(provider, store, files, Path(pipeline).parent)
-            except UsageError as err:
-                raise BadFile(str(err)) from err
+            return await self._files(provider, store, files, Path(pipeline).parent)
 
         try:
             return await execute(
@@ -231,22 +227,38 @@ class Session:
             except Exception as err:  # noqa: BLE001 - a table that cannot be drawn is no reason to lose paid work
                 self.broken = err
 
-    async def _files(
-        self, provider: Provider, store: Store, files: Mapping[str, str], base: Path
-    ) -> dict[str, Artifact]:
+    async def _with_files(self, provider: Provider, store: Store) -> Plan:
+        """The plan with its files in place. What cannot be used is a problem where the pipeline names it."""
+        named = self.plan.named
+        try:
+            plan = self.plan.with_files(await self._files(provider, store, self.plan.files, self.base))
+            for file, files, named in plan.nested_files():
+                await self._files(provider, store, files, Path(file).parent)
+        except BadFile as err:
+            if mark := named.get(err.name):
+                instead = "Check the address, or name another file. Files are fetched before anything runs."
+                raise PipelineProblems([Problem("file", str(err), mark, instead)]) from err
+            names = [name for name in self.plan.file_inputs if self.plan.inputs[name] == err.name]
+            msg = f"The input {' and '.join(names)} cannot be used. {err}"
+            raise UsageError(msg) from err
+        return plan
+
+    async def _files(self, provider: Provider, store: Store, files: Mapping[str, str], base: Path) -> dict[str, Artifact]:
         """The files that a pipeline and its inputs name, in the store."""
         artifacts: dict[str, Artifact] = {}
         for name, media in files.items():
+            shown = "This data URI" if is_inline(name) else name
             try:
-                artifact = await (
-                    provider.artifact(name) if is_url(name) else store.add(_chunks(Path(place(name, base))))
-                )
+                artifact = await (provider.artifact(name) if is_url(name) else store.add(_content(name, base)))
+            except StoreFailed:
+                raise
             except StepError as err:
-                msg = f"{name} cannot be used: {err}"
-                raise UsageError(msg) from err
+                told = (
+                    f"T{str(err)[1:]}" if str(err).startswith(f"the file {name}") else f"{shown} cannot be used: {err}"
+                )
+                raise BadFile(f"{told}.", name) from err
             if media not in (artifact.media, "file"):
-                msg = f"{name} is {artifact.media_type}; {media} is needed here."
-                raise UsageError(msg)
+                raise BadFile(f"{shown} is {artifact.media_type}; {media} is needed here.", name)
             artifacts[name] = artifact
         return artifacts
 
@@ -282,12 +294,6 @@ class AtOnce(random.Random):
         return min(a, b)
 
 
-class BadFile(StepError):
-    """A file that a pipeline names, which another one runs, cannot be used."""
-
-    fault = "params"
-
-
 def _past(state: RunState | None) -> Past:
     """What a run that is taken up again has paid and has left in flight."""
     if state is None:
@@ -313,6 +319,19 @@ def _outcome(state: RunState, missing: Mapping[str, str]) -> Outcome:
     return "failed" if missing or ends & {"failed", "blocked", "cancelled", "waiting"} else "done"
 
 
+def _content(name: str, base: Path) -> AsyncGenerator[bytes, None]:
+    """The bytes of a file beside the pipeline, or of one that is written out."""
+    return _written_out(name) if is_inline(name) else _chunks(Path(place(name, base)))
+
+
+async def _written_out(name: str) -> AsyncGenerator[bytes, None]:
+    content = decode(name)
+    if content is None:
+        msg = "it is no base64"
+        raise StepError(msg)
+    yield content
+
+
 async def _chunks(path: Path) -> AsyncGenerator[bytes, None]:
     try:
         with path.open("rb") as file:
@@ -320,4 +339,4 @@ async def _chunks(path: Path) -> AsyncGenerator[bytes, None]:
                 yield chunk
     except OSError as err:
         msg = f"{path} cannot be read: {err.strerror}"
-        raise UsageError(msg) from err
+        raise StepError(msg) from err

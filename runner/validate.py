@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
 
-from .errors import Problem, nearest
+from .errors import Problem, counted, nearest
 from .kinds import KINDS
 from .model import JSON
 from .schema import STEP_ID, TEMPLATE, step_schema, top_schema
@@ -109,9 +109,9 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
         case "additionalProperties":
             yield from _unknown_keys(document, fault)
         case "required":
-            if key := next((key for key in wanted if key not in value), None):
-                yield Problem("missing-key", f"{_owner(path)} has no {key}.", document.mark(path, key=True),
-                              f"Add {key}:.")  # fmt: skip
+            key = _missing(error)
+            yield Problem("missing-key", f"{_owner(path)} has no {key}.", document.mark(path, key=True),
+                          f"Add {key}:.")  # fmt: skip
         case "anyOf":
             keys = " or ".join(_list(e.validator_value)[0] for e in error.context or ())
             yield Problem("missing-key", f"{_owner(path)} has no {keys}.", document.mark(path, key=True),
@@ -143,7 +143,7 @@ def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
     """What is wrong with a value, in a sentence, and what to write instead. ``name`` is what its owner calls it."""
     value: Any = error.instance
     wanted: Any = error.validator_value
-    count = f"{wanted} item{'s' * (wanted != 1)}" if isinstance(wanted, int) else ""
+    count = counted(wanted, "item") if isinstance(wanted, int) else ""
     match error.validator:
         case "type":
             return _wrong_type(error, name)
@@ -159,15 +159,31 @@ def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
             return f"{name} cannot be {value}.", f"It must be {bound} {wanted}."
         case "minLength" | "maxLength":
             bound = "at least" if error.validator == "minLength" else "at most"
-            return f"{name} has {len(value)} characters.", f"It must have {bound} {wanted}."
+            return f"{name} has {counted(len(value), 'character')}.", f"It must have {bound} {wanted}."
         case "minProperties" | "minItems":
             return f"{name} is empty." if not value else f"{name} has too few items.", f"It must have at least {count}."
         case "maxItems":
-            return f"{name} has {len(value)} items.", f"It must have at most {count}."
+            return f"{name} has {counted(len(value), 'item')}.", f"It must have at most {count}."
         case "required":
-            missing = next((key for key in wanted if key not in value), "")
+            missing = _missing(error)
             return f"{name} has no {missing}.", f"Add {missing}:."
     return f"{name}: {error.message}.", ""
+
+
+def _missing(error: ValidationError | SchemaError) -> str:
+    """The key that this fault is about: there is a fault for each that is missing, and only its message says which."""
+    given: Any = error.instance
+    missing = [str(key) for key in _list(error.validator_value) if key not in given]
+    return next((key for key in missing if error.message.startswith(repr(key))), missing[0])
+
+
+OF_A_MODEL = {
+    "headers": "headers: {…}",
+    "policy": "policy: {…}",
+    "base_url": "base_url: …",
+    "api_key_env": "base_url: …, api_key_env: …",
+}
+"""Keys of an entry of ``models:``, which authors look for in a step, as they are written there."""
 
 
 def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
@@ -183,8 +199,13 @@ def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
             yield Problem("name", f"{_short(key)} cannot be a name here.", mark,
                           "Use small letters, digits and _, with a letter first.")  # fmt: skip
         else:
-            yield Problem("unknown-key", f"{_owner(path)} does not know the key {_short(key)}.", mark,
-                          nearest(key, list(properties)))  # fmt: skip
+            belongs = key in OF_A_MODEL and path[:1] == ("steps",) and len(path) == 2 and "model" in properties
+            instead = nearest(key, list(properties))
+            if belongs:
+                instead = (
+                    f"It belongs under models:, as mine: {{model: …, {OF_A_MODEL[key]}}}; then say model: mine here."
+                )
+            yield Problem("unknown-key", f"{_owner(path)} does not know the key {_short(key)}.", mark, instead)
 
 
 def _is_text_as_written(document: Document, fault: _Fault) -> bool:

@@ -14,7 +14,7 @@ from .attempts import Tools
 from .budget import USED_UP
 from .calls import Calls, Store
 from .cells import shown
-from .errors import BudgetExceeded, Bug, NotAdmitted, NotAfforded, NotLocked, StepError
+from .errors import BadFile, BudgetExceeded, Bug, NotAdmitted, NotAfforded, NotLocked, StepError
 from .events import (
     CallPaid,
     CellBlocked,
@@ -26,9 +26,10 @@ from .events import (
     Event,
     State,
 )
-from .model import JSON, Artifact, Cell, Output
+from .fresh import Fresh
+from .model import JSON, Artifact, Cell, Errand, Output, Reply
 from .outputs import outputs_of
-from .planning import Plan, PlannedStep, render, with_seed
+from .planning import Nested, Plan, PlannedStep, render, with_seed
 from .templates import render_tree
 
 KeepText = Callable[[str, str], str | None]
@@ -39,6 +40,9 @@ LoadFiles = Callable[[Mapping[str, str], str], Awaitable[Mapping[str, Artifact]]
 
 Names: TypeAlias = dict[str, JSON]
 """What templates may name."""
+
+RunInside: TypeAlias = "Callable[[Plan, Work, str], Awaitable[Names]]"
+"""Runs another pipeline to its end, its steps under the id of what runs it."""
 
 End: TypeAlias = tuple[State, Output | None]
 """How a cell ended, and what it yields if it ended well."""
@@ -71,45 +75,71 @@ class Work:
         emit(CellDone(clock(), cell.id, cached=False, output=output.values, model=None, cost=0.0))
         return "done", output
 
-    async def calling(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], place: Place) -> End:
+    async def calling(
+        self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], place: Place, run: RunInside
+    ) -> End:
         """A cell that calls, in a place of its own."""
+
+        async def errand(wanted: Errand) -> Reply:
+            above = f"{cell.id}/{wanted.name}"
+            fresh = self.tools.fresh.inside(cell).inside(Cell(wanted.tool, str(wanted.number)))
+            values, spent = await self._inside(planned.tools[wanted.tool], wanted.inputs, above, fresh, run)
+            return Reply(values, cost=spent)
 
         async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
             params = with_seed(self.plan.pipeline, planned, cell, params)
-            return await Calls(self.tools, self.store, planned, cell, params, place).output()
+            return await Calls(self.tools, self.store, planned, cell, params, place, errand).output()
 
         return await self._told(planned, cell, names, ask)
 
-    async def nested(
-        self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], run: Callable[[Plan, Work], Awaitable[Names]]
-    ) -> End:
+    async def nested(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], run: RunInside) -> End:
         """A cell that runs another pipeline: done when all of its outputs are there."""
-        nested, emit = planned.nested, self.tools.emit
+        nested = planned.nested
         assert nested is not None
+
+        async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
+            values, spent = await self._inside(
+                nested, params.get("inputs") or {}, cell.id, self.tools.fresh.inside(cell), run
+            )
+            return Output({"outputs": values}, None, spent), False
+
+        return await self._told(planned, cell, names, ask)
+
+    async def _inside(
+        self, nested: Nested, inputs: Mapping[str, JSON], above: str, fresh: Fresh, run: RunInside
+    ) -> tuple[dict[str, JSON], float]:
+        """The outputs of another pipeline, and what it cost. `NestedFailed` if it did not make one of them."""
+        emit = self.tools.emit
         spent: list[float] = []
 
         def inside(event: Event) -> None:
-            """An event of the other pipeline, under this cell's id."""
+            """An event of the other pipeline, under the id of what runs it."""
             if isinstance(event, CallPaid):
                 spent.append(event.cost or 0.0)
             place: dict[str, Any] = {
-                name: f"{cell.id}/{getattr(event, name)}" for name in ("cell", "step", "by") if hasattr(event, name)
+                name: f"{above}/{getattr(event, name)}" for name in ("cell", "step", "by") if hasattr(event, name)
             }
             emit(replace(event, **place))
 
-        async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
-            plan = nested.plan(params.get("inputs") or {})
-            if plan.files:
-                plan = plan.with_files(await self.load_files(plan.files, plan.file))
-            tools = replace(self.tools, emit=inside, fresh=self.tools.fresh.inside(cell))
-            values, missing = outputs_of(plan.outputs, await run(plan, replace(self, plan=plan, tools=tools)))
-            if missing and (closed := self.tools.admission.refusal("")):
-                raise NotAdmitted(closed)
-            for name, why in missing.items():
-                raise NestedFailed(f"{plan.file} did not make {name}: {why}")
-            return Output({"outputs": values}, None, sum(spent)), False
+        plan = nested.plan(inputs)
+        if plan.files:
+            plan = plan.with_files(await self._files_of(plan))
+        work = replace(self, plan=plan, tools=replace(self.tools, emit=inside, fresh=fresh))
+        values, missing = outputs_of(plan.outputs, await run(plan, work, above))
+        if missing and (closed := self.tools.admission.refusal("")):
+            raise NotAdmitted(closed)
+        for name, why in missing.items():
+            raise NestedFailed(f"{plan.file} did not make {name}: {why}")
+        return values, sum(spent)
 
-        return await self._told(planned, cell, names, ask)
+    async def _files_of(self, plan: Plan) -> Mapping[str, Artifact]:
+        """The files that another pipeline names. `BadFile` says where it does."""
+        try:
+            return await self.load_files(plan.files, plan.file)
+        except BadFile as err:
+            if mark := plan.named.get(err.name):
+                raise BadFile(f"{mark}: {err}", err.name) from err
+            raise
 
     async def _told(
         self,

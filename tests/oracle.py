@@ -39,8 +39,8 @@ FILES = {"png": ("a.png", "image/png", PNG), "wav": ("a.wav", "audio/wav", WAV),
 
 Words: TypeAlias = dict[str, Any]
 
-KIND = {"text": "generate_text", "stream": "generate_text", "image": "generate_image", "video": "generate_video",
-        "speech": "generate_speech", "transcription": "transcribe_audio"}  # fmt: skip
+KIND = {"text": "generate_text", "stream": "generate_text", "object": "generate_text", "image": "generate_image",
+        "video": "generate_video", "speech": "generate_speech", "transcription": "transcribe_audio"}  # fmt: skip
 WORDS = {"maxOutputTokens": "max_tokens", "topP": "top_p", "topK": "top_k", "presencePenalty": "presence_penalty",
          "frequencyPenalty": "frequency_penalty", "stopSequences": "stop", "aspectRatio": "aspect_ratio",
          "outputFormat": "output_format"}  # fmt: skip
@@ -171,10 +171,24 @@ def _said(case: Case) -> Words:
                 pictures = [_file(one) for one in value.get("images", ())]
                 said |= {"image": _file(value["image"])} if "image" in value else {}
                 said |= {"image": pictures[0]} if len(pictures) == 1 else {"images": pictures} if pictures else {}
+                said |= {"mask": _file(value["mask"])} if "mask" in value else {}
             case "audio":
                 said["audio"] = _file(value)
             case "resolution":
                 said["size"] = value  # the SDK's resolution is WIDTHxHEIGHT
+            case "tools":
+                said["tools"] = {tool: {"description": told["description"], "input": told["schema"], "returns": "…"}
+                                 for tool, told in value.items()}  # fmt: skip
+            case "toolChoice":  # of which we have no word, because our steps go on until the model answers
+                named = isinstance(value, dict)
+                chosen = {"type": "function", "function": {"name": value["toolName"]}} if named else value
+                said["options"] = {"tool_choice": chosen}
+            case "messages":
+                said["messages"] = [{**message, "content": _content(message["content"])} for message in value]
+            case "output":
+                said["options"] = {"response_format": {"type": "json_object"}}
+            case "schema" if value is None:
+                pass
             case "n":
                 pass  # a foreach: the same request, once for each cell
             case _:
@@ -204,6 +218,13 @@ def _options(case: Case, known: Model | None, step: Words) -> Words:
         if isinstance(sides, list) and set(sides) <= set(given):
             found["size"] = "x".join(str(given.pop(side)) for side in sides)
     return {**found, **({"options": given} if given else {})}
+
+
+def _content(value: Any) -> Any:
+    """What a message says: a text, or parts in our words."""
+    if isinstance(value, str):
+        return value
+    return [{"text": part["text"]} if part["type"] == "text" else {"image": part["image"]["$url"]} for part in value]
 
 
 def _file(value: Any) -> str:

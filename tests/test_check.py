@@ -120,6 +120,8 @@ def test_a_template_in_an_alias_makes_an_edge() -> None:
         ("qwen3-32b-awq", "qwen3-32b-awq"),
         ("abc123def456", "abc123def456"),
         ("https://console.runpod.io/serverless/user/endpoint/abc123def456", "abc123def456"),
+        ("https://api.runpod.ai/v2/abc123def456/openai/v1", "abc123def456"),
+        ("https://api.runpod.ai/v2/qwen3-32b-awq/openai/v1", "qwen3-32b-awq"),
         ("writer", "qwen3-32b-awq"),
         ("mine", "mine"),
     ],

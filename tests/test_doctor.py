@@ -265,6 +265,48 @@ def test_with_local_the_emulator_is_asked_and_no_key_is_needed(cli: Cli, tmp_pat
     assert "http://127.0.0.1:9/v1" not in found
 
 
+ELSEWHERE = """\
+name: elsewhere
+models: {{mine: {{model: llama-3, base_url: "{url}"}}}}
+steps:
+  own: {{kind: generate_text, model: mine, prompt: hi}}
+"""
+AROUND = "name: around\nsteps: {other: {kind: run_pipeline, file: elsewhere.yaml}}\n"
+
+
+@pytest.mark.parametrize("key", [None, KEY], ids=["no key", "a key"])
+@pytest.mark.parametrize("file", ["elsewhere.yaml", "around.yaml"])
+def test_pipelines_that_ask_other_servers_only_need_no_key_and_runpod_is_not_asked(
+    cli: Cli, tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, file: str, key: str | None
+) -> None:
+    (tmp_path / "around.yaml").write_text(AROUND)
+    monkeypatch.setenv("RUNPOD_BASE_URL", emulator.url)
+    if key:
+        monkeypatch.setenv("RUNPOD_API_KEY", key)
+
+    with server({"/v1/models": (200, {}, b'{"data": [{"id": "llama-3"}]}')}) as (url, _):
+        (tmp_path / "elsewhere.yaml").write_text(ELSEWHERE.format(url=f"{url}/v1"))
+        done = cli("doctor", file, "--json")
+
+    found = findings(done.out)
+    assert done.code == 0, done.out
+    assert found["key"] == [("ok", "none is needed: nothing here asks Runpod")]
+    assert found[f"{url}/v1"] == [("ok", "has llama-3")]
+    assert "address" not in found
+    assert emulator.requests == ()
+
+
+@pytest.mark.parametrize("files", [[], ["elsewhere.yaml"]], ids=["no pipeline", "other servers only"])
+def test_with_local_no_endpoint_is_asked_that_nobody_uses(cli: Cli, tmp_path: Path, files: list[str]) -> None:
+    (tmp_path / "elsewhere.yaml").write_text(ELSEWHERE.format(url="http://127.0.0.1:9/v1"))
+
+    done = cli("doctor", "--local", "--json", *files)
+
+    found = findings(done.out)
+    assert done.code == 0
+    assert list(found) == ["python", "packages", "store", "disk", *files, "key", "emulator"]
+
+
 @pytest.mark.parametrize("broken", ["a file", "a store that is none"])
 def test_a_store_that_cannot_be_used_is_told(cli: Cli, broken: str) -> None:
     if broken == "a file":

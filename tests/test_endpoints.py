@@ -128,3 +128,37 @@ def test_a_header_whose_variable_is_not_set_stops_the_run_before_anything_is_sen
     assert (missing.code, done.code) == (5, 0)
     kept = [path.read_bytes() for path in (tmp_path / ".runner").rglob("*") if path.is_file()]
     assert not any(b"s3cret-pass" in content for content in kept)
+
+
+@pytest.mark.parametrize("ending", ["", "/", "/run", "/runsync", "/openai/v1"])
+def test_an_endpoint_that_is_named_by_its_address_is_asked_at_the_configured_one(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator: Emulator, ending: str
+) -> None:
+    monkeypatch.setenv("RUNPOD_API_KEY", "k")
+    monkeypatch.setenv("RUNPOD_BASE_URL", emulator.url)
+    address = f"https://api.runpod.ai/v2/4m7x2k9q1a{ending}"
+    (tmp_path / "a.yaml").write_text(
+        f"name: a\nsteps:\n  c: {{kind: call_endpoint, model: '{address}', input: {{}}}}\n"
+    )
+
+    done = cli("run", "a.yaml")
+
+    assert done.code == 0, done.err
+    assert [one.path for one in emulator.requests if one.method == "POST"] == ["/v2/4m7x2k9q1a/run"]
+
+
+@pytest.mark.parametrize("kind", ["call_endpoint, input: {}", "generate_text, prompt: hi"])
+def test_any_other_address_as_a_model_is_refused_before_anything_is_sent(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator: Emulator, kind: str
+) -> None:
+    monkeypatch.setenv("RUNPOD_API_KEY", "k")
+    monkeypatch.setenv("RUNPOD_BASE_URL", emulator.url)
+    (tmp_path / "a.yaml").write_text(
+        f"name: a\nsteps:\n  c: {{model: '{emulator.origin}/v2/4m7x2k9q1a/run', kind: {kind}}}\n"
+    )
+
+    done = cli("run", "a.yaml")
+
+    assert done.code == 2
+    assert "is no model: the key goes to no address that a pipeline names" in done.err
+    assert emulator.requests == ()

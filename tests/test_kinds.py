@@ -210,6 +210,15 @@ def test_a_value_known_only_at_run_time_is_checked_before_it_is_sent(kind: Any, 
         kind.advance(params, ())
 
 
+@pytest.mark.parametrize("param", ["size", "aspect_ratio", "output_format"])
+def test_of_a_long_value_that_is_none_only_the_begin_is_told(param: str) -> None:
+    with pytest.raises(BadParams) as raised:
+        generate_image.advance({"model": PAINTER, "prompt": "x", param: "as wide as it is high " * 99}, ())
+
+    assert "as wide as it is high as wide" in str(raised.value)
+    assert len(str(raised.value)) < 250
+
+
 # -- parse_json -------------------------------------------------------------------------------------
 
 
@@ -332,9 +341,9 @@ SCHEMA = {
         ([], "data: expected object, found []"),
         ({"parts": [{"name": "a"}]}, "data: expected 'title', which is missing"),
         ({"title": "teapot", "parts": [{"name": "a"}]}, 'data.title: expected at most 5 characters, found 6: "teapot"'),
-        ({"title": "", "parts": [{"name": "a"}]}, "data.title: expected at least 1 characters, found 0"),
+        ({"title": "", "parts": [{"name": "a"}]}, "data.title: expected at least 1 character, found 0"),
         ({"title": 5, "parts": [{"name": "a"}]}, "data.title: expected string, found 5"),
-        ({"title": "a", "parts": []}, "data.parts: expected at least 1 items, found 0"),
+        ({"title": "a", "parts": []}, "data.parts: expected at least 1 item, found 0"),
         ({"title": "a", "parts": [{"name": "a"}] * 3}, "data.parts: expected at most 2 items, found 3"),
         ({"title": "a", "parts": [{"name": "a"}, {}]}, "data.parts[1]: expected 'name', which is missing"),
         ({"title": "a", "parts": [{"name": 1}]}, "data.parts[0].name: expected string, found 1, near '\"name\": 1"),

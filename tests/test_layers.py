@@ -16,8 +16,8 @@ PACKAGE = REPO / "runner"
 
 WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
-           "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "checking", "planning",
-           "outputs", "lockfile", "plugins"}  # fmt: skip
+           "masking", "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "checking",
+           "planning", "outputs", "lockfile", "plugins"}  # fmt: skip
 DOING = {"fresh", "budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp"}  # fmt: skip

@@ -137,6 +137,48 @@ def test_a_value_that_a_step_will_yield_is_left_open(tmp_path: Path) -> None:
     assert "width" not in preview.input
 
 
+def test_what_only_the_run_will_know_stands_as_its_template(tmp_path: Path) -> None:
+    steps = """
+inputs: {big: {type: string}}
+steps:
+  pick:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: how large?
+    schema: {type: object, required: [size, n], properties: {size: {type: string}, n: {type: integer}}}
+  photo:
+    kind: generate_image
+    model: black-forest-labs/flux-1-schnell
+    prompt: a teapot
+    size: "{{ steps.pick.data.size }}"
+    steps: "{{ steps.pick.data.n }}"
+    seed: "{{ steps.pick.data.n }}"
+  large: {kind: generate_image, model: black-forest-labs/flux-1-schnell, prompt: a teapot, size: "{{ inputs.big }}"}
+"""
+
+    unknown = report.text(planned(tmp_path, steps))
+    known = report.text(planned(tmp_path, steps, big="512x768"))
+
+    assert (
+        "       prompt: a teapot\n"
+        "       seed: {{ steps.pick.data.n }}\n"
+        "       size: {{ steps.pick.data.size }}\n"
+        "       num_inference_steps: {{ steps.pick.data.n }}\n"
+    ) in unknown
+    assert "       size: {{ inputs.big }}\n" in unknown
+    assert "       width: 512\n       height: 768\n" in known
+
+
+def test_one_is_one(tmp_path: Path) -> None:
+    inner = tmp_path / "inner.yaml"
+    inner.write_text("name: inner\nsteps: {a: {kind: render_text, text: hi}}\n")
+
+    text = report.text(planned(tmp_path, "steps: {n: {kind: run_pipeline, file: inner.yaml}}\n"))
+
+    assert text.startswith("tea: 1 step\n")
+    assert f"runs {inner}: 1 step, see runner plan" in text
+
+
 def test_a_preview_needs_no_inputs(tmp_path: Path) -> None:
     text = (
         "inputs:\n  leaf: {type: string}\n  photo: {type: image}\n"

@@ -130,6 +130,35 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path)
     ]
 
 
+def test_each_key_that_is_missing_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "tea.yaml"
+    path.write_text(
+        "name: tea\nsteps:\n  a:\n    kind: generate_text\n    model: qwen/qwen3-32b-awq\n    prompt: hi\n"
+        "    tools: {price: {returns: 1}, colour: {}}\n"
+    )
+
+    messages = [problem.message for problem in app.read(path).problems]
+
+    assert sorted(messages) == [
+        "colour has no description.", "colour has no input.", "colour has no returns.",
+        "price has no description.", "price has no input.",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["headers: {X-Team: a}", "policy: {ttl: 60000}", "base_url: 'http://localhost'"])
+def test_what_belongs_to_a_model_is_told_where_it_belongs(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "tea.yaml"
+    path.write_text(
+        f"name: tea\nsteps:\n  a: {{kind: generate_image, model: qwen/qwen-image, prompt: hi, {key}}}\n"
+        f"  b: {{kind: render_text, text: hi, {key}}}\n"
+    )
+
+    called, local = app.read(path).problems
+
+    assert called.instead.startswith("It belongs under models:, as mine: {model: …, " + key.split(":", maxsplit=1)[0])
+    assert local.instead.startswith("Known here: ")
+
+
 def test_a_warning_is_told_and_does_not_stop(tmp_path: Path) -> None:
     file = tmp_path / "old.yaml"
     model = "deep-cogito/deep-cogito-v2-llama-70b"

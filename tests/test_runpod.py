@@ -21,6 +21,8 @@ from runner.runpod.download import Downloader
 from runner.runpod.times import Times
 from runner.store import Store
 
+from .conftest import Bench
+
 pytestmark = pytest.mark.anyio
 
 
@@ -54,6 +56,40 @@ def server(answers: dict[str, tuple[int, dict[str, str], bytes]]) -> Iterator[tu
         finally:
             web.shutdown()
             thread.join()
+
+
+ASKED = """
+    name: one
+    steps:
+      a: {{kind: generate_text, model: qwen/qwen3-32b-awq, prompt: hi, retry: {retry}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "retry", "times"),
+    [
+        (b'{"answer": "Tea."}', "{wait: 0}", 1),
+        (b'["Tea."]', "{wait: 0}", 1),
+        (b'{"choices": []}', "{wait: 0}", 1),
+        (b'{"choices": [{"text": "Tea."}]}', "{wait: 0}", 1),
+        (b'{"answer": "Tea."}', "{wait: 0, on: [bad_output]}", 2),
+        (b'{"error": "the worker is busy"}', "{wait: 0}", 2),
+        (b'{"object": "error", "message": "the worker is busy"}', "{wait: 0}", 2),
+        (b'{"choices": [{"message": {"content": ""}}]}', "{wait: 0}", 2),
+    ],
+)
+async def test_an_answer_in_another_form_is_asked_for_once_and_kept(
+    tmp_path: Path, body: bytes, retry: str, times: int
+) -> None:
+    with server({"/v2/qwen3-32b-awq/openai/v1/chat/completions": (200, {}, body)}) as (url, asked):
+        ran = await Bench(tmp_path, f"{url}/v2").run(ASKED.format(retry=retry))
+
+    assert ran.ends() == {"a": "failed"}
+    assert ran.state.cells["a"].fault == "bad_output"
+    assert len(asked) == times
+    if b"Tea." in body:
+        assert "no chat completion" in ran.state.cells["a"].message
+        assert "Tea." in ran.kept["a"]
 
 
 @pytest.mark.parametrize(

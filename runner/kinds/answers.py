@@ -46,8 +46,9 @@ def answer(reply: Reply) -> Answer:
         message = dict(choice["message"])
         text, reasoning = (_text(message, *names) for names in (("content",), REASONING))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as err:
-        msg = f"the answer is no chat completion: {str(reply.data)[:200]}"
-        raise BadOutput(msg, keep=str(reply.data)) from err
+        strange = BadOutput(f"the answer is no chat completion: {str(reply.data)[:200]}", keep=str(reply.data))
+        strange.final = True  # who answers in another form does so every time
+        raise strange from err
     if found := _THOUGHT.match(text) or _OPENED_BEFORE.match(text):
         text, reasoning = text[found.end() :], reasoning or found[1].strip()
     usage = reply.data.get("usage")

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 
-from ..errors import BadOutput, Truncated
+from ..errors import BadOutput, Truncated, counted
 from ..model import JSON
 from .mending import is_open, mended
 
@@ -238,12 +238,12 @@ def describe(error: ValidationError) -> str:
         case "enum":
             return f"expected one of {wanted}, found {found}"
         case "maxLength":
-            return f"expected at most {wanted} characters, found {len(value)}: {found}"
+            return f"expected at most {counted(wanted, 'character')}, found {len(value)}: {found}"
         case "minLength":
-            return f"expected at least {wanted} characters, found {len(value)}: {found}"
+            return f"expected at least {counted(wanted, 'character')}, found {len(value)}: {found}"
         case "minItems" | "maxItems":
             bound = "at least" if error.validator == "minItems" else "at most"
-            return f"expected {bound} {wanted} items, found {len(value)}"
+            return f"expected {bound} {counted(wanted, 'item')}, found {len(value)}"
     return error.message if len(error.message) <= 160 else error.message[:157] + "…"
 
 

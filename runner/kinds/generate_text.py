@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..errors import BadOutput, OutOfTurns, Truncated
-from ..model import JSON, Call, Chat, Output, Reply
+from ..model import JSON, Chat, Errand, Next, Output, Reply
 from .answers import COUNTS, Answer, answer, silent
 from .finding import find
 from .kind import COST, FLAG, IMAGE, INTEGER, NUMBER, PICTURES, SAMPLING, TEXT, BadParams, model_of
 from .parse_json import REPAIRS
 from .saying import MESSAGES, TOLD, again, asking, length, sees
-from .tools import TOOLS, Answered, ToolCall, answered, called, offered
+from .tools import TOOLS, Answered, Asking, ToolCall, answered, called, offered
 
 NAME = "generate_text"
 VERSION = 1
@@ -128,17 +128,23 @@ class _Talk:
     """How often the model has called tools instead of answering."""
     reasoning: tuple[str, ...] = ()
     usage: Mapping[str, int] = field(default_factory=dict)
+    open: tuple[ToolCall, ...] = ()
+    """Calls of the model that are not answered yet; the first of them waits for its pipeline."""
+    asking: Asking | None = None
+    """What that pipeline is asked."""
 
 
-def advance(params: Mapping[str, JSON], replies: Sequence[Reply]) -> Call | Output:
-    """The next chat, or the text."""
+def advance(params: Mapping[str, JSON], replies: Sequence[Reply]) -> Next:
+    """The next chat, the pipeline that a tool needs before it, or the text."""
     model = model_of(params)
     talk = _Talk(asking(params), form="schema" in params and not params.get("tools"))
     for reply in replies:
-        heard = _heard(params, talk, reply)
+        heard = _heard(params, talk, reply) if talk.asking is None else _told(params, talk, talk.asking, reply)
         if isinstance(heard, dict):
             return Output(heard, model.id, sum(each.cost or 0.0 for each in replies))
         talk = heard
+    if talk.asking is not None:
+        return Errand(talk.asking.call.name, len(talk.answered), talk.asking.arguments)
     return _chat(params, talk)
 
 
@@ -175,15 +181,29 @@ def _called(params: Mapping[str, JSON], talk: _Talk, said: Answer, calls: Sequen
             "on from there (what it said is kept), or tell it in the prompt when to answer"
         )
         raise OutOfTurns(msg, keep=_transcript(talk, said, calls))
-    answers = [answered(params["tools"], call) for call in calls]
     message = {"role": "assistant", "content": said.text or None, **said.thoughts,
                "tool_calls": [call.wire for call in calls]}  # fmt: skip
-    return replace(
-        talk,
-        messages=(*talk.messages, message, *(each.message for each in answers)),
-        answered=(*talk.answered, *answers),
-        turns=talk.turns + 1,
-    )
+    talk = replace(talk, messages=(*talk.messages, message), turns=talk.turns + 1, open=tuple(calls))
+    return _answering(params, talk)
+
+
+def _answering(params: Mapping[str, JSON], talk: _Talk) -> _Talk:
+    """The conversation with every answer that can be given, up to a call that a pipeline must answer."""
+    for number, call in enumerate(talk.open):
+        given = answered(params["tools"], call)
+        if isinstance(given, Asking):
+            return replace(talk, open=talk.open[number:], asking=given)
+        talk = _with(talk, given)
+    return replace(talk, open=(), asking=None)
+
+
+def _told(params: Mapping[str, JSON], talk: _Talk, asking: Asking, reply: Reply) -> _Talk:
+    """The conversation with what a pipeline answered."""
+    return _answering(params, replace(_with(talk, asking.told(reply.data)), open=talk.open[1:]))
+
+
+def _with(talk: _Talk, given: Answered) -> _Talk:
+    return replace(talk, messages=(*talk.messages, given.message), answered=(*talk.answered, given))
 
 
 def _transcript(talk: _Talk, said: Answer, calls: Sequence[ToolCall]) -> str:

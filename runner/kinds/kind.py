@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ..catalogue import Model
 from ..errors import BadOutput, StepError, TemplateFailed
-from ..model import JSON, Artifact, Call, Job, Media, Output, Reply
+from ..model import JSON, Artifact, Job, Media, Next, Output, Reply
 from ..templates import to_text
 
 
@@ -34,7 +34,7 @@ class Kind(Protocol):
     def output(self, params: Mapping[str, JSON]) -> JSON:
         """The JSON Schema of what the step yields, from its params as written."""
 
-    def advance(self, params: Mapping[str, JSON], replies: Sequence[Reply]) -> Call | Output:
+    def advance(self, params: Mapping[str, JSON], replies: Sequence[Reply]) -> Next:
         """The next call, or the output. ``params["model"]`` is a `Model` where the kind ``CALLS``."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import BadOutput, TemplateFailed
-from ..model import JSON
+from ..model import JSON, Artifact
 from ..templates import to_text
 from .finding import described, find, mismatches
 from .kind import TEXT
@@ -42,7 +42,12 @@ TOOLS: JSON = {
                 "examples": ["The weather in {{ args.city }} is sunny."],
                 "late": "input",
             },
-            "pipeline": {"type": "string", "description": "Not yet: the pipeline that answers."},
+            "pipeline": {
+                "type": "string",
+                "plain": True,
+                "description": "Or the file of a pipeline that answers: its inputs are the arguments of the call.",
+                "examples": ["weather.yaml"],
+            },
         },
         "required": ["description", "input"],
         "additionalProperties": False,
@@ -98,7 +103,28 @@ def called(message: Mapping[str, JSON], turn: int) -> list[ToolCall]:
     return found
 
 
-def answered(tools: Mapping[str, JSON], call: ToolCall) -> Answered:
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A call that a pipeline answers, with these arguments."""
+
+    call: ToolCall
+    arguments: JSON
+
+    def told(self, outputs: JSON) -> Answered:
+        """What the pipeline made. Of a file the model reads what it is: nothing else of it is text."""
+        return Answered(self.call, self.arguments, outputs, to_text(_readable(outputs)))
+
+
+def _readable(value: JSON) -> JSON:
+    if isinstance(value, Artifact):
+        fields = ("media_type", "width", "height", "seconds")
+        return {name: getattr(value, name) for name in fields if getattr(value, name) is not None}
+    if isinstance(value, Mapping):
+        return {name: _readable(inner) for name, inner in value.items()}
+    return [_readable(inner) for inner in value] if isinstance(value, list) else value
+
+
+def answered(tools: Mapping[str, JSON], call: ToolCall) -> Answered | Asking:
     """What a tool answers. What is wrong with a call is told to the model, which may do better."""
     tool = tools.get(call.name)
     if tool is None:
@@ -109,6 +135,8 @@ def answered(tools: Mapping[str, JSON], call: ToolCall) -> Answered:
     except BadOutput as err:
         wrong = f"{call.name} cannot be called so: {err}. Call it again with arguments that fit."
         return Answered(call, call.said, wrong, wrong)
+    if "pipeline" in tool:
+        return Asking(call, arguments)
     try:
         result = tool["returns"].render(arguments)
         return Answered(call, arguments, result, to_text(result))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from ..errors import counted, cut
 from ..model import JSON, Artifact, Call, Ceiling, Chat
-from ..planning import Plan, PlannedStep
+from ..planning import Nested, Plan, PlannedStep
 
 _WIDEST = 100
 
 
 def text(plan: Plan) -> str:
     """The plan, step by step, with the total."""
-    lines = [f"{plan.title}: {len(plan.steps)} steps", ""]
+    lines = [f"{plan.title}: {counted(len(plan.steps), 'step')}", ""]
     for number, step in enumerate(plan.steps, 1):
         lines += [*_step(number, step), ""]
     total = plan.usd
@@ -32,6 +33,8 @@ def money(usd: float) -> str:
 def _unknown(plan: Plan) -> str:
     if any(step.count is None and step.kind.CALLS for step in plan.steps):
         return "unknown: how many cells there are is only known in the run"
+    if any(step.usd is None and step.tools for step in plan.steps):
+        return "unknown: how often a model calls a pipeline is only known in the run"
     return "unknown: not every model has a price in the catalogue"
 
 
@@ -60,13 +63,17 @@ def _step(number: int, step: PlannedStep) -> list[str]:
     lines += [f"     {'after' if edge.after else 'needs'} {edge.needs}: {edge.why}" for edge in step.edges]
     lines += [f"     budget: {ceiling(step.budget)}"] if step.budget is not None else []
     if step.preview is not None:
-        lines += _call(step.preview)
+        lines += _call(step.preview, step.open)
+    lines += [f"     {name} runs {_another(tool)}" for name, tool in step.tools.items()]
     if step.nested is not None:
-        inner = step.nested.checked.pipeline
-        lines.append(
-            f"     runs {inner.document.file}: {len(inner.steps)} steps, see runner plan {inner.document.file}"
-        )
+        lines.append(f"     runs {_another(step.nested)}")
     return lines
+
+
+def _another(nested: Nested) -> str:
+    inner = nested.checked.pipeline
+    file = inner.document.file
+    return f"{file}: {counted(len(inner.steps), 'step')}, see runner plan {file}"
 
 
 def _cells(step: PlannedStep) -> str:
@@ -74,16 +81,17 @@ def _cells(step: PlannedStep) -> str:
         return ""
     if step.count is None:
         return f"  × cells that the run will know, {step.limit:,} at most"
-    return f"  × {step.count} cell{'s' * (step.count != 1)}"
+    return f"  × {counted(step.count, 'cell')}"
 
 
-def _call(call: Call) -> list[str]:
+def _call(call: Call, unknown: Mapping[str, str]) -> list[str]:
+    """A call, with the templates of what only the run will know."""
     if isinstance(call, Chat):
         where = call.base_url or f"{call.endpoint}/openai/v1"
         fields = {name: value for name, value in call.body.items() if name != "messages"}
         said = [f"       {message['role']}: {_said(message['content'])}" for message in call.body["messages"]]
-        return [f"     POST {where}/chat/completions", *_fields(fields), *said]
-    return [f"     POST {call.endpoint}/run", *_fields(call.input)]
+        return [f"     POST {where}/chat/completions", *_fields({**fields, **unknown}), *said]
+    return [f"     POST {call.endpoint}/run", *_fields({**call.input, **unknown})]
 
 
 def _fields(values: Mapping[str, JSON]) -> list[str]:
@@ -99,7 +107,7 @@ def _said(content: JSON) -> str:
 
 def _short(value: JSON) -> str:
     if isinstance(value, Artifact):
-        return f"<{value.path}>"
+        return f"<{cut(value.path, _WIDEST)}>"
     if isinstance(value, list) and any(isinstance(v, Artifact) for v in value):
         return f"[{', '.join(_short(v) for v in value)}]"
     line = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import Problem
+from ..errors import Problem, counted
 
 _WIDEST = 110
 
@@ -14,8 +14,8 @@ def text(problems: Sequence[Problem]) -> str:
     parts = [one(problem) for problem in problems]
     errors = sum(not problem.warning for problem in problems)
     warnings = len(problems) - errors
-    counts = [_count(errors, "problem")] if errors else []
-    counts += [_count(warnings, "warning")] if warnings else []
+    counts = [counted(errors, "problem")] if errors else []
+    counts += [counted(warnings, "warning")] if warnings else []
     return "\n\n".join([*parts, ", ".join(counts)]) if parts else ""
 
 
@@ -52,7 +52,3 @@ def _window(line: str, column: int) -> tuple[str, int]:
     start = max(0, min(column - _WIDEST // 3, len(line) - _WIDEST))
     shown = ("…" if start else "") + line[start + bool(start) : start + _WIDEST]
     return shown + ("…" if start + _WIDEST < len(line) else ""), column - start
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"

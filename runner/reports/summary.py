@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..errors import counted
 from ..events import CellState, RunState
 
 _ENDED_BADLY = ("failed", "running", "blocked", "cancelled", "waiting", "skipped")
@@ -28,7 +29,7 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
     if bad or empty:
         lines += ["", *empty, *_table(bad, folder)]
     if never := state.expected - len(state.cells):
-        lines.append(f"  {never} cells were never started")
+        lines.append(f"  {counted(never, 'cell')} {'was' if never == 1 else 'were'} never started")
     names = [*outputs, *missing, "run folder"]
     width = max(map(len, names))
     lines.append("")

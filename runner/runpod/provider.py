@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -183,7 +184,10 @@ class Runpod:
             return Reply(None, cost=0.0, refused=str(err))
         if not isinstance(said, dict) or not isinstance(said.get("choices"), list):
             msg = f"{chat.label} answered with something that is no chat completion: {wire.shown(said)}"
-            raise BadReply(msg, keep=wire.shown(said, 1_000_000))
+            strange = BadReply(msg, keep=wire.shown(said, 1_000_000))
+            error = isinstance(said, dict) and ("error" in said or said.get("object") == "error")
+            strange.final = not error  # an error may pass; who answers in another form does so every time
+            raise strange
         usage = said.get("usage")
         return Reply(said, cost=_cost(chat, usage if isinstance(usage, dict) else {}, wire.cost(said)))
 
@@ -329,14 +333,18 @@ class Runpod:
     async def _encoded(self, value: JSON) -> JSON:
         """Input with its artifacts as the URL they came from in this run, else as data URIs."""
         if isinstance(value, Artifact):
-            if (value.sha256, value.url) in self._named and not self.client.local:
-                return value.url  # as its author wrote it; the emulator fetches nothing from elsewhere
+            if value.url and (value.sha256, value.url) in self._named and self._reaches(value.url):
+                return value.url  # as its author wrote it
             return self._urls.get(value.sha256) or await anyio.to_thread.run_sync(_data_uri, value)
         if isinstance(value, Mapping):
             return {k: await self._encoded(v) for k, v in value.items()}
         if isinstance(value, list | tuple):
             return [await self._encoded(v) for v in value]
         return value
+
+    def _reaches(self, url: str) -> bool:
+        """Whether the other side can fetch it: the emulator fetches nothing from elsewhere."""
+        return not self.client.local or urlsplit(url).netloc == urlsplit(self.client.base_url).netloc
 
     async def _fetch(self, source: str) -> Artifact:
         if not source.startswith(("http://", "https://")):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -16,7 +18,9 @@ from jsonschema import Draft202012Validator
 from runner import weights
 from runner.emulator import Emulator
 from runner.emulator.writer import LLAMA
+from runner.events import TextGrew
 
+from ..conftest import Bench
 from .conftest import PEERS, Ask, started
 
 PYTHON = str(PEERS / "local/bin/python")
@@ -183,6 +187,54 @@ def test_a_text_ends_where_it_should(writing: str, python: Ask) -> None:
     assert cut["usage"]["completion_tokens"] == 7
     assert stopped["choices"][0]["finish_reason"] == "stop"
     assert "4" not in stopped["choices"][0]["message"]["content"]
+
+
+STORY = """
+name: story
+steps:
+  line: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: Write three sentences about the harbour of Lisbon.,
+         max_tokens: 120, seed: 1}
+outputs: {line.txt: "{{ steps.line.text }}"}
+"""
+
+
+@pytest.mark.anyio
+async def test_the_text_of_a_step_is_seen_growing_and_is_the_text_that_comes_as_a_whole(
+    writing: str, tmp_path: Path
+) -> None:
+    streamed = await Bench(tmp_path / "streamed", writing).run(STORY, watched=True)
+    whole = await Bench(tmp_path / "whole", writing).run(STORY)
+
+    grown = [event.text for event in streamed.said(TextGrew)]
+    assert len(grown) > 3
+    assert streamed.output("line.txt") == whole.output("line.txt")
+    assert "".join(grown).strip().startswith(whole.output("line.txt")[:40])
+    assert whole.said(TextGrew) == []
+    assert streamed.names["steps"]["line"]["usage"] == whole.names["steps"]["line"]["usage"]
+
+
+def test_on_a_terminal_the_text_of_the_model_grows(folder: Path) -> None:
+    (folder / "p.yaml").write_text(STORY)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [PYTHON, "-m", "runner", "run", "p.yaml", "--local=model"],
+        cwd=folder, env={**os.environ, "RUNNER_MODELS": str(MODELS), "TERM": "xterm-256color", "COLUMNS": "120"},
+        stdin=theirs, stdout=subprocess.PIPE, stderr=theirs,
+    ) as process, os.fdopen(ours, "rb", buffering=0) as screen:  # fmt: skip
+        os.close(theirs)
+        shown = b"".join(_drawn(screen)).decode()
+
+    text = (folder / "out/story/line.txt").read_text()
+    seen = {word for word in text.split() if len(word) > 4 and word in shown}
+    assert process.returncode == 0
+    assert len(seen) > 5
+
+
+def _drawn(screen: BinaryIO) -> Iterator[bytes]:
+    """What a program draws on its terminal until it ends, which Linux tells as an error."""
+    with contextlib.suppress(OSError):
+        while piece := screen.read(4096):
+            yield piece
 
 
 def test_what_is_longer_than_the_model_can_read_is_refused(writing: str, python: Ask) -> None:
