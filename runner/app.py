@@ -170,9 +170,7 @@ class Options:
         return {**kept, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
-def read(
-    path: Path, own: Path | None = None, profile: str | None = None, env: Mapping[str, str] | None = None
-) -> Read:
+def read(path: Path, own: Path | None = None, profile: str | None = None, env: Mapping[str, str] | None = None) -> Read:
     """Read and check a pipeline file, as it is in a profile; ``own`` is a catalogue of the author's.
 
     Without one, its profiles are checked, too. `UsageError` if there is no such file, or no such profile. The keys in

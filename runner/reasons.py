@@ -7,6 +7,7 @@ What a past run asked is in its journal, by key, and in the store, as text.
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from .checking import Checked
 from .errors import CallFailed, UsageError, nearest
 from .events import CallDone, CallStarted, CellState, Event, RunState
 from .execute import execute
-from .files import is_url, place
+from .files import is_inline, is_url, place
 from .history import Asked, Run, asked, request, runs
 from .media import look
 from .model import Artifact, Call, Chat, Finished, Job, Reply, Ticket, key_of, step_of
@@ -27,6 +28,7 @@ from .planning import Plan
 from .reports.changes import changes
 from .reports.reasons import Reason, text
 from .reports.runs import duration
+from .runpod.wire import decode
 from .store import Store
 
 LOCAL = "emulator"
@@ -298,13 +300,26 @@ def _files(files: Mapping[str, str], base: Path) -> dict[str, Artifact]:
         if is_url(name):
             msg = f"What is at {name} is only known when it is fetched, and why fetches nothing. Give --run RUN."
             raise UsageError(msg)
-        path = Path(place(name, base))
         try:
-            content, looks = path.read_bytes(), look(path)
+            found[name] = _written_out(name) if is_inline(name) else _file(Path(place(name, base)))
         except (OSError, ValueError) as err:
-            msg = f"{name} cannot be read: {getattr(err, 'strerror', None) or err}."
+            msg = f"{name[:60]} cannot be read: {getattr(err, 'strerror', None) or err}."
             raise UsageError(msg) from err
-        digest = hashlib.sha256(content).hexdigest()
-        found[name] = Artifact(digest, looks.media_type, len(content), str(path), None, looks.width, looks.height,
-                               looks.seconds)  # fmt: skip
     return found
+
+
+def _written_out(name: str) -> Artifact:
+    """A file that is no name but itself."""
+    content = decode(name)
+    if content is None:
+        raise ValueError("it is no base64")
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        return _file(Path(file.name))
+
+
+def _file(path: Path) -> Artifact:
+    content, looks = path.read_bytes(), look(path)
+    digest = hashlib.sha256(content).hexdigest()
+    return Artifact(digest, looks.media_type, len(content), str(path), None, looks.width, looks.height, looks.seconds)

@@ -17,7 +17,7 @@ import anyio
 
 from .attempts import Past
 from .budget import Held
-from .errors import BadFile, PipelineProblems, Problem, StepError, StoreFailed, UsageError
+from .errors import BadFile, Mark, PipelineProblems, Problem, StepError, StoreFailed, UsageError
 from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink
 from .execute import execute
 from .files import is_inline, is_url, place
@@ -228,22 +228,29 @@ class Session:
                 self.broken = err
 
     async def _with_files(self, provider: Provider, store: Store) -> Plan:
-        """The plan with its files in place. What cannot be used is a problem where the pipeline names it."""
-        named = self.plan.named
+        """The plan with its files in place. What cannot be used is told before anything is sent."""
+        artifacts = await self._named(provider, store, self.plan.files, self.base, self.plan.named)
+        for file, files, marks in self.plan.nested_files():
+            await self._named(provider, store, files, Path(file).parent, marks)
+        return self.plan.with_files(artifacts)
+
+    async def _named(
+        self, provider: Provider, store: Store, files: Mapping[str, str], base: Path, marks: Mapping[str, Mark]
+    ) -> dict[str, Artifact]:
+        """`_files`, where what cannot be used is a problem where the pipeline names it."""
         try:
-            plan = self.plan.with_files(await self._files(provider, store, self.plan.files, self.base))
-            for file, files, named in plan.nested_files():
-                await self._files(provider, store, files, Path(file).parent)
+            return await self._files(provider, store, files, base)
         except BadFile as err:
-            if mark := named.get(err.name):
+            if mark := marks.get(err.name):
                 instead = "Check the address, or name another file. Files are fetched before anything runs."
                 raise PipelineProblems([Problem("file", str(err), mark, instead)]) from err
             names = [name for name in self.plan.file_inputs if self.plan.inputs[name] == err.name]
             msg = f"The input {' and '.join(names)} cannot be used. {err}"
             raise UsageError(msg) from err
-        return plan
 
-    async def _files(self, provider: Provider, store: Store, files: Mapping[str, str], base: Path) -> dict[str, Artifact]:
+    async def _files(
+        self, provider: Provider, store: Store, files: Mapping[str, str], base: Path
+    ) -> dict[str, Artifact]:
         """The files that a pipeline and its inputs name, in the store."""
         artifacts: dict[str, Artifact] = {}
         for name, media in files.items():
