@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from . import __version__
-from .commands import cache, runs
+from .commands import cache, problems, runs
+from .commands.options import catalogue_option as _catalogue_option
+from .commands.problems import show as _show
 from .errors import PipelineProblems, RunnerError, UsageError
 
 if TYPE_CHECKING:
     from .app import Given, Writer
-    from .errors import Problem
     from .events import RunState
     from .session import Done
 
@@ -53,7 +54,7 @@ def cli() -> None:
     """Run pipelines: YAML files that say how a piece of content is made.
 
     \b
-    runner check FILE        what is wrong with it, before anything runs
+    runner check FILE        what is wrong with it, before anything runs; runner explain tells more
     runner plan FILE         what would run, in what order, at what price
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
@@ -66,7 +67,7 @@ def cli() -> None:
     """
 
 
-for _command in (runs.runs, runs.show, runs.why, runs.diff, cache.cache):
+for _command in (problems.check, problems.explain, runs.runs, runs.show, runs.why, runs.diff, cache.cache):
     cli.add_command(_command)
 
 
@@ -76,12 +77,6 @@ def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
     )(command)
     return click.option(
         "-i", "--input", "typed", multiple=True, metavar="NAME=VALUE", help="An input; repeat for more."
-    )(command)
-
-
-def _catalogue_option(command: click.decorators.FC) -> click.decorators.FC:
-    return click.option(
-        "--catalogue", type=_PATH, metavar="FILE", help="Rows of models of your own, over those that are known."
     )(command)
 
 
@@ -265,20 +260,6 @@ def verify(file: Path) -> None:
     if wrong:
         sys.exit(NotLocked.exit_code)
     click.echo(f"{cells} cell{'s' * (cells != 1)}: all as locked")
-
-
-@cli.command()
-@click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...")
-@_catalogue_option
-def check(files: Sequence[Path], catalogue: Path | None) -> None:
-    """Check pipelines: every problem at once, with its place and its cure. Nothing runs."""
-    from . import app
-
-    problems = [problem for file in files for problem in app.read(file, catalogue).problems]
-    _show(problems)
-    if any(not problem.warning for problem in problems):
-        sys.exit(PipelineProblems.exit_code)
-    click.echo(f"{len(files)} pipeline{'s' * (len(files) != 1)}: no problems")
 
 
 @cli.command()
@@ -496,10 +477,3 @@ def _given(typed: Sequence[str], inputs_file: Path | None) -> Given:
             raise UsageError(msg)
         values[name] = value
     return Given(values, inputs_file)
-
-
-def _show(problems: Sequence[Problem]) -> None:
-    if problems:
-        from .reports.problems import text
-
-        click.echo(text(problems), err=True)
