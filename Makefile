@@ -21,6 +21,7 @@ bench-peers: .venv/tested .venv-peers/installed
 
 schema: .venv/installed
 	$(BIN)/runner schema > schemas/pipeline.schema.json
+	$(BIN)/runner schema event > schemas/event.schema.json
 	$(BIN)/runner explain --markdown > docs/problems.md
 
 clean:

@@ -17,7 +17,7 @@ PACKAGE = REPO / "runner"
 WORDS = {"errors", "codes", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
            "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "check", "doubts", "plan",
-           "outputs", "lockfile"}  # fmt: skip
+           "event_schema", "outputs", "lockfile"}  # fmt: skip
 DOING = {"fresh", "budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp"}  # fmt: skip
