@@ -18,6 +18,7 @@ from runner.events import CellDone, CellStarted, Event, RunFinished, RunStarted,
 from runner.model import Artifact
 from runner.reports import github, junit, markdown
 
+from .actions import outputs_of
 from .conftest import Cli
 
 PIPELINE = """\
@@ -56,17 +57,6 @@ def on_github(pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     return tmp_path
-
-
-def outputs_of(file: Path) -> dict[str, str]:
-    """What GitHub's own reader takes from the file of outputs: a name, a mark of its own, lines until that mark."""
-    found: dict[str, str] = {}
-    lines = iter(file.read_text(encoding="utf-8").split("\n"))
-    for line in lines:
-        if line:
-            name, mark = line.split("<<")
-            found[name] = "\n".join(iter(lambda: next(lines), mark))
-    return found
 
 
 # -- for any server ------------------------------------------------------------------------------------
