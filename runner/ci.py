@@ -14,7 +14,6 @@ from . import source
 from .check import Checked
 from .errors import Mark, PipelineProblems, RunnerError, StoreFailed, UsageError
 from .events import Event, RunState, line
-from .publish import REST
 from .reports import github
 
 if TYPE_CHECKING:
@@ -138,6 +137,8 @@ class Records:
 
 def outputs(done: Done) -> dict[str, str]:
     """What later steps of a job can read: how the run ended, and each output, a file by its path."""
+    from .publish import REST
+
     state = done.state
     named: dict[str, str] = {name: str(path) for name, path in done.outputs.items() if name != REST}
     if REST in done.outputs:

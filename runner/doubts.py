@@ -55,9 +55,12 @@ def _seeds(checked: Checked, is_file: Callable[[str], bool]) -> Iterator[Problem
     """Where there is a lock: seeds that follow from names, which may change."""
     document = checked.pipeline.document
     lock = lockfile.beside(Path(document.file)).name
-    for name, step in checked.steps.items():
-        if step.model is None or "seed" in step.params or not takes_seed(step.kind, step.model) or not is_file(lock):
-            continue
+    opened = {
+        name: step
+        for name, step in checked.steps.items()
+        if step.model is not None and "seed" not in step.params and takes_seed(step.kind, step.model)
+    }
+    for name, step in opened.items() if opened and is_file(lock) else ():
         cure = (
             'Write seed: "{{ index }}", or one'
             if step.step.fanned_out

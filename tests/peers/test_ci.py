@@ -37,7 +37,7 @@ def git(folder: Path, *arguments: str) -> None:
 
 
 def errors_in(report: Path) -> list[Any]:
-    """What the official validator finds wrong with a SARIF file, by its rules and by those of GitHub's code scanning."""
+    """What the official validator finds wrong with a SARIF file, by its own rules and GitHub's."""
     found = report.with_suffix(".found")
     done = runs(
         MULTITOOL, "validate", report, "--output", found, "--rule-kind", "Sarif;Ghas",
