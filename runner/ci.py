@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -92,8 +93,9 @@ class Records:
         try:
             self._events.write(f"{line(event)}\n")
             self._events.flush()
-        except BrokenPipeError:
-            raise
+        except BrokenPipeError:  # whoever read them has gone, which is no reason to end a run that is paid for
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._events.fileno())
+            self._events = None
         except OSError as err:
             msg = f"The events cannot be written to {self.wanted.events}: {err.strerror}"
             raise StoreFailed(msg) from err

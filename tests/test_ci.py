@@ -114,6 +114,18 @@ def test_events_to_the_standard_output_stand_alone_there(cli: Cli, pipeline: Pat
     assert "tea: failed in" in done.err
 
 
+def test_a_run_goes_on_when_nobody_reads_its_events_any_more(pipeline: Path, tmp_path: Path) -> None:
+    pipeline.write_text(PIPELINE.replace('"no | json"', "'[1]'").replace("{{ steps.words.data }}", "Tea."))
+    program = f"{sys.executable} -m runner run tea.yaml --local --lock --events - | head -1; exit ${{PIPESTATUS[0]}}"
+
+    done = subprocess.run(["bash", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["event"] == "RunStarted"
+    assert "tea: done in" in done.stderr
+    assert (tmp_path / "tea.lock.yaml").is_file()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
