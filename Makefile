@@ -21,6 +21,8 @@ bench-peers: .venv/tested .venv-peers/installed
 
 schema: .venv/installed
 	$(BIN)/runner schema > schemas/pipeline.schema.json
+	$(BIN)/runner schema event > schemas/event.schema.json
+	$(BIN)/runner explain --markdown > docs/problems.md
 
 clean:
 	rm -rf .venv .venv-peers .runner out dist

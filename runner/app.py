@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from . import catalogue, checking, lockfile, masking, planning, plugins, source
+from . import catalogue, checking, doubts, lockfile, masking, planning, plugins, source
 from . import pipeline as pipelines
 from .catalogue import Catalogue
 from .checking import Checked
+from .codes import FILE, Code
 from .errors import CannotStart, Mark, PipelineProblems, Problem, RunnerError, StepError, UsageError, nearest
 from .events import Event, RunState, Sink, fold
 from .files import is_inline, is_url, place
@@ -201,6 +202,28 @@ def read(path: Path, own: Path | None = None, profile: str | None = None, env: M
     return Read(path, text, found, checked, hidden, own, frozenset(seen))
 
 
+def check_example(code: Code, text: str) -> tuple[Problem, ...]:
+    """What a check finds in an example of a code, in a folder with what lies beside it."""
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, content in {"runner.yaml": "", **code.beside, FILE: text}.items():
+            (folder / file).write_text(content, encoding="utf-8")
+        found = read(folder / FILE).problems
+        return tuple(
+            replace(problem, mark=replace(problem.mark, file=str(Path(problem.mark.file).relative_to(folder))))
+            for problem in found
+        )
+
+
+def said_of(code: Code) -> str:
+    """What a check says about the wrong example of a code."""
+    from .reports.problems import one
+
+    return "\n".join(map(one, check_example(code, code.wrong)))
+
+
 def _checked(
     path: Path,
     text: str,
@@ -237,7 +260,7 @@ def _checked(
         checked, more = checking.check(found, known, files.is_file, nested)
         problems = [*problems, *more]
     if checked is not None and not any(problem.warning is False for problem in problems):
-        problems += _too_small(checked)
+        problems += [*_too_small(checked), *doubts.of(checked, files.is_file)]
     if any(not problem.warning for problem in problems):
         checked = None
     return found, checked, problems
@@ -254,7 +277,7 @@ def _too_small(checked: Checked) -> list[Problem]:
         return []
     return [
         Problem(
-            "budget",
+            "small-budget",
             message,
             pipeline.document.mark(("steps", scope, "budget") if scope else ("budget",)),
             "Raise it, or make the call smaller.",

@@ -107,6 +107,8 @@ class Checked:
 
     pipeline: Pipeline
     steps: Mapping[str, CheckedStep]
+    inputs_read: frozenset[str] = frozenset()
+    """The inputs that a template reads."""
 
     def models(self) -> Iterator[Model]:
         """The models of its steps, and of the pipelines that they run."""
@@ -126,7 +128,7 @@ def check(
         steps = checker.run()
     if any(not problem.warning for problem in checker.problems):
         return None, checker.problems
-    return Checked(pipeline, steps), checker.problems
+    return Checked(pipeline, steps, frozenset(checker.inputs_read)), checker.problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,8 @@ class _Checker:
         self.names = self.shapes()
         self.inferred: dict[int, Inference] = {}
         """By the template's identity: each is walked once, and lives as long as the pipeline."""
+        self.inputs_read: set[str] = set()
+        """The inputs that a template reads."""
 
     def run(self) -> dict[str, CheckedStep]:
         for declared in self.pipeline.inputs.values():
@@ -419,6 +423,7 @@ class _Checker:
         """What each template of a value reads; its findings become problems on the way."""
         for inner, template in templates_of(tree):
             inference = self.inferred[id(template)] = infer(template, names or self.names)
+            self.inputs_read.update(self.pipeline.inputs if inference.all_inputs else inference.inputs)
             document, place = self.pipeline.place((*path, *inner))
             for finding in inference.findings:
                 offset, length = template.locate(finding.words, finding.line)

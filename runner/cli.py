@@ -14,31 +14,24 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from . import __version__
-from .commands import cache, runs
+from .commands import cache, problems, runs
+from .commands.options import PATH as _PATH
+from .commands.options import catalogue_option as _catalogue_option
+from .commands.options import profile_option as _profile_option
+from .commands.problems import show as _show
 from .errors import PipelineProblems, RunnerError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from .app import Given, Writer
-    from .errors import Problem
-    from .events import RunState
+    from .checking import Checked
+    from .ci import Wanted
+    from .events import Event, RunState
     from .session import Done
 
 BUG = 70
 WRITER = "Texts by SmolLM2 135M on this machine, a demonstration; everything else by the emulator."
-
-
-class _File(click.Path):
-    """A path. The module for paths takes a tenth of the time that ``--help`` takes, so it waits for one."""
-
-    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        from pathlib import Path
-
-        return Path(os.fsdecode(super().convert(value, param, ctx)))
-
-
-_PATH = _File()
 
 
 def _ending_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -46,6 +39,9 @@ def _ending_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print the final state as JSON, and nothing else."),
         click.option("--quiet", is_flag=True, help="Say nothing but errors."),
+        click.option("--events", metavar="FILE|-", help="Write each event there as it happens, as a line of JSON."),
+        click.option("--junit", type=_PATH, metavar="FILE", help="Write JUnit's XML there: a test case a cell."),
+        click.option("--summary", type=_PATH, metavar="FILE", help="Write a table of the steps there, as Markdown."),
         click.option(
             "--budget", type=click.FloatRange(0, min_open=True), metavar="USD",
             help="What the run may cost; wins over the pipeline's own budget.",
@@ -65,7 +61,7 @@ def cli() -> None:
     """Run pipelines: YAML files that say how a piece of content is made.
 
     \b
-    runner check FILE        what is wrong with it, before anything runs
+    runner check FILE        what is wrong with it, before anything runs; runner explain tells more
     runner plan FILE         what would run, in what order, at what price
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
@@ -78,7 +74,7 @@ def cli() -> None:
     """
 
 
-for _command in (runs.runs, runs.show, runs.why, runs.diff, cache.cache):
+for _command in (problems.check, problems.explain, runs.runs, runs.show, runs.why, runs.diff, cache.cache):
     cli.add_command(_command)
 
 
@@ -89,18 +85,6 @@ def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
     return click.option(
         "-i", "--input", "typed", multiple=True, metavar="NAME=VALUE", help="An input; repeat for more."
     )(command)
-
-
-def _catalogue_option(command: click.decorators.FC) -> click.decorators.FC:
-    return click.option(
-        "--catalogue", type=_PATH, metavar="FILE", help="Rows of models of your own, over those that are known."
-    )(command)
-
-
-def _profile_option(command: click.decorators.FC) -> click.decorators.FC:
-    return click.option("--profile", metavar="NAME", help="The profile to take: what profiles: says under this name.")(
-        command
-    )
 
 
 def _local_option(command: click.decorators.FC) -> click.decorators.FC:
@@ -168,16 +152,21 @@ def run(
     budget: float | None,
     quiet: bool,
     as_json: bool,
+    events: str | None,
+    junit: Path | None,
+    summary: Path | None,
 ) -> None:
     """Run a pipeline and write its outputs. What an earlier run paid for is not paid again."""
     from functools import partial
 
-    from . import app
+    from . import app, ci
 
+    wanted = ci.Wanted(events, junit, summary)
     if sum(map(bool, (offline, record, replay))) > 1:
         raise UsageError("--offline, --record and --replay exclude each other. Write one of them.")
     found = app.find_run(None, file.resolve()) if again else None
     read = app.read(file, catalogue, profile)
+    _mask(read.checked)
     _show([problem for problem in read.problems if problem.warning])
     options = app.Options(
         out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
@@ -190,20 +179,29 @@ def run(
     if options.weights and read.writes and not quiet and not as_json:
         click.echo(WRITER, err=True)
     if found is None:
-        _end(partial(app.run, read, _given(typed, inputs_file), options), quiet=quiet, as_json=as_json)
+        _end(partial(app.run, read, _given(typed, inputs_file), options), wanted, quiet=quiet, as_json=as_json)
     if typed or inputs_file:
         raise UsageError("A run that is taken up again keeps its inputs. Leave out -i and --inputs, or --resume.")
-    _end(partial(app.resume, *found, options), quiet=quiet, as_json=as_json)
+    _end(partial(app.resume, *found, options), wanted, quiet=quiet, as_json=as_json)
 
 
 @cli.command()
 @click.argument("run_id", metavar="[RUN]", required=False)
 @_ending_options
-def resume(run_id: str | None, cancel_on_interrupt: bool, budget: float | None, quiet: bool, as_json: bool) -> None:
+def resume(
+    run_id: str | None,
+    cancel_on_interrupt: bool,
+    budget: float | None,
+    quiet: bool,
+    as_json: bool,
+    events: str | None,
+    junit: Path | None,
+    summary: Path | None,
+) -> None:
     """Take up a run that was stopped, or that failed: what is done stays, what is in flight is collected."""
     from functools import partial
 
-    from . import app
+    from . import app, ci
 
     found = app.find_run(run_id)
     if found is None:
@@ -212,38 +210,54 @@ def resume(run_id: str | None, cancel_on_interrupt: bool, budget: float | None, 
     options = app.Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt, budget=budget)
     if options.weights and not quiet and not as_json:
         click.echo(WRITER, err=True)
-    _end(partial(app.resume, state, folder, options), quiet=quiet, as_json=as_json)
+    if ci.on_github(os.environ):
+        from pathlib import Path
+
+        _mask(app.read(Path(state.file), options.catalogue, options.profile).checked)
+    _end(partial(app.resume, state, folder, options), ci.Wanted(events, junit, summary), quiet=quiet, as_json=as_json)
 
 
-def _end(start: Callable[..., Coroutine[None, None, Done]], *, quiet: bool, as_json: bool) -> NoReturn:
+def _end(start: Callable[..., Coroutine[None, None, Done]], wanted: Wanted, *, quiet: bool, as_json: bool) -> NoReturn:
     """Do a run, show it while it goes on and what came of it, and leave with its exit code."""
     import time
     from functools import partial
 
     import anyio
 
+    from .ci import Records
     from .reports import summary, terminal
     from .runfolder import state_lines
 
     if quiet and as_json:
         raise UsageError("--quiet and --json exclude each other. Write one of them.")
-    with terminal.reporter(sys.stderr, time.time, quiet=quiet or as_json) as reporter:
+    if as_json and wanted.events == "-":
+        raise UsageError("--json and --events - both write to the standard output. Name a file for the events.")
+    with (
+        Records(wanted, os.environ, sys.stdout, sys.stderr) as records,
+        terminal.reporter(sys.stderr, time.time, quiet=quiet or as_json) as reporter,
+    ):
+
+        def told(event: Event) -> None:
+            records(event)
+            reporter(event)
 
         def leave(state: RunState) -> None:
             reporter.__exit__(None, None, None)
             click.echo(summary.open_tickets(state), err=True)
 
-        done = anyio.run(partial(start, watched=reporter.live), reporter, leave)
+        done = anyio.run(partial(start, watched=reporter.live), told, leave)
     if as_json:
         click.echo("".join(state_lines(done.state)), nl=False)
     elif not quiet or done.exit_code:
-        click.echo(summary.text(done.state, done.folder, done.outputs, done.missing), err=quiet)
+        said = summary.text(done.state, done.folder, done.outputs, done.missing)
+        click.echo(said, err=quiet or wanted.events == "-")
     if done.differs:
         click.echo(
             "\n".join(["Not as it is locked; nothing was sent:", *(f"  {each}" for each in done.differs)]), err=True
         )
     if done.notes and not quiet:
         click.echo("\n".join(done.notes), err=True)
+    records.end(done)
     sys.exit(done.exit_code)
 
 
@@ -266,7 +280,7 @@ def lock_(
     """Write NAME.lock.yaml: what each cell yields, from the store alone. Nothing is sent."""
     from functools import partial
 
-    from . import app
+    from . import app, ci
 
     read = app.read(file, catalogue, profile)
     _show([problem for problem in read.problems if problem.warning])
@@ -274,7 +288,7 @@ def lock_(
         out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
         lock=True, only="store", env=os.environ, catalogue=catalogue, profile=profile,
     )  # fmt: skip
-    _end(partial(app.run, read, _given(typed, inputs_file), options), quiet=False, as_json=False)
+    _end(partial(app.run, read, _given(typed, inputs_file), options), ci.Wanted(), quiet=False, as_json=False)
 
 
 @cli.command()
@@ -293,24 +307,6 @@ def verify(file: Path, profile: str | None) -> None:
     if wrong:
         sys.exit(NotLocked.exit_code)
     click.echo(f"{cells} cell{'s' * (cells != 1)}: all as locked")
-
-
-@cli.command()
-@click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...")
-@_catalogue_option
-@_profile_option
-def check(files: Sequence[Path], catalogue: Path | None, profile: str | None) -> None:
-    """Check pipelines: every problem at once, with its place and its cure. Nothing runs.
-
-    Their profiles are checked, too; with --profile only that one is.
-    """
-    from . import app
-
-    problems = [problem for file in files for problem in app.read(file, catalogue, profile).problems]
-    _show(problems)
-    if any(not problem.warning for problem in problems):
-        sys.exit(PipelineProblems.exit_code)
-    click.echo(f"{len(files)} pipeline{'s' * (len(files) != 1)}: no problems")
 
 
 @cli.command()
@@ -399,13 +395,16 @@ def doctor(files: Sequence[Path], catalogue: Path | None, local: bool, as_json: 
 
 
 @cli.command()
-def schema() -> None:
-    """Print the JSON Schema of pipelines, for editors."""
+@click.argument("what", type=click.Choice(["pipeline", "event"]), default="pipeline")
+def schema(what: str) -> None:
+    """Print the JSON Schema of pipelines, for editors; or of an event, a line of run --events."""
     import json
 
+    from .event_schema import event_schema
     from .schema import pipeline_schema
 
-    click.echo(json.dumps(pipeline_schema(), indent=2, ensure_ascii=False))
+    said = event_schema() if what == "event" else pipeline_schema()
+    click.echo(json.dumps(said, indent=2, ensure_ascii=False))
 
 
 @cli.command()
@@ -505,6 +504,7 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(err.exit_code)
     except RunnerError as err:
         click.echo(f"Error: {err}", err=True)
+        _annotate(err)
         sys.exit(err.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
@@ -518,6 +518,24 @@ def main(args: Sequence[str] | None = None) -> None:
         traceback.print_exc()
         click.echo("This is a bug in runner, not in your pipeline. Please report it with the lines above.", err=True)
         sys.exit(BUG)
+
+
+def _annotate(err: RunnerError) -> None:
+    """Show an error on the page of the job, too, where GitHub runs the command."""
+    from .ci import on_github
+    from .reports import github
+
+    if on_github(os.environ):
+        click.echo(github.command("error", str(err), title="runner"), err=True)
+
+
+def _mask(checked: Checked | None) -> None:
+    """Have GitHub hide the keys that a run uses, before anything is done with them."""
+    from . import ci
+    from .reports import github
+
+    if ci.on_github(os.environ):
+        click.echo(github.masks(ci.secrets(os.environ, checked)), nl=False, err=True)
 
 
 def _given(typed: Sequence[str], inputs_file: Path | None) -> Given:
@@ -534,12 +552,3 @@ def _given(typed: Sequence[str], inputs_file: Path | None) -> Given:
             raise UsageError(msg)
         values[name] = value
     return Given(values, inputs_file)
-
-
-def _show(problems: Sequence[Problem]) -> None:
-    if problems:
-        from .masking import hidden
-        from .reports.problems import text
-
-        key = {os.environ.get("RUNPOD_API_KEY", "").strip()}
-        click.echo(text([hidden(problem, key) for problem in problems]), err=True)

@@ -18,7 +18,7 @@ class Fault:
     instead: str
     key: bool = False
     """Whether the name is marked, and not the value."""
-    code: str = "value"
+    code: str = "contradiction"
     warning: bool = False
 
 
@@ -30,14 +30,14 @@ def contradictions(params: Mapping[str, Tree], model: Model | None, known: Catal
         for path in _pictures(params):
             able = [each.id for each in known.of_kind("generate_text") if "pictures" in each.abilities]
             instead = f"Remove it, or choose a model that sees: {', '.join(able)}."
-            yield Fault(path, f"{model.id} sees no pictures.", instead, key=True)
+            yield Fault(path, f"{model.id} sees no pictures.", instead, key=True, code="unknown-parameter")
             break
     if "tools" in params:
         yield from _tools(params["tools"])
         if model is not None and model.known and "tools" not in model.abilities:
             able = [each.id for each in known.of_kind("generate_text") if "tools" in each.abilities]
             yield Fault(("tools",), f"Nobody says that {model.id} can call tools.",
-                        f"These can: {', '.join(able)}.", key=True, code="tools", warning=True)  # fmt: skip
+                        f"These can: {', '.join(able)}.", key=True, code="doubtful-tools", warning=True)  # fmt: skip
 
 
 def _said_twice(params: Mapping[str, Tree]) -> Iterator[Fault]:

@@ -63,6 +63,8 @@ class StepOpened:
 
 @dataclass(frozen=True, slots=True)
 class CellStarted:
+    """A cell is let in: what it needs is there, and its ``when`` is true."""
+
     at: float
     cell: str
 
@@ -171,6 +173,8 @@ class CallDone:
 
 @dataclass(frozen=True, slots=True)
 class CellDone:
+    """A cell has its output, which cost so much in this run: nothing if all its replies were ``cached``."""
+
     at: float
     cell: str
     cached: bool
@@ -192,6 +196,8 @@ class CellFailed:
 
 @dataclass(frozen=True, slots=True)
 class CellBlocked:
+    """A cell will never run, because what it needs did not come to a good end."""
+
     at: float
     cell: str
     by: str
@@ -199,6 +205,8 @@ class CellBlocked:
 
 @dataclass(frozen=True, slots=True)
 class CellSkipped:
+    """A cell was not wanted: its ``when`` is false, or what it needs was skipped."""
+
     at: float
     cell: str
     why: str
@@ -232,6 +240,8 @@ class RunStopping:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
+    """Last of a run. ``outputs`` says where each is."""
+
     at: float
     outcome: Outcome
     outputs: Mapping[str, str] = field(default_factory=dict)
@@ -264,7 +274,7 @@ Sink: TypeAlias = Callable[[Event], None]
 
 _EVENTS: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Event)}
 _FIELDS: dict[type[Any], tuple[str, ...]] = {cls: tuple(f.name for f in fields(cls)) for cls in _EVENTS.values()}
-_LATER = {("CallPaid", "tokens"), ("CallDone", "images"), ("CallDone", "seconds")}
+LATER = {("CallPaid", "tokens"), ("CallDone", "images"), ("CallDone", "seconds")}
 """Fields that journals of this format may lack: they came later, and have a default."""
 assert isinstance(Event, UnionType)
 
@@ -287,7 +297,7 @@ def decode(value: Mapping[str, JSON]) -> Event:
     cls = _EVENTS[name]
     try:
         event: Event = cls(
-            **{word: from_json(value[word]) for word in _FIELDS[cls] if word in value or (name, word) not in _LATER}
+            **{word: from_json(value[word]) for word in _FIELDS[cls] if word in value or (name, word) not in LATER}
         )
     except KeyError as err:
         msg = f"{value['event']} without {err.args[0]}"

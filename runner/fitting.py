@@ -143,13 +143,15 @@ class Fitting:
         for name in unknown:
             if name not in known:
                 taken = ", ".join(model.words)
-                self.add("value", f"{model.id} takes no {name}.", places[name], f"It takes: {taken}.", key=True)
+                self.add("unknown-parameter", f"{model.id} takes no {name}.", places[name], f"It takes: {taken}.",
+                         key=True)  # fmt: skip
         for wrong in model.wrong(known):
-            self.add("value", wrong.message, places[wrong.param], wrong.instead, key=wrong.param in unknown)
+            code = "unknown-parameter" if wrong.param in unknown else "model-value"
+            self.add(code, wrong.message, places[wrong.param], wrong.instead, key=wrong.param in unknown)
         self._pictures(model, params, places)
         told = {name for group in kind.REQUIRED for name in group}
         for name in model.lacks([*params, *told, *([] if "prompt" in kind.PARAMS else ["prompt"])]):
-            self.add("missing", f"{model.id} needs {name}.", places["model"], _cure(name, model, kind))
+            self.add("missing-parameter", f"{model.id} needs {name}.", places["model"], _cure(name, model, kind))
 
     def _pictures(self, model: Model, params: Mapping[str, Tree], places: Mapping[str, Path]) -> None:
         most = model.most_pictures
@@ -160,10 +162,16 @@ class Fitting:
         count = (len(many) if isinstance(many, list) else 1 if "images" in params else 0) + ("image" in params)
         if not most:
             taken = ", ".join(model.words)
-            self.add("value", f"{model.id} takes no picture.", places[words[0]], f"It takes: {taken}.", key=True)
+            self.add("unknown-parameter", f"{model.id} takes no picture.", places[words[0]], f"It takes: {taken}.",
+                     key=True)  # fmt: skip
         elif count > most:
             message = f"{model.id} takes at most {most} picture{'s' * (most != 1)}, not {count}."
-            self.add("value", message, places[words[-1]], "Remove some, or choose another model.")
+            self.add("model-value", message, places[words[-1]], "Remove some, or choose another model.")
+
+
+def takes_seed(kind: Kind, model: Model) -> bool:
+    """Whether a call that is given no seed gets one that follows from the names of its pipeline and its cell."""
+    return model.known and model.takes("seed") and kind.NAME != "generate_text"
 
 
 def _cure(name: str, model: Model, kind: Kind) -> str:

@@ -52,6 +52,8 @@ class Inference:
     findings: tuple[Finding, ...]
     names: frozenset[str] = frozenset()
     """Which of the names that it was given it uses."""
+    all_inputs: bool = False
+    """Whether it reads the inputs as a whole, so that none can be told to be unread."""
 
 
 def steps_read(template: Template) -> list[str]:
@@ -74,7 +76,9 @@ def infer(template: Template, names: Mapping[str, Shape]) -> Inference:
     else:
         walk.body(template.tree.body)
         shape = Shape(_TEXT)
-    return Inference(shape, tuple(walk.steps), tuple(walk.inputs), tuple(walk.findings), frozenset(walk.used))
+    return Inference(
+        shape, tuple(walk.steps), tuple(walk.inputs), tuple(walk.findings), frozenset(walk.used), walk.whole > 0
+    )
 
 
 class _Walk:
@@ -87,6 +91,8 @@ class _Walk:
         self.inputs: dict[str, None] = {}
         self.findings: list[Finding] = []
         self.used: set[str] = set()
+        self.whole = 0
+        """How often the inputs are read without the name of one."""
 
     # -- statements ---------------------------------------------------------------------------------
 
@@ -222,6 +228,7 @@ class _Walk:
     def name(self, node: nodes.Name) -> Shape:
         if node.name in self.names:
             self.used.add(node.name)
+            self.whole += node.name == "inputs"
             return self.names[node.name]
         if node.name in CELL_NAMES:
             self.add("unknown-name", f"There is no {node.name} here: the step is not fanned out.",
@@ -239,6 +246,7 @@ class _Walk:
             self.steps[name] = None
         elif isinstance(owner, nodes.Name) and owner.name == "inputs" and "inputs" in self.given:
             self.inputs[name] = None
+            self.whole -= 1
         found = shape.field(name)
         if found is not None:
             return found

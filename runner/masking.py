@@ -56,7 +56,7 @@ def warnings(file: str, text: str, values: Collection[str] = ()) -> Iterator[Pro
     for number, line in enumerate(text.splitlines(), 1):
         for begin, _, end in spans(line, values):
             yield Problem(
-                "secret",
+                "written-key",
                 "This looks like a key: whoever reads the file can use it.",
                 Mark(file, number, begin + 1, end - begin, masked(line, values)),
                 "Take it out, and have a new one made. RUNPOD_API_KEY is read from the environment, and so is another "

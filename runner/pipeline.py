@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
@@ -321,14 +322,18 @@ class _Loader:
                      "Name a file in the pipeline's project; paths start at the pipeline's folder.")  # fmt: skip
             return {} if verbatim else ""
         if not verbatim:
-            self.files[path] = Document(file, text, text, None)
+            self.files[path] = Document(self.beside(file), text, text, None)
             return self.tree(text, path)
         try:
-            document = source.parse(text, file)
+            document = source.parse(text, self.beside(file))
         except PipelineProblems as err:
             self.problems.extend(err.problems)
             return {}
         return document.data if self.is_schema(document, (), document.data) else {}
+
+    def beside(self, file: str) -> str:
+        """A file that is named in the pipeline, as one would type it where the pipeline's own path was typed."""
+        return str(PurePath(self.document.file).parent / file)
 
     def is_schema(self, document: Document, path: tuple[str | int, ...], value: JSON) -> bool:
         """A schema must be one, refer to its own parts only, and come to an end. What is not is a problem."""

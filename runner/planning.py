@@ -14,6 +14,7 @@ from .catalogue import Model
 from .cells import LIMIT, BadCells, expand, shown
 from .checking import Checked, CheckedStep, Edge, misfit
 from .errors import Mark, PipelineProblems, StepError, TemplateFailed, UsageError, nearest
+from .fitting import takes_seed
 from .kinds import Kind
 from .kinds.kind import chosen, fit
 from .kinds.nesting import mapped, parts, rendered
@@ -347,9 +348,7 @@ def derived_seed(pipeline: str, cell: Cell, sample: int = 0) -> int:
 
 def with_seed(pipeline: str, step: PlannedStep, cell: Cell, params: dict[str, JSON]) -> dict[str, JSON]:
     """The params with a seed, if the model takes one and the author gave none."""
-    takes = (
-        step.model is not None and step.model.known and step.model.takes("seed") and step.kind.NAME != "generate_text"
-    )
+    takes = step.model is not None and takes_seed(step.kind, step.model)
     if takes and params.get("seed") is None:
         return {**params, "seed": derived_seed(pipeline, cell)}
     return params

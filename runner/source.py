@@ -193,7 +193,7 @@ def parse(text: str, file: str) -> Document:
     """Read one YAML document. Raises `PipelineProblems`."""
     text = text.removeprefix("\ufeff")
     if len(text) > MAX_CHARACTERS:
-        raise PipelineProblems([Problem("too-large", "The file is too large.", Mark(file, 1, 1))])
+        raise PipelineProblems([Problem("too-much", "The file is too large.", Mark(file, 1, 1))])
     if half := re.search("[\ud800-\udfff]", text):
         line, start = _line_of(text, half.start())
         mark = Mark(file, line + 1, half.start() - start + 1)
@@ -295,7 +295,7 @@ class _Composer:
                     self.anchors[event.anchor] = None
                 stack.append(_Open({} if is_map else [], node, event.anchor))
                 if len(stack) > MAX_DEPTH:
-                    self._add("depth", f"Nested deeper than {MAX_DEPTH} levels.", self._mark(event),
+                    self._add("too-much", f"Nested deeper than {MAX_DEPTH} levels.", self._mark(event),
                               "Write it flatter.")  # fmt: skip
                     return
             elif kind in ends:

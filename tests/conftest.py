@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from runner import catalogue, checking, pipeline, planning
 from runner.cli import main
@@ -30,6 +31,10 @@ SHARED = REPO.parent / "shared"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--peers", action="store_true", help="Run the tests with the official clients and worker too.")
+
+
+settings.register_profile("patient", deadline=None)  # how fast it is, is measured elsewhere; machines are shared
+settings.load_profile("patient")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -131,5 +131,5 @@ def test_in_a_pipeline_that_a_step_runs_the_place_is_in_its_file(cli: Cli, tmp_p
 
     done = cli("run", "outer.yaml")
 
-    assert done.code == 1
+    assert done.code == 2
     assert f"p.yaml:6:12: The file {GONE} did not arrive" in done.err

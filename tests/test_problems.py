@@ -119,9 +119,9 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path)
         ("unknown-model", 6),
         ("unknown-input", 11),
         ("unknown-step", 11),
-        ("value", 12),
+        ("model-value", 12),
         ("unknown-field", 16),
-        ("value", 17),
+        ("model-value", 17),
         ("unknown-key", 18),
         ("type", 22),
         ("template", 23),
@@ -168,7 +168,7 @@ def test_a_warning_is_told_and_does_not_stop(tmp_path: Path) -> None:
 
     assert read.checked is not None
     assert [problem.warning for problem in read.problems] == [True]
-    assert report.text(read.problems).endswith("\n\n1 warning")
+    assert report.text(read.problems).endswith("\n\n1 warning. What that means: runner explain W601")
     assert "warning: Runpod has removed" in report.text(read.problems)
 
 
@@ -177,22 +177,22 @@ def test_a_warning_is_told_and_does_not_stop(tmp_path: Path) -> None:
     [
         pytest.param(
             Problem("value", "No.", Mark("a.yaml", 3, 5, 2, "key: no"), "Yes."),
-            "a.yaml:3:5: No. [value]\n    3 | key: no\n      |     ^^\n      = Yes.",
+            "a.yaml:3:5: No. [E206 value]\n    3 | key: no\n      |     ^^\n      = Yes.",
             id="a line with a caret",
         ),
         pytest.param(
             Problem("value", "No.", Mark("a.yaml", 1, 1)),
-            "a.yaml:1:1: No. [value]",
+            "a.yaml:1:1: No. [E206 value]",
             id="a file without lines",
         ),
         pytest.param(
             Problem("value", "No.", Mark("a.yaml", 1, 3, 1, "\tx: \x1b[31mred"), ""),
-            "a.yaml:1:3: No. [value]\n    1 |  x: �[31mred\n      |   ^",
+            "a.yaml:1:3: No. [E206 value]\n    1 |  x: �[31mred\n      |   ^",
             id="control characters",
         ),
         pytest.param(
             Problem("value", "No \x1b[31mred.", Mark("a.yaml", 1, 1)),
-            "a.yaml:1:1: No �[31mred. [value]",
+            "a.yaml:1:1: No �[31mred. [E206 value]",
             id="control characters in the message",
         ),
     ],

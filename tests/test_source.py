@@ -145,12 +145,12 @@ def test_a_document_is_read_as_it_is_meant(text: str, value: Any) -> None:
         pytest.param("a: \0", [("yaml", 1, 4)], id="NUL"),
         pytest.param("a: " + "9" * 5000, [("number", 1, 4)], id="a number of 5000 digits"),
         pytest.param("a: 1e999", [("number", 1, 4)], id="a number without end"),
-        pytest.param("[" * 100_000, [("depth", 1, MAX_DEPTH + 1)], id="deep list"),
-        pytest.param("{a: " * 100_000, [("depth", 1, 4 * MAX_DEPTH + 1)], id="deep mapping"),
-        pytest.param("- " * 10_000, [("depth", 1, 2 * MAX_DEPTH + 1)], id="deep block"),
+        pytest.param("[" * 100_000, [("too-much", 1, MAX_DEPTH + 1)], id="deep list"),
+        pytest.param("{a: " * 100_000, [("too-much", 1, 4 * MAX_DEPTH + 1)], id="deep mapping"),
+        pytest.param("- " * 10_000, [("too-much", 1, 2 * MAX_DEPTH + 1)], id="deep block"),
         pytest.param("", [("empty", 1, 1)], id="nothing"),
         pytest.param("\ufeff", [("empty", 1, 1)], id="a byte order mark alone"),
-        pytest.param("x" * 32_000_001, [("too-large", 1, 1)], id="too large"),
+        pytest.param("x" * 32_000_001, [("too-much", 1, 1)], id="too large"),
     ],
 )
 def test_a_mistake_has_its_place(text: str, found: list[tuple[str, int, int]]) -> None:

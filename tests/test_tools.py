@@ -288,7 +288,9 @@ def test_tools_for_a_model_of_which_nobody_says_that_it_calls_them_are_a_warning
     found = app.read(tmp_path / "weather.yaml")
 
     assert found.checked is not None
-    assert [(problem.code, problem.warning, problem.mark.line) for problem in found.problems] == [("tools", True, 10)]
+    assert [(problem.code, problem.warning, problem.mark.line) for problem in found.problems] == [
+        ("doubtful-tools", True, 10)
+    ]
     assert found.problems[0].message == "Nobody says that ibm-granite/granite-4.0-h-small can call tools."
 
 

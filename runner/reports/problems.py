@@ -4,32 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..codes import BY_NAME, called
 from ..errors import Problem, counted
 
 _WIDEST = 110
 
 
 def text(problems: Sequence[Problem]) -> str:
-    """All problems, one paragraph each, then how many."""
+    """All problems, one paragraph each, then how many and where there is more about the first."""
     parts = [one(problem) for problem in problems]
     errors = sum(not problem.warning for problem in problems)
     warnings = len(problems) - errors
     counts = [counted(errors, "problem")] if errors else []
     counts += [counted(warnings, "warning")] if warnings else []
-    return "\n\n".join([*parts, ", ".join(counts)]) if parts else ""
+    more = next(
+        (f". What that means: runner explain {BY_NAME[p.code].number}" for p in problems if p.code in BY_NAME), ""
+    )
+    return "\n\n".join([*parts, ", ".join(counts) + more]) if parts else ""
 
 
 def one(problem: Problem) -> str:
     """One problem::
 
-    pipelines/card.yaml:31:19: flux-1-schnell has no aspect ratio 16:9. [value]
+    pipelines/card.yaml:31:19: flux-1-schnell has no aspect ratio 16:9. [E303 model-value]
        31 |     aspect_ratio: 16:9
           |                   ^^^^
           = It has 1:1, 4:3, 3:4.
     """
     mark = problem.mark
     word = "warning: " if problem.warning else ""
-    lines = [f"{mark}: {word}{problem.message} [{problem.code}]"]
+    lines = [f"{mark}: {word}{problem.message} [{called(problem.code)}]"]
     if mark.text.strip():
         line, column = _window(mark.text, mark.column - 1)
         length = max(1, min(mark.length, len(line) - column))

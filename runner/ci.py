@@ -1,0 +1,202 @@
+"""What a CI server is told beside what people are: events as they happen, reports, annotations, masks, outputs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from . import source
+from .checking import Checked
+from .errors import Mark, PipelineProblems, RunnerError, StoreFailed, UsageError
+from .events import Event, RunState, line
+from .reports import github
+
+if TYPE_CHECKING:
+    from .session import Done
+
+_MOST_SUMMARY = 1_000_000
+"""Bytes that GitHub takes of a step's summary, a little less."""
+_MOST_OUTPUT = 200_000
+"""Characters of one output; GitHub takes a megabyte of a job."""
+
+
+def on_github(env: Mapping[str, str]) -> bool:
+    """Whether this is a step of GitHub Actions, or of what follows its conventions."""
+    return env.get("GITHUB_ACTIONS") == "true"
+
+
+def root(env: Mapping[str, str]) -> Path:
+    """The folder from which a CI server names files; here, where there is none."""
+    for name in ("GITHUB_WORKSPACE", "CI_PROJECT_DIR"):
+        if (folder := env.get(name)) and Path.cwd().is_relative_to(Path(folder).resolve()):
+            return Path(folder).resolve()
+    return Path.cwd()
+
+
+def secrets(env: Mapping[str, str], checked: Checked | None) -> list[str]:
+    """The values of Runpod's key, and of the keys and headers of the servers that a pipeline names."""
+    names = ["RUNPOD_API_KEY"]
+    for model in checked.models() if checked else ():
+        names += [model.api_key_env] if model.api_key_env else []
+        names += [header["env"] for header in model.headers.values() if isinstance(header, Mapping)]
+    return list(dict.fromkeys(value for name in names if (value := env.get(name, "").strip())))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What ``run`` is to write for machines: a file of events or ``-``, and reports when it has ended."""
+
+    events: str | None = None
+    junit: Path | None = None
+    summary: Path | None = None
+
+
+@dataclass(slots=True)
+class Records:
+    """Writes what is wanted, in a ``with`` block. Where it cannot be written is told before anything is paid."""
+
+    wanted: Wanted
+    env: Mapping[str, str]
+    stdout: TextIO
+    stderr: TextIO
+    _events: TextIO | None = field(default=None, init=False)
+
+    def __enter__(self) -> Self:
+        for path in (self.wanted.junit, self.wanted.summary):
+            if path is not None:
+                _can_be_written(path)
+        if self.wanted.events == "-":
+            self._events = self.stdout
+        elif self.wanted.events is not None:
+            path = Path(self.wanted.events)
+            _can_be_written(path)
+            self._events = path.open("w", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._events is not None and self._events is not self.stdout:
+            with suppress(OSError):  # what could not be written has been told
+                self._events.close()
+
+    def __call__(self, event: Event) -> None:
+        """One event, on its line as soon as it has happened."""
+        if self._events is None:
+            return
+        try:
+            self._events.write(f"{line(event)}\n")
+            self._events.flush()
+        except BrokenPipeError:  # whoever read them has gone, which is no reason to end a run that is paid for
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._events.fileno())
+            self._events = None
+        except OSError as err:
+            msg = f"The events cannot be written to {self.wanted.events}: {err.strerror}"
+            raise StoreFailed(msg) from err
+
+    def end(self, done: Done) -> None:
+        """The reports of a run that has ended, and what GitHub shows of it."""
+        from .reports import junit, markdown
+
+        file, lines = _steps_of(done.state, root(self.env))
+        if self.wanted.junit is not None:
+            _write(self.wanted.junit, junit.xml(done.state, done.missing, done.differs, file, lines))
+        wanted = [self.wanted.summary] if self.wanted.summary else []
+        if wanted or on_github(self.env):
+            text = markdown.text(done.state, done.outputs, done.missing, done.differs)
+            for path in wanted:
+                _write(path, text)
+            if on_github(self.env):
+                self._github(done, text, file, lines)
+
+    def _github(self, done: Done, summary: str, file: str, lines: Mapping[str, int]) -> None:
+        from .reports.junit import outermost
+
+        for cell in done.state.cells.values():
+            if cell.state == "failed":
+                at = lines.get(outermost(cell.cell), 1)
+                said = github.command("error", cell.message, file=file, line=at, title=f"{cell.cell} failed")
+                print(said, file=self.stderr)
+        for title, sentences in (("not as it is locked", done.differs), ("budget", done.state.told)):
+            for sentence in sentences:
+                wrong = "error" if done.exit_code else "warning"
+                print(github.command(wrong, sentence, file=file, line=1, title=title), file=self.stderr)
+        for name, why in done.missing.items():
+            print(
+                github.command("error", f"{name} was not made: {why}", file=file, line=1, title=name), file=self.stderr
+            )
+        if path := self.env.get("GITHUB_STEP_SUMMARY"):
+            _write(Path(path), f"{_cut(summary)}\n", more=True)
+        if path := self.env.get("GITHUB_OUTPUT"):
+            _write(Path(path), github.outputs(outputs(done)), more=True)
+
+
+def outputs(done: Done) -> dict[str, str]:
+    """What later steps of a job can read: how the run ended, and each output, a file by its path."""
+    from .publish import REST
+
+    state = done.state
+    named: dict[str, str] = {name: str(path) for name, path in done.outputs.items() if name != REST}
+    if REST in done.outputs:
+        values = json.loads(done.outputs[REST].read_text(encoding="utf-8"))
+        named |= {k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in values.items()}
+    small = {name: value for name, value in named.items() if len(value) <= _MOST_OUTPUT}
+    own = {
+        "run": state.run,
+        "outcome": str(state.outcome),
+        "cost": f"{state.cost:.6f}",
+        "folder": str(done.folder),
+        "outputs": json.dumps(small, ensure_ascii=False),
+    }
+    return {**{github.output_name(name): value for name, value in small.items()}, **own}
+
+
+def _steps_of(state: RunState, base: Path) -> tuple[str, dict[str, int]]:
+    """The pipeline's file as its repository names it, and the line on which each of its steps begins."""
+    path = Path(state.file)
+    name = path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
+    try:
+        document = source.parse(path.read_text(encoding="utf-8"), name)
+    except (OSError, UnicodeDecodeError, PipelineProblems):  # edited since: the file is all that can be named
+        return name, {}
+    steps = document.data.get("steps") if isinstance(document.data, dict) else None
+    marks: dict[str, Mark] = {step: document.mark(("steps", step), key=True) for step in steps or ()}
+    return name, {step: mark.line for step, mark in marks.items()}
+
+
+def _can_be_written(path: Path) -> None:
+    there = path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8"):
+            pass
+    except OSError as err:
+        msg = f"{path} cannot be written: {err.strerror}. Name another file."
+        raise UsageError(msg) from err
+    if not there:
+        path.unlink(missing_ok=True)
+
+
+def _write(path: Path, text: str, *, more: bool = False) -> None:
+    try:
+        with path.open("a" if more else "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as err:
+        msg = f"{path} cannot be written: {err.strerror}. The run itself has ended; see runner show."
+        raise RunnerError(msg) from err
+
+
+def _cut(text: str) -> str:
+    """As much as GitHub takes, in whole lines."""
+    encoded = text.encode()
+    if len(encoded) <= _MOST_SUMMARY:
+        return text
+    return (
+        encoded[:_MOST_SUMMARY].decode(errors="ignore").rpartition("\n")[0] + "\n\n… cut here: too long for GitHub.\n"
+    )

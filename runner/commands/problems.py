@@ -1,0 +1,85 @@
+"""What is wrong with a pipeline, and what that means: runner check, runner explain."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import PipelineProblems, Problem, UsageError
+from .options import PATH, catalogue_option, profile_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FORMATS = ("text", "json", "sarif", "github", "gitlab")
+
+
+@click.command()
+@click.argument("files", type=PATH, nargs=-1, required=True, metavar="FILE...")
+@catalogue_option
+@profile_option
+@click.option(
+    "--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True,
+    help="For people; as JSON; for code scanning; as GitHub's annotations; as GitLab's code quality report.",
+)  # fmt: skip
+def check(files: Sequence[Path], catalogue: Path | None, profile: str | None, form: str) -> None:
+    """Check pipelines: every problem at once, with its place and its cure. Nothing runs.
+
+    Their profiles are checked, too; with --profile only that one is.
+    """
+    from .. import app, ci
+
+    problems = [problem for file in files for problem in app.read(file, catalogue, profile).problems]
+    wrong = any(not problem.warning for problem in problems)
+    if form == "text":
+        show(problems)
+        if not wrong:
+            click.echo(f"{len(files)} pipeline{'s' * (len(files) != 1)}: no problems")
+    else:
+        from ..reports import formats
+
+        click.echo(formats.FORMATS[form](problems, formats.place(ci.root(os.environ))))
+    if wrong:
+        sys.exit(PipelineProblems.exit_code)
+
+
+@click.command()
+@click.argument("word", metavar="[CODE]", required=False)
+@click.option("--markdown", is_flag=True, help="All of them as the page docs/problems.md.")
+def explain(word: str | None, markdown: bool) -> None:
+    """Tell what a code of `runner check` means, with a wrong and a right pipeline. Without one, list them all."""
+    from .. import app
+    from ..codes import CODES, find
+    from ..errors import nearest
+    from ..reports import explained
+
+    if markdown:
+        click.echo(explained.markdown({code.number: app.said_of(code) for code in CODES}), nl=False)
+    elif word is None:
+        click.echo(explained.listed())
+    elif code := find(word):
+        click.echo(explained.text(code, app.said_of(code)))
+    else:
+        known = [known for each in CODES for known in (each.name, each.number)]
+        msg = f"There is no code {word}. {nearest(word, known)} runner explain lists them all."
+        raise UsageError(msg)
+
+
+def show(problems: Sequence[Problem]) -> None:
+    """Tell problems to who started a command, and to GitHub if that is where it runs."""
+    from .. import ci
+    from ..masking import hidden
+    from ..reports.problems import text
+
+    if not problems:
+        return
+    problems = [hidden(problem, {os.environ.get("RUNPOD_API_KEY", "").strip()}) for problem in problems]
+    click.echo(text(problems), err=True)
+    if ci.on_github(os.environ):
+        from ..reports import formats
+
+        click.echo(formats.FORMATS["github"](problems, formats.place(ci.root(os.environ))), err=True)

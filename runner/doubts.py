@@ -1,0 +1,70 @@
+"""A checked pipeline in, warnings out: what is right as it stands, and perhaps not meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from jinja2 import nodes
+
+from . import lockfile
+from .checking import Checked
+from .errors import Problem
+from .fitting import takes_seed
+from .inference import steps_read
+from .templates import templates_of
+
+_ACTING = ("call_endpoint", "run_pipeline")
+"""Kinds of steps that may be there for what they do elsewhere, and not for what they yield."""
+
+
+def of(checked: Checked, is_file: Callable[[str], bool]) -> Iterator[Problem]:
+    """All doubts; ``is_file`` says whether a name, as one would write it in the pipeline, is a file beside it."""
+    yield from _inputs(checked)
+    yield from _steps(checked)
+    yield from _seeds(checked, is_file)
+
+
+def _inputs(checked: Checked) -> Iterator[Problem]:
+    for name in checked.pipeline.inputs:
+        if name not in checked.inputs_read:
+            mark = checked.pipeline.document.mark(("inputs", name), key=True)
+            cure = f"Write {{{{ inputs.{name} }}}} where it is meant, or remove it."
+            yield Problem("unused-input", f"Nothing reads the input {name}.", mark, cure, warning=True)
+
+
+def _steps(checked: Checked) -> Iterator[Problem]:
+    """Of a pipeline without outputs nothing can be told: every step may be what it is for."""
+    outputs = checked.pipeline.outputs
+    if not outputs:
+        return
+    used = {edge.needs for step in checked.steps.values() for edge in step.edges}
+    for template in [template for tree in outputs.values() for _, template in templates_of(tree)]:
+        named = steps_read(template)
+        if len(named) < sum(node.name == "steps" for node in template.tree.find_all(nodes.Name)):
+            return  # it reads all steps at once
+        used.update(named)
+    for name, step in checked.steps.items():
+        if name not in used and step.kind.NAME not in _ACTING:
+            mark = checked.pipeline.document.mark(("steps", name), key=True)
+            what = f"Nothing reads the step {name}, and it is no output."
+            yield Problem("unused-step", what, mark, "Add it to outputs:, or remove it.", warning=True)
+
+
+def _seeds(checked: Checked, is_file: Callable[[str], bool]) -> Iterator[Problem]:
+    """Where there is a lock: seeds that follow from names, which may change."""
+    document = checked.pipeline.document
+    lock = lockfile.beside(Path(document.file)).name
+    opened = {
+        name: step
+        for name, step in checked.steps.items()
+        if step.model is not None and "seed" not in step.params and takes_seed(step.kind, step.model)
+    }
+    for name, step in opened.items() if opened and is_file(lock) else ():
+        cure = (
+            'Write seed: "{{ index }}", or one'
+            if step.step.fanned_out
+            else f"Write seed: with the one in {lock}, or one"
+        )
+        what = f"{name} is locked and has no seed: it follows from names, and changes with them."
+        yield Problem("open-seed", what, document.mark(("steps", name), key=True), f"{cure} of your own.", warning=True)

@@ -1,0 +1,77 @@
+"""A run as JUnit's XML, which every CI server shows: a test case a cell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from ..events import CellState, RunState
+from ..model import step_of
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FAILED = ("failed",)
+_LEFT_OUT = ("skipped", "blocked", "cancelled", "waiting", "running")
+
+
+def xml(
+    state: RunState, missing: Mapping[str, str], differs: Sequence[str], file: str, lines: Mapping[str, int]
+) -> str:
+    """The run. ``file`` is the pipeline as its repository names it, ``lines`` where each step begins in it."""
+    suite = Element("testsuite", name=_clean(state.pipeline), timestamp=_when(state.started))
+    for cell in state.cells.values():
+        step = step_of(cell.cell)
+        case = _case(suite, state.pipeline, cell.cell, _seconds(cell))
+        case.set("file", _clean(file))
+        case.set("line", str(lines.get(outermost(step), 1)))
+        _end(case, cell)
+    if state.exceeded:
+        _failure(_case(suite, state.pipeline, "budget", 0.0), "budget", " ".join(state.told))
+    for name, why in missing.items():
+        _failure(_case(suite, state.pipeline, f"output {name}", 0.0), "output", f"not made: {why}")
+    for what in differs:
+        _failure(_case(suite, state.pipeline, f"lock: {what.partition(':')[0]}", 0.0), "locked", what)
+    suite.set("tests", str(len(suite)))
+    suite.set("failures", str(len(suite.findall("testcase/failure"))))
+    suite.set("errors", "0")
+    suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
+    suite.set("time", f"{(state.ended or state.started) - state.started:.3f}")
+    root = Element("testsuites")
+    root.append(suite)
+    indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode") + "\n"
+
+
+def outermost(step: str) -> str:
+    """The step of the file itself: ``each`` of ``each[1]/photo``, which is a step of a pipeline that it runs."""
+    return step.partition("/")[0].partition("[")[0]
+
+
+def _case(suite: Element, pipeline: str, name: str, seconds: float) -> Element:
+    return SubElement(suite, "testcase", classname=_clean(pipeline), name=_clean(name), time=f"{seconds:.3f}")
+
+
+def _end(case: Element, cell: CellState) -> None:
+    if cell.state in _FAILED:
+        _failure(case, cell.fault or "step", cell.message)
+    elif cell.state in _LEFT_OUT:
+        SubElement(case, "skipped", message=_clean(f"{cell.state}: {cell.message}".rstrip(": ")))
+
+
+def _failure(case: Element, fault: str, message: str) -> None:
+    SubElement(case, "failure", type=fault, message=_clean(message)).text = _clean(message)
+
+
+def _seconds(cell: CellState) -> float:
+    return cell.ended - cell.started if cell.started and cell.ended else 0.0
+
+
+def _when(seconds: float) -> str:
+    from datetime import UTC, datetime  # noqa: PLC0415 - for who asks for this report only
+
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _clean(text: str) -> str:
+    """Text without the characters that XML cannot hold."""
+    return _NOT_XML.sub("�", text)

@@ -1,0 +1,316 @@
+"""What CI servers are told: events, JUnit, a summary; on GitHub annotations, masks and outputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runner.events import CellDone, CellStarted, Event, RunFinished, RunStarted, fold
+from runner.model import Artifact
+from runner.reports import github, junit, markdown
+
+from .actions import outputs_of
+from .conftest import Cli
+
+PIPELINE = """\
+name: tea
+steps:
+  words: {kind: parse_json, text: "no | json"}
+  late: {kind: render_text, text: "{{ steps.words.data }}"}
+  cups: {kind: render_text, text: "{{ item }}", foreach: [green, black]}
+  poem:
+    kind: render_text
+    text: |
+      one
+      two
+outputs:
+  poem: "{{ steps.poem.text }}"
+  tea.md: "{{ steps.late.text }}"
+  "{key}.txt": "{{ steps.cups.text }}"
+"""
+RUNNERS = ("GITHUB_ACTIONS", "GITHUB_WORKSPACE", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "CI_PROJECT_DIR")
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in RUNNERS:
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "tea.yaml"
+    path.write_text(PIPELINE)
+    return path
+
+
+@pytest.fixture
+def on_github(pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that GitHub names to a step."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    return tmp_path
+
+
+# -- for any server ------------------------------------------------------------------------------------
+
+
+def test_junit_has_a_case_a_cell_with_its_place(cli: Cli, pipeline: Path, tmp_path: Path) -> None:
+    done = cli("run", pipeline, "--local", "--quiet", "--junit", "reports/junit.xml")
+
+    suite = ET.parse(tmp_path / "reports/junit.xml").getroot()[0]  # noqa: S314 - ours
+    cases = {case.get("name"): case for case in suite}
+    assert done.code == 1
+    assert set(cases) == {"words", "late", "cups[green]", "cups[black]", "poem", "output tea.md"}
+    assert (cases["words"].get("file"), cases["words"].get("line")) == ("tea.yaml", "3")
+    assert cases["cups[black]"].get("line") == "5"
+    assert [(name, case[0].tag) for name, case in cases.items() if len(case)] == [
+        ("words", "failure"),
+        ("late", "skipped"),
+        ("output tea.md", "failure"),
+    ]
+    assert [suite.get(word) for word in ("tests", "failures", "skipped", "errors")] == ["6", "2", "1", "0"]
+
+
+def test_junit_holds_no_character_that_xml_cannot() -> None:
+    events: list[Event] = [
+        RunStarted(1.0, "r", "te\x00a", None, "tea.yaml", {}, {"a": []}, {}),
+        CellStarted(1.0, "a"),
+        RunFinished(2.0, "failed"),
+    ]
+
+    said = junit.xml(fold(events), {"a\x1b.md": "no \ufffe"}, [], "tea.yaml", {})
+
+    assert ET.fromstring(said)[0].get("name") == "te�a"  # noqa: S314 - ours
+
+
+def test_a_summary_is_a_table_of_steps(cli: Cli, pipeline: Path, tmp_path: Path) -> None:
+    cli("run", pipeline, "--local", "--quiet", "--summary", "summary.md")
+
+    said = (tmp_path / "summary.md").read_text()
+    rows = [[cell.strip() for cell in row.split("|")[1:3]] for row in said.splitlines() if row.startswith("| <code>")]
+    assert said.startswith("### tea: failed in ")
+    assert rows[:4] == [
+        ["<code>words</code>", "❌ failed"],
+        ["<code>late</code>", "⛔ blocked"],
+        ["<code>poem</code>", "✅ done"],
+        ["<code>cups</code>", "✅ 2 done"],
+    ]
+    assert "no &#124; json" in said
+    assert "- output <code>tea.md</code> not made:" in said
+
+
+def test_events_to_the_standard_output_stand_alone_there(cli: Cli, pipeline: Path) -> None:
+    done = cli("run", pipeline, "--local", "--events", "-")
+
+    assert [json.loads(line)["event"] for line in done.out.splitlines()][::-1][0] == "RunFinished"
+    assert "tea: failed in" in done.err
+
+
+def test_a_run_goes_on_when_nobody_reads_its_events_any_more(pipeline: Path, tmp_path: Path) -> None:
+    pipeline.write_text(PIPELINE.replace('"no | json"', "'[1]'").replace("{{ steps.words.data }}", "Tea."))
+    program = f"{sys.executable} -m runner run tea.yaml --local --lock --events - | head -1; exit ${{PIPESTATUS[0]}}"
+
+    done = subprocess.run(["bash", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["event"] == "RunStarted"
+    assert "tea: done in" in done.stderr
+    assert (tmp_path / "tea.lock.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--events", "-", "--json"], "--json and --events - both write to the standard output. Name a file"),
+        (["--junit", "tea.yaml/x.xml"], "tea.yaml/x.xml cannot be written: "),
+        (["--summary", "."], ". cannot be written: Is a directory. Name another file."),
+        (["--events", "tea.yaml/x"], "tea.yaml/x cannot be written: "),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_anything_runs(
+    cli: Cli, pipeline: Path, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    done = cli("run", pipeline, "--local", *arguments)
+
+    assert done.code == 2
+    assert words in done.err
+    assert not (tmp_path / ".runner").exists()
+
+
+def test_a_run_that_cannot_start_leaves_no_empty_report(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "tea.yaml").write_text(
+        "name: tea\nsteps:\n  a: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: Tea.}\n"
+    )
+
+    done = cli("run", "tea.yaml", "--junit", "junit.xml")
+
+    assert done.code == 5
+    assert not (tmp_path / "junit.xml").exists()
+
+
+def test_a_full_disk_is_a_sentence(cli: Cli, pipeline: Path) -> None:
+    done = cli("run", pipeline, "--local", "--quiet", "--events", "/dev/full")
+
+    assert done.code == 1
+    assert done.err.startswith("Error: The events cannot be written to /dev/full: No space left on device")
+
+
+def test_resume_writes_them_too(cli: Cli, pipeline: Path, tmp_path: Path) -> None:
+    cli("run", pipeline, "--local", "--quiet")
+    pipeline.write_text(PIPELINE.replace('"no | json"', "'[1]'").replace("{{ steps.words.data }}", "Tea."))
+
+    done = cli("resume", "--quiet", "--events", "events.jsonl", "--junit", "junit.xml", "--summary", "summary.md")
+
+    first = (tmp_path / "events.jsonl").read_text().splitlines()[0]
+    assert done.code == 0
+    assert json.loads(first)["event"] == "RunResumed"
+    assert "<failure" not in (tmp_path / "junit.xml").read_text()
+    assert "### tea: done in" in (tmp_path / "summary.md").read_text()
+
+
+# -- pictures ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "public"),
+    [
+        ("https://image.runpod.ai/a.png?sig=1", True),
+        ("http://203.0.114.7/a.png", True),
+        ("http://127.0.0.1:4000/a.png", False),
+        ("http://192.168.1.2/a.png", False),
+        ("http://[::1]/a.png", False),
+        ("http://localhost:9/a.png", False),
+        ("https://nas.local/a.png", False),
+        ("data:image/png;base64,AAAA", False),
+        ("file:///a.png", False),
+    ],
+)
+def test_a_picture_is_shown_where_anybody_can_fetch_it(url: str, public: bool) -> None:
+    assert markdown.is_public(url) is public
+
+
+def test_pictures_are_small_and_their_addresses_cannot_break_out() -> None:
+    photo = Artifact("ab" * 32, "image/png", 3, "/a.png", url='https://images.example.com/a.png?a=1&b="><script>|')
+    events: list[Event] = [
+        RunStarted(1.0, "r", "tea", None, "tea.yaml", {}, {"photo": [], "voice": []}, {}),
+        CellDone(2.0, "photo", cached=False, output={"image": photo}, model="m", cost=0.02),
+        CellDone(
+            2.0, "voice", cached=False, output={"audio": replace(photo, media_type="audio/wav")}, model="m", cost=0
+        ),
+        RunFinished(3.0, "done"),
+    ]
+
+    said = markdown.text(fold(events), {}, {}, [])
+
+    shown = "https://images.example.com/a.png?a=1&amp;b=&quot;&gt;&lt;script&gt;%7C"
+    assert f'<a href="{shown}"><img src="{shown}" alt="photo" height="96"></a>' in said
+    assert said.count("<img") == 1
+
+
+# -- GitHub --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "properties", "line"),
+    [
+        ("No.", {}, "::error::No."),
+        ("50% is\r\nmuch: a, b", {}, "::error::50%25 is%0D%0Amuch: a, b"),
+        ("No.", {"file": "a:b,c%.yaml", "line": 3}, "::error file=a%3Ab%2Cc%25.yaml,line=3::No."),
+        ("No.", {"title": "x::error::y\n"}, "::error title=x%3A%3Aerror%3A%3Ay%0A::No."),
+    ],
+)
+def test_a_command_is_escaped_as_github_reads_it(message: str, properties: Mapping[str, str | int], line: str) -> None:
+    assert github.command("error", message, **properties) == line
+
+
+def test_a_value_cannot_end_its_output_and_begin_another(tmp_path: Path) -> None:
+    values = {"text": "a\nrunner_0\nsecret<<x\nstolen\nx\n", "empty": "", "next": "b"}
+    file = tmp_path / "output"
+
+    file.write_text(github.outputs(values))
+
+    assert outputs_of(file) == values
+
+
+def test_a_failed_step_is_an_error_at_its_line(cli: Cli, pipeline: Path, on_github: Path) -> None:
+    done = cli("run", pipeline, "--local", "--quiet")
+
+    assert re.search(r"^::error file=tea\.yaml,line=3,title=words failed::.*no \| json", done.err, re.MULTILINE)
+    assert re.search(r"^::error file=tea\.yaml,line=1,title=tea\.md::tea\.md was not made: ", done.err, re.MULTILINE)
+
+
+def test_later_steps_read_how_it_ended_and_each_output(cli: Cli, pipeline: Path, on_github: Path) -> None:
+    cli("run", pipeline, "--local", "--quiet")
+
+    said = outputs_of(on_github / "output")
+    assert said["outcome"] == "failed"
+    assert said["poem"] == "one\ntwo\n"
+    assert Path(said["green_txt"]).read_text() == "green"
+    assert json.loads(said["outputs"])["green.txt"] == said["green_txt"]
+    assert (on_github / ".runner/runs" / said["run"]).is_dir()
+    assert Path(said["folder"]).is_dir()
+
+
+def test_the_summary_is_added_to_what_stands_there(cli: Cli, pipeline: Path, on_github: Path) -> None:
+    (on_github / "summary.md").write_text("# Before\n")
+
+    cli("run", pipeline, "--local", "--quiet")
+
+    assert (on_github / "summary.md").read_text().startswith("# Before\n### tea: failed in ")
+
+
+def test_keys_in_use_are_masked_line_by_line_and_others_are_not(
+    cli: Cli, pipeline: Path, on_github: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.write_text(
+        "name: tea\nmodels:\n  mine: {base_url: 'http://localhost:1/v1', model: m, api_key_env: MINE, "
+        "headers: {X-Team: {env: TEAM}}}\nsteps:\n  a: {kind: generate_text, model: mine, prompt: Tea.}\n"
+    )
+    secrets = {"RUNPOD_API_KEY": "rpa_1%", "MINE": "first\nsecond", "TEAM": "blue", "OTHER_API_KEY": "unused"}
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+
+    done = cli("run", pipeline, "--local", "--quiet")
+
+    masked = [line for line in done.err.splitlines() if line.startswith("::add-mask::")]
+    assert masked == [f"::add-mask::{word}" for word in ("rpa_1%25", "first", "second", "blue")]
+
+
+def test_an_error_that_ends_a_command_is_an_annotation(cli: Cli, pipeline: Path, on_github: Path) -> None:
+    done = cli("run", "nothing.yaml", "--local")
+
+    assert done.code == 2
+    assert "::error title=runner::There is no file nothing.yaml." in done.err
+
+
+def test_away_from_github_none_of_it_is_said(cli: Cli, pipeline: Path, tmp_path: Path) -> None:
+    done = cli("run", pipeline, "--local")
+
+    assert "::" not in done.err + done.out
+    assert not (tmp_path / "output").exists()
+
+
+def test_a_step_in_a_real_process_says_it_all(pipeline: Path, tmp_path: Path) -> None:
+    env = {
+        **{name: value for name, value in os.environ.items() if name not in RUNNERS},
+        "GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(tmp_path), "RUNPOD_API_KEY": "rpa_secret",
+        "GITHUB_OUTPUT": str(tmp_path / "output"), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+    }  # fmt: skip
+
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", "run", "tea.yaml", "--local", "--events", "-"],
+        cwd=tmp_path, env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("::add-mask::rpa_secret\n")
+    assert all(json.loads(line)["format"] == 1 for line in done.stdout.splitlines())
+    assert outputs_of(tmp_path / "output")["outcome"] == "failed"
