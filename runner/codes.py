@@ -1277,8 +1277,8 @@ steps:
         "W607",
         "written-key",
         "A key stands in the file",
-        "Pipelines are shared and kept in git, and whoever reads one can use a key that stands in it. What runner shows "
-        "of such a line hides the key. Take it out, and have a new one made: the old one may have been seen.",
+        "Pipelines are shared and kept in git, and whoever reads one can use a key that stands in it. What runner "
+        "shows of such a line hides the key. Take it out, and have a new one made: the old one may have been seen.",
         """\
 name: tea
 steps:

@@ -91,7 +91,10 @@ def test_check_warns_and_no_excerpt_or_sentence_shows_a_secret(
 
     assert done.code == 2
     assert done.err.count("[W607 written-key]") == 5
-    assert "leaky.yaml:3:96: warning: This looks like a key: whoever reads the file can use it. [secret]" in done.err
+    assert (
+        "leaky.yaml:3:96: warning: This looks like a key: whoever reads the file can use it. [W607 written-key]"
+        in done.err
+    )
     assert "steps.a has no field txet" in done.err
     assert f"rpa_{'•' * (len(KEY) - 4)}" in done.err
     assert silent(done.out + done.err)
