@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from . import __version__
-from .commands import cache, runs
+from .commands import cache, runs, seeing
+from .commands.given import PATH, Local, catalogue_option, given, inputs_options, local_option, tell
 from .errors import PipelineProblems, RunnerError, UsageError
 
 if TYPE_CHECKING:
-    from .app import Given, Writer
-    from .errors import Problem
+    from .app import Writer
     from .events import RunState
     from .session import Done
 
 BUG = 70
 WRITER = "Texts by SmolLM2 135M on this machine, a demonstration; everything else by the emulator."
-_PATH = click.Path(path_type=Path)
 
 
 def _ending_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -55,6 +54,7 @@ def cli() -> None:
     \b
     runner check FILE        what is wrong with it, before anything runs
     runner plan FILE         what would run, in what order, at what price
+    runner graph FILE        the same as a picture
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
     runner models            which models there are, what each takes and costs
@@ -66,45 +66,16 @@ def cli() -> None:
     """
 
 
-for _command in (runs.runs, runs.show, runs.why, runs.diff, cache.cache):
+for _command in (runs.runs, runs.show, runs.why, runs.diff, cache.cache, seeing.plan, seeing.graph):
     cli.add_command(_command)
 
 
-def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
-    command = click.option(
-        "--inputs", "inputs_file", type=_PATH, metavar="FILE", help="Input values from a YAML or JSON file."
-    )(command)
-    return click.option(
-        "-i", "--input", "typed", multiple=True, metavar="NAME=VALUE", help="An input; repeat for more."
-    )(command)
-
-
-def _catalogue_option(command: click.decorators.FC) -> click.decorators.FC:
-    return click.option(
-        "--catalogue", type=_PATH, metavar="FILE", help="Rows of models of your own, over those that are known."
-    )(command)
-
-
-def _local_option(command: click.decorators.FC) -> click.decorators.FC:
-    return click.option(
-        "--local", type=click.Choice(["auto", "model", "emulator"]), metavar="[=model|=emulator]",
-        help="Run against the built-in emulator: no key, no cost. Texts are by the model of `runner local pull` if it "
-        "is there; =model insists on it, =emulator does without.",
-    )(command)  # fmt: skip
-
-
-class _Local(click.Command):
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """``--local`` alone is ``--local=auto``: click would take what follows it for its value."""
-        return super().parse_args(ctx, ["--local=auto" if arg == "--local" else arg for arg in args])
-
-
-@cli.command(cls=_Local)
-@click.argument("file", type=_PATH)
-@_inputs_options
-@_catalogue_option
-@click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
-@_local_option
+@cli.command(cls=Local)
+@click.argument("file", type=PATH)
+@inputs_options
+@catalogue_option
+@click.option("--out", type=PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
+@local_option
 @click.option(
     "--concurrency", type=click.IntRange(1, 1000), help="Calls in flight at once.  [default: what the file says, or 64]"
 )
@@ -117,8 +88,8 @@ class _Local(click.Command):
 @click.option("--lock", is_flag=True, help="Write NAME.lock.yaml beside the pipeline when all is done.")
 @click.option("--locked", is_flag=True, help="Make exactly what NAME.lock.yaml says, from the store; send nothing.")
 @click.option("--offline", is_flag=True, help="Open no socket: everything must be in the store.")
-@click.option("--record", type=_PATH, metavar="DIR", help="Keep each exchange with Runpod there, for --replay.")
-@click.option("--replay", type=_PATH, metavar="DIR", help="Answer from a recording: no key, no cost, no network.")
+@click.option("--record", type=PATH, metavar="DIR", help="Keep each exchange with Runpod there, for --replay.")
+@click.option("--replay", type=PATH, metavar="DIR", help="Answer from a recording: no key, no cost, no network.")
 @click.option("--no-metadata", is_flag=True, help="Do not write into pictures what made them.")
 @click.option("--resume", "again", is_flag=True, help="Take up the last run of this pipeline that did not end well.")
 @_ending_options
@@ -154,7 +125,7 @@ def run(
         raise UsageError("--offline, --record and --replay exclude each other. Write one of them.")
     found = app.find_run(None, file.resolve()) if again else None
     read = app.read(file, catalogue)
-    _show([problem for problem in read.problems if problem.warning])
+    tell([problem for problem in read.problems if problem.warning])
     options = app.Options(
         out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
         calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
@@ -165,7 +136,7 @@ def run(
     if options.weights and read.writes and not quiet and not as_json:
         click.echo(WRITER, err=True)
     if found is None:
-        _end(partial(app.run, read, _given(typed, inputs_file), options), quiet=quiet, as_json=as_json)
+        _end(partial(app.run, read, given(typed, inputs_file), options), quiet=quiet, as_json=as_json)
     if typed or inputs_file:
         raise UsageError("A run that is taken up again keeps its inputs. Leave out -i and --inputs, or --resume.")
     _end(partial(app.resume, *found, options), quiet=quiet, as_json=as_json)
@@ -222,12 +193,12 @@ def _end(start: Callable[..., Coroutine[None, None, Done]], *, quiet: bool, as_j
     sys.exit(done.exit_code)
 
 
-@cli.command("lock", cls=_Local)
-@click.argument("file", type=_PATH)
-@_inputs_options
-@_catalogue_option
-@click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
-@_local_option
+@cli.command("lock", cls=Local)
+@click.argument("file", type=PATH)
+@inputs_options
+@catalogue_option
+@click.option("--out", type=PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
+@local_option
 def lock_(
     file: Path,
     typed: tuple[str, ...],
@@ -242,16 +213,16 @@ def lock_(
     from . import app
 
     read = app.read(file, catalogue)
-    _show([problem for problem in read.problems if problem.warning])
+    tell([problem for problem in read.problems if problem.warning])
     options = app.Options(
         out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
         lock=True, only="store", env=os.environ, catalogue=catalogue,
     )  # fmt: skip
-    _end(partial(app.run, read, _given(typed, inputs_file), options), quiet=False, as_json=False)
+    _end(partial(app.run, read, given(typed, inputs_file), options), quiet=False, as_json=False)
 
 
 @cli.command()
-@click.argument("file", type=_PATH)
+@click.argument("file", type=PATH)
 def verify(file: Path) -> None:
     """Read again every file that NAME.lock.yaml names, and compare their digests. Nothing is sent."""
     import anyio
@@ -268,35 +239,21 @@ def verify(file: Path) -> None:
 
 
 @cli.command()
-@click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...")
-@_catalogue_option
+@click.argument("files", type=PATH, nargs=-1, required=True, metavar="FILE...")
+@catalogue_option
 def check(files: Sequence[Path], catalogue: Path | None) -> None:
     """Check pipelines: every problem at once, with its place and its cure. Nothing runs."""
     from . import app
 
     problems = [problem for file in files for problem in app.read(file, catalogue).problems]
-    _show(problems)
+    tell(problems)
     if any(not problem.warning for problem in problems):
         sys.exit(PipelineProblems.exit_code)
     click.echo(f"{len(files)} pipeline{'s' * (len(files) != 1)}: no problems")
 
 
 @cli.command()
-@click.argument("file", type=_PATH)
-@_inputs_options
-@_catalogue_option
-def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None, catalogue: Path | None) -> None:
-    """Show what would run: the order and why, each call, the most it can cost. Nothing runs."""
-    from . import app
-    from .reports import planned
-
-    read = app.read(file, catalogue)
-    _show([problem for problem in read.problems if problem.warning])
-    click.echo(planned.text(app.plan(read, _given(typed, inputs_file), os.environ, preview=True)))
-
-
-@cli.command()
-@click.argument("file", type=_PATH)
+@click.argument("file", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, and nothing else.")
 def inspect(file: Path, as_json: bool) -> None:
     """Show what made a picture: pipeline, step, model, seed, prompt, key, and the run if it is here."""
@@ -312,7 +269,7 @@ def inspect(file: Path, as_json: bool) -> None:
 @cli.command()
 @click.argument("name", required=False, metavar="[ID]")
 @click.option("--kind", metavar="KIND", help="Only models for this kind of step.")
-@_catalogue_option
+@catalogue_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: bool) -> None:
     """List the models, or tell all about one: parameters, files, price, a pipeline to start from."""
@@ -338,8 +295,8 @@ def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: 
 
 
 @cli.command()
-@click.argument("files", type=_PATH, nargs=-1, metavar="[FILE...]")
-@_catalogue_option
+@click.argument("files", type=PATH, nargs=-1, metavar="[FILE...]")
+@catalogue_option
 @click.option("--local", is_flag=True, help="Check what a run with --local needs: the emulator, no key.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else.")
 def doctor(files: Sequence[Path], catalogue: Path | None, local: bool, as_json: bool) -> None:
@@ -463,7 +420,7 @@ def main(args: Sequence[str] | None = None) -> None:
         err.show()
         sys.exit(2)
     except PipelineProblems as err:
-        _show(err.problems)
+        tell(err.problems)
         sys.exit(err.exit_code)
     except RunnerError as err:
         click.echo(f"Error: {err}", err=True)
@@ -480,26 +437,3 @@ def main(args: Sequence[str] | None = None) -> None:
         traceback.print_exc()
         click.echo("This is a bug in runner, not in your pipeline. Please report it with the lines above.", err=True)
         sys.exit(BUG)
-
-
-def _given(typed: Sequence[str], inputs_file: Path | None) -> Given:
-    from .app import Given
-
-    values: dict[str, str] = {}
-    for text in typed:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            msg = f"-i {text} names no value. Write -i name=value."
-            raise UsageError(msg)
-        if name in values:
-            msg = f"-i {name} is given twice. Keep one of them."
-            raise UsageError(msg)
-        values[name] = value
-    return Given(values, inputs_file)
-
-
-def _show(problems: Sequence[Problem]) -> None:
-    if problems:
-        from .reports.problems import text
-
-        click.echo(text(problems), err=True)
