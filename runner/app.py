@@ -245,8 +245,7 @@ async def run(
     ``watched`` says that somebody looks on, so that texts are to be seen while they grow.
     """
     options = _as_recorded(options)
-    if options.local:
-        read = replace(read, checked=_localised(read.whole(), one_by_one=options.weights is not None))
+    read = localised(read, options)
     return await _run(read, plan(read, given, options.env), options, reporter, leave, watched=watched)
 
 
@@ -261,9 +260,7 @@ async def resume(
 
 def plan_again(past: RunState, options: Options) -> tuple[Read, Plan]:
     """The plan of a run's pipeline as its file says now, with the inputs that the run had."""
-    found = read(Path(past.file), options.catalogue)
-    if options.local:
-        found = replace(found, checked=_localised(found.whole(), one_by_one=options.weights is not None))
+    found = localised(read(Path(past.file), options.catalogue), options)
     checked = found.whole()
     inputs = {name: value for name, value in past.inputs.items() if name in checked.pipeline.inputs}
     try:
@@ -439,6 +436,13 @@ def _known_steps(names: Sequence[str], checked: Checked, planned: Plan) -> None:
         if bracket and known_keys is not None and key.removesuffix("]") not in known_keys:
             msg = f"--fresh {name}: {step} has no such cell. {nearest(key.removesuffix(']'), sorted(known_keys))}"
             raise UsageError(msg)
+
+
+def localised(read: Read, options: Options) -> Read:
+    """The pipeline as such a run has it."""
+    if not options.local:
+        return read
+    return replace(read, checked=_localised(read.whole(), one_by_one=options.weights is not None))
 
 
 def _localised(checked: Checked, *, one_by_one: bool) -> Checked:
@@ -631,6 +635,11 @@ def _provider_address(options: Options, checked: Checked, base_url: str) -> Iter
     except OSError as err:
         msg = f"The emulator cannot start: {err.strerror or err}."
         raise CannotStart(msg) from err
+
+
+def origin(options: Options) -> str:
+    """What the provider of such a run is called in keys."""
+    return _played_by(options) if options.local else options.base_url.rstrip("/")
 
 
 def _played_by(options: Options) -> str:

@@ -62,10 +62,11 @@ def home() -> Path:
 
 def runs(at: Path) -> list[Run]:
     """All runs, the newest first."""
-    return list(_runs(at))
+    return list(newest(at))
 
 
-def _runs(at: Path) -> Iterator[Run]:
+def newest(at: Path) -> Iterator[Run]:
+    """All runs, the newest first, each read when it is asked for."""
     for folder in _folders(at):
         yield _run(folder)
 

@@ -29,8 +29,8 @@ from .reports.reasons import Reason, text
 from .reports.runs import duration
 from .store import Store
 
-LOCAL = "emulator"
-"""What the emulator is called in keys."""
+LOCAL = ("emulator", "local-model")
+"""What those who answer a local run are called in keys."""
 
 
 async def now(home: Path, run: Run, step: str, env: Mapping[str, str]) -> str:
@@ -39,7 +39,7 @@ async def now(home: Path, run: Run, step: str, env: Mapping[str, str]) -> str:
     try:
         options = app.Options.of(run.state, env=env, cancel_on_interrupt=False)
         read, plan = app.plan_again(run.state, options)
-        world = _Nobody(LOCAL if options.local else options.base_url.rstrip("/"))
+        world = _Nobody(app.origin(options))
         state, calls = await _tried(plan, world, store)
         past = _Past.of(home, store)
         cells = _cells(state, step)
@@ -264,10 +264,16 @@ class _Reading:
         raise AssertionError(key)
 
 
+async def ahead(plan: Plan, origin: str, store: Store) -> RunState:
+    """The state that a run of this plan comes to which may ask the store and nobody else."""
+    state, _ = await _tried(plan, _Nobody(origin), store)
+    return state
+
+
 async def _tried(plan: Plan, world: _Nobody, store: Store) -> tuple[RunState, list[Asked]]:
     """Run a plan against the store alone: the state that it comes to, and what each cell asked."""
     state, found = RunState(), dict[tuple[str, str], Asked]()
-    local = world.origin == LOCAL
+    local = world.origin in LOCAL
 
     def sink(event: Event) -> None:
         state.add(event)

@@ -3,27 +3,61 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from .given import PATH, catalogue_option, given, inputs_options, tell
+from ..errors import UsageError
+from .given import PATH, Local, catalogue_option, given, inputs_options, tell
+
+if TYPE_CHECKING:
+    from ..app import Writer
 
 
-@click.command()
+@click.command(cls=Local)
 @click.argument("file", type=PATH)
 @inputs_options
 @catalogue_option
-def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None, catalogue: Path | None) -> None:
-    """Show what would run: the order and why, each call, the most it can cost. Nothing runs."""
-    from .. import app
+@click.option(
+    "--local", type=click.Choice(["auto", "model", "emulator"]), metavar="[=model|=emulator]",
+    help="What run --local would find in the store.",
+)  # fmt: skip
+@click.option("--calls", is_flag=True, help="Show the call of each step in full.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, calls and all, and nothing else.")
+def plan(
+    file: Path,
+    typed: tuple[str, ...],
+    inputs_file: Path | None,
+    catalogue: Path | None,
+    local: Writer | None,
+    calls: bool,
+    as_json: bool,
+) -> None:
+    """Show what would run: each step, why it waits, what the store has of it, what it can cost. Nothing runs."""
+    from .. import app, seeing
     from ..reports import planned
 
+    if calls and as_json:
+        raise UsageError("--calls and --json exclude each other: the JSON holds the calls. Write one of them.")
     read = app.read(file, catalogue)
-    tell([problem for problem in read.problems if problem.warning])
-    click.echo(planned.text(app.plan(read, given(typed, inputs_file), os.environ, preview=True)))
+    if not as_json:
+        tell([problem for problem in read.problems if problem.warning])
+    weights = app.writer(local, os.environ) if local and read.checked else None
+    options = app.Options(local=bool(local), weights=weights, env=os.environ, catalogue=catalogue)
+    if calls:
+        click.echo(
+            planned.text(app.plan(app.localised(read, options), given(typed, inputs_file), os.environ, preview=True))
+        )
+        return
+    found = seeing.outlook(read, given(typed, inputs_file), options)
+    if as_json:
+        click.echo(planned.as_json(*found))
+        return
+    wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(planned.overview(*found, wide))
 
 
 @click.command()
