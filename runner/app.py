@@ -154,9 +154,12 @@ class Options:
         return {**kept, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
-def read(path: Path, own: Path | None = None) -> Read:
-    """Read and check a pipeline file; ``own`` is a catalogue of the author's. `UsageError` if there is no such file."""
-    text = text_of(path, "a pipeline file")
+def read(path: Path, own: Path | None = None, text: str | None = None) -> Read:
+    """Read and check a pipeline file; ``own`` is a catalogue of the author's, ``text`` what the file once held.
+
+    `UsageError` if there is no such file.
+    """
+    text = text_of(path, "a pipeline file") if text is None else text
     try:
         known, wrong = models(project(path), own), []
     except PipelineProblems as err:

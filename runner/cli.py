@@ -62,11 +62,12 @@ def cli() -> None:
     runner inspect FILE      what made this picture
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
     runner runs              what was run; runner show, why and diff say more of it
+    runner report            a run as a page to look at, in one file
     runner cache             what is stored: how much, whether it is whole; and make room
     """
 
 
-for _command in (runs.runs, runs.show, runs.why, runs.diff, cache.cache, seeing.plan, seeing.graph):
+for _command in (runs.runs, runs.show, runs.why, runs.diff, cache.cache, seeing.plan, seeing.graph, seeing.report):
     cli.add_command(_command)
 
 

@@ -264,10 +264,11 @@ class _Reading:
         raise AssertionError(key)
 
 
-async def ahead(plan: Plan, origin: str, store: Store) -> RunState:
-    """The state that a run of this plan comes to which may ask the store and nobody else."""
-    state, _ = await _tried(plan, _Nobody(origin), store)
-    return state
+async def ahead(plan: Plan, origin: str, store: Store) -> tuple[RunState, Mapping[str, Call]]:
+    """The state that a run of this plan comes to which may ask the store and nobody else; and what it lacks, by key."""
+    world = _Nobody(origin)
+    state, _ = await _tried(plan, world, store)
+    return state, world.asked
 
 
 async def _tried(plan: Plan, world: _Nobody, store: Store) -> tuple[RunState, list[Asked]]:

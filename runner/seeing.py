@@ -118,7 +118,7 @@ def _ahead(read: app.Read, planned: Plan, home: Path, origin: str) -> tuple[RunS
     try:
         store = Store(home / "store")
         try:
-            return anyio.run(ahead, planned, origin, store), ""
+            return anyio.run(ahead, planned, origin, store)[0], ""
         finally:
             store.close()
     except (CannotStart, StoreFailed, UsageError) as err:

@@ -22,8 +22,8 @@ DOING = {"fresh", "budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp"}  # fmt: skip
 SHOWING = {"reports"}
-EDGES = {"app", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons", "seeing",
-         "__main__", "__init__"}  # fmt: skip
+EDGES = {"app", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons", "retelling",
+         "seeing", "__main__", "__init__"}  # fmt: skip
 
 BELOW = {
     "store": {"media", "locks"},

@@ -1,4 +1,4 @@
-"""``runner plan``, ``graph``: what would run, and how it hangs together."""
+"""``runner plan``, ``graph``, ``report``: what would run, how it hangs together, what came of it."""
 
 from __future__ import annotations
 
@@ -91,3 +91,33 @@ def graph(
         click.echo(drawn.mermaid(found))
     else:
         click.echo(drawn.text(found, plain="utf" not in (sys.stdout.encoding or "").lower()))
+
+
+@click.command()
+@click.argument("run", metavar="[RUN]", required=False)
+@click.option("--compare", "other", metavar="RUN", help="Beside this run.")
+@click.option("--out", type=PATH, metavar="FILE", help="Where the page goes.  [default: report.html in the run folder]")
+@click.option("--open", "shown", is_flag=True, help="Open it in your browser.")
+def report(run: str | None, other: str | None, out: Path | None, shown: bool) -> None:
+    """Write a run as a page to look at: one HTML file that needs no network. The last run if none is named.
+
+    It shows graph and timeline, what was asked, texts, pictures, sound and video, costs, tries and errors.
+    """
+    from .. import history, retelling
+
+    if out is not None and out.is_dir():
+        msg = f"--out {out} is a folder. Name a file in it: --out {out / 'report.html'}"
+        raise UsageError(msg)
+    home = history.home()
+    found = history.find(home, run)
+    beside = history.find(home, other) if other is not None else None
+    if beside is not None and beside.id == found.id:
+        msg = f"{found.id} cannot be compared with itself. Name two runs; runner runs lists them."
+        raise UsageError(msg)
+    path = retelling.write_page(found, beside, home, out, os.environ)
+    click.echo(path)
+    if shown:
+        import webbrowser
+
+        if not webbrowser.open(path.resolve().as_uri()):
+            click.echo("No browser could be started. Open the file yourself.", err=True)

@@ -139,7 +139,7 @@ class _Pen:
         lines = self._lines(node, above)
         wide = max(_long(said, 8.8 if style == "name" else 7.5) for style, said in lines) + 2 * _PAD
         high = _LINE * len(lines) + 16
-        wide = max(wide, 132.0)
+        wide, high = max(wide, 132.0) + _stack(node), high + _stack(node)
         return (max(wide, inner[1] + 2 * _PAD), high + inner[2] + _PAD) if inner else (wide, high)
 
     def _node(
@@ -150,7 +150,7 @@ class _Pen:
         size: tuple[float, float],
         inner: tuple[list[str], float, float] | None,
     ) -> Iterator[str]:
-        (x, y), (w, h) = placed.places[node.id], size
+        (x, y), (w, h) = placed.places[node.id], (size[0] - _stack(node), size[1] - _stack(node))
         stamp = self.stamps.get(f"{above}{node.id}")
         yield f'<g class="node {_safe(stamp.state) if stamp else ""}" transform="translate({x:.1f} {y:.1f})">'
         link = self.href and not above
@@ -187,6 +187,11 @@ class _Pen:
         why = _safe(f"{link.target}: {link.sentence}")
         tip = f"url(#{self.prefix}-tip)"
         return f'<path class="wire {link.sort}" d="{said}" marker-end="{tip}"><title>{why}</title></path>'
+
+
+def _stack(node: Node) -> float:
+    """What the card behind a step of several cells sticks out."""
+    return 5.0 if node.fanned_out else 0.0
 
 
 def _cut(text: str) -> str:
