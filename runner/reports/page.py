@@ -236,14 +236,9 @@ def src(media_type: str, content: bytes) -> str:
 
 
 def size(count: int) -> str:
-    """``312 kB``, ``1.4 MB``."""
-    return (
-        f"{count / 1e6:.1f} MB"
-        if count >= 1e6
-        else f"{max(count / 1e3, 0.1):.0f} kB"
-        if count >= 1000
-        else f"{count} B"
-    )
+    """``312 kB``, ``1.4 MB``, on one line."""
+    number, unit = (f"{count / 1e6:.1f}", "MB") if count >= 1e6 else (str(max(1, round(count / 1e3))), "kB")
+    return f"{number}\N{NO-BREAK SPACE}{unit}"
 
 
 @cache
