@@ -65,10 +65,11 @@ def runs(at: Path) -> list[Run]:
     return list(newest(at))
 
 
-def newest(at: Path) -> Iterator[Run]:
-    """All runs, the newest first, each read when it is asked for."""
+def newest(at: Path, largest: int | None = None) -> Iterator[Run]:
+    """All runs, the newest first, each read when it is asked for. Journals of more than ``largest`` bytes are passed."""
     for folder in _folders(at):
-        yield _run(folder)
+        if largest is None or (folder / journal.NAME).stat().st_size <= largest:
+            yield _run(folder)
 
 
 def _folders(at: Path) -> list[Path]:

@@ -25,6 +25,9 @@ ANSWER = 400
 _MOST_RUNS = 20
 """Runs that are looked at to see what a step costs."""
 
+_LARGEST = 10_000_000
+"""Bytes of a journal that is looked at for that: a plan is wanted at once, and smaller runs tell the same."""
+
 
 def graph(read: app.Read, given: app.Given, env: Mapping[str, str]) -> Graph:
     """The graph of a pipeline, with as many cells as these inputs make."""
@@ -174,7 +177,7 @@ def _earlier(home: Path, file: Path) -> Iterator[RunState]:
         return
     from .history import newest
 
-    for number, run in enumerate(newest(home)):
+    for number, run in enumerate(newest(home, _LARGEST)):
         if number >= _MOST_RUNS:
             return
         if not run.damage and Path(run.state.file) == file:

@@ -16,9 +16,10 @@ from urllib.parse import unquote
 import pytest
 
 from runner import history, retelling
-from runner.emulator import Emulator, parse_fault
+from runner.emulator import Emulator, Latency, parse_fault
 
 from .conftest import REPO, Cli
+from .test_cli import started, until
 
 VOID = {"meta", "link", "img", "input", "br", "hr", "path", "rect"}
 POTS = """\
@@ -224,6 +225,29 @@ def test_the_parameter_that_a_failure_names_is_the_line_that_is_shown(cli: Cli, 
     page = report()
 
     assert "t.yaml, line 6" in page.text
+
+
+def test_a_run_that_was_killed_and_taken_up_again_is_told_in_two_parts(
+    cli: Cli, report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("pots.yaml").write_text(POTS)
+    with Emulator(seed=1, latency={"qwen-image-edit": Latency(execution=0.7)}) as server:
+        process = started("run", "pots.yaml", folder=tmp_path, RUNPOD_API_KEY="k", RUNPOD_BASE_URL=server.url)
+        until(lambda: server.count("run") == 4)
+        process.kill()
+        process.communicate()
+        cut = report()
+        monkeypatch.setenv("RUNPOD_BASE_URL", server.url)
+        monkeypatch.setenv("RUNPOD_API_KEY", "k")
+        cli("resume")
+
+    page = report()
+
+    assert "pots 1.0.0 ✂ cut" in cut.text
+    assert "runner resume takes it up again" in cut.text
+    assert re.search(r"The run was taken up again [0-9.]+ m?s after it had stopped; that time is cut out.", page.text)
+    assert "edit ✓ 2 done" in page.text
+    assert "pot ◆ 2 from the store" in page.text
 
 
 def test_sixty_cells_are_a_gallery_and_a_short_timeline(cli: Cli, report: Report) -> None:
