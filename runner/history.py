@@ -66,7 +66,7 @@ def runs(at: Path) -> list[Run]:
 
 
 def newest(at: Path, largest: int | None = None) -> Iterator[Run]:
-    """All runs, the newest first, each read when it is asked for. Journals of more than ``largest`` bytes are passed."""
+    """All runs, the newest first, each read when it is asked for. A journal of more than ``largest`` bytes is none."""
     for folder in _folders(at):
         if largest is None or (folder / journal.NAME).stat().st_size <= largest:
             yield _run(folder)
