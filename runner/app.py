@@ -171,13 +171,20 @@ class Options:
         return {**kept, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
-def read(path: Path, own: Path | None = None, profile: str | None = None, env: Mapping[str, str] | None = None) -> Read:
-    """Read and check a pipeline file, as it is in a profile; ``own`` is a catalogue of the author's.
+def read(
+    path: Path,
+    own: Path | None = None,
+    profile: str | None = None,
+    env: Mapping[str, str] | None = None,
+    text: str | None = None,
+) -> Read:
+    """Read and check a pipeline file, as it is in a profile; ``own`` is a catalogue of the author's, ``text`` what the
+    file once held.
 
-    Without one, its profiles are checked, too. `UsageError` if there is no such file, or no such profile. The keys in
-    ``env``, or else in the environment, are hidden in what the problems show.
+    Without a profile, all are checked. `UsageError` if there is no such file, or no such profile. The keys in ``env``,
+    or else in the environment, are hidden in what the problems show.
     """
-    text = text_of(path, "a pipeline file")
+    text = text_of(path, "a pipeline file") if text is None else text
     if BROUGHT.faults:
         raise UsageError("\n".join(BROUGHT.faults))
     try:
@@ -323,8 +330,7 @@ async def run(
     ``watched`` says that somebody looks on, so that texts are to be seen while they grow.
     """
     options = _as_recorded(options)
-    if options.local:
-        read = replace(read, checked=_localised(read.whole(), one_by_one=options.weights is not None))
+    read = localised(read, options)
     return await _run(read, plan(read, given, options.env), options, reporter, leave, watched=watched)
 
 
@@ -339,9 +345,7 @@ async def resume(
 
 def plan_again(past: RunState, options: Options) -> tuple[Read, Plan]:
     """The plan of a run's pipeline as its file says now, with the inputs that the run had."""
-    found = read(Path(past.file), options.catalogue, options.profile)
-    if options.local:
-        found = replace(found, checked=_localised(found.whole(), one_by_one=options.weights is not None))
+    found = localised(read(Path(past.file), options.catalogue, options.profile), options)
     checked = found.whole()
     inputs = {name: value for name, value in past.inputs.items() if name in checked.pipeline.inputs}
     try:
@@ -542,6 +546,13 @@ def _known_steps(names: Sequence[str], checked: Checked, planned: Plan) -> None:
             raise UsageError(msg)
 
 
+def localised(read: Read, options: Options) -> Read:
+    """The pipeline as such a run has it."""
+    if not options.local:
+        return read
+    return replace(read, checked=_localised(read.whole(), one_by_one=options.weights is not None))
+
+
 def _localised(checked: Checked, *, one_by_one: bool) -> Checked:
     """The same pipeline with other servers' models played by the emulator: a local run costs nobody anything.
 
@@ -735,6 +746,11 @@ def _provider_address(options: Options, checked: Checked, base_url: str) -> Iter
     except OSError as err:
         msg = f"The emulator cannot start: {err.strerror or err}."
         raise CannotStart(msg) from err
+
+
+def origin(options: Options) -> str:
+    """What the provider of such a run is called in keys."""
+    return _played_by(options) if options.local else options.base_url.rstrip("/")
 
 
 def _played_by(options: Options) -> str:

@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from . import __version__
-from .commands import cache, problems, runs
-from .commands.options import PATH as _PATH
-from .commands.options import catalogue_option as _catalogue_option
-from .commands.options import profile_option as _profile_option
-from .commands.problems import show as _show
+from .commands import cache, problems, runs, seeing
+from .commands.given import PATH, Local, catalogue_option, given, inputs_options, local_option, profile_option
+from .commands.problems import show
 from .errors import PipelineProblems, RunnerError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .app import Given, Writer
+    from .app import Writer
     from .checking import Checked
     from .ci import Wanted
     from .events import Event, RunState
@@ -40,8 +38,8 @@ def _ending_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--json", "as_json", is_flag=True, help="Print the final state as JSON, and nothing else."),
         click.option("--quiet", is_flag=True, help="Say nothing but errors."),
         click.option("--events", metavar="FILE|-", help="Write each event there as it happens, as a line of JSON."),
-        click.option("--junit", type=_PATH, metavar="FILE", help="Write JUnit's XML there: a test case a cell."),
-        click.option("--summary", type=_PATH, metavar="FILE", help="Write a table of the steps there, as Markdown."),
+        click.option("--junit", type=PATH, metavar="FILE", help="Write JUnit's XML there: a test case a cell."),
+        click.option("--summary", type=PATH, metavar="FILE", help="Write a table of the steps there, as Markdown."),
         click.option(
             "--budget", type=click.FloatRange(0, min_open=True), metavar="USD",
             help="What the run may cost; wins over the pipeline's own budget.",
@@ -63,6 +61,7 @@ def cli() -> None:
     \b
     runner check FILE        what is wrong with it, before anything runs; runner explain tells more
     runner plan FILE         what would run, in what order, at what price
+    runner graph FILE        the same as a picture
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
     runner models            which models there are, what each takes and costs
@@ -70,44 +69,26 @@ def cli() -> None:
     runner inspect FILE      what made this picture
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
     runner runs              what was run; runner show, why and diff say more of it
+    runner report            a run as a page to look at, in one file
     runner cache             what is stored: how much, whether it is whole; and make room
     """
 
 
-for _command in (problems.check, problems.explain, runs.runs, runs.show, runs.why, runs.diff, cache.cache):
+_COMMANDS = (
+    problems.check, problems.explain, seeing.plan, seeing.graph, seeing.report,
+    runs.runs, runs.show, runs.why, runs.diff, cache.cache,
+)  # fmt: skip
+for _command in _COMMANDS:
     cli.add_command(_command)
 
 
-def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
-    command = click.option(
-        "--inputs", "inputs_file", type=_PATH, metavar="FILE", help="Input values from a YAML or JSON file."
-    )(command)
-    return click.option(
-        "-i", "--input", "typed", multiple=True, metavar="NAME=VALUE", help="An input; repeat for more."
-    )(command)
-
-
-def _local_option(command: click.decorators.FC) -> click.decorators.FC:
-    return click.option(
-        "--local", type=click.Choice(["auto", "model", "emulator"]), metavar="[=model|=emulator]",
-        help="Run against the built-in emulator: no key, no cost. Texts are by the model of `runner local pull` if it "
-        "is there; =model insists on it, =emulator does without.",
-    )(command)  # fmt: skip
-
-
-class _Local(click.Command):
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """``--local`` alone is ``--local=auto``: click would take what follows it for its value."""
-        return super().parse_args(ctx, ["--local=auto" if arg == "--local" else arg for arg in args])
-
-
-@cli.command(cls=_Local)
-@click.argument("file", type=_PATH)
-@_inputs_options
-@_catalogue_option
-@_profile_option
-@click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
-@_local_option
+@cli.command(cls=Local)
+@click.argument("file", type=PATH)
+@inputs_options
+@catalogue_option
+@profile_option
+@click.option("--out", type=PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
+@local_option
 @click.option(
     "--concurrency", type=click.IntRange(1, 1000), help="Calls in flight at once.  [default: what the file says, or 64]"
 )
@@ -122,8 +103,8 @@ class _Local(click.Command):
 @click.option("--provider", metavar="NAME", help="Who answers the calls instead of Runpod: of an installed package.")
 @click.option("--reporter", "reporters", multiple=True, metavar="NAME", help="Tell a package's reporter, too.")
 @click.option("--offline", is_flag=True, help="Open no socket: everything must be in the store.")
-@click.option("--record", type=_PATH, metavar="DIR", help="Keep each exchange with Runpod there, for --replay.")
-@click.option("--replay", type=_PATH, metavar="DIR", help="Answer from a recording: no key, no cost, no network.")
+@click.option("--record", type=PATH, metavar="DIR", help="Keep each exchange with Runpod there, for --replay.")
+@click.option("--replay", type=PATH, metavar="DIR", help="Answer from a recording: no key, no cost, no network.")
 @click.option("--no-metadata", is_flag=True, help="Do not write into pictures what made them.")
 @click.option("--resume", "again", is_flag=True, help="Take up the last run of this pipeline that did not end well.")
 @_ending_options
@@ -167,7 +148,7 @@ def run(
     found = app.find_run(None, file.resolve()) if again else None
     read = app.read(file, catalogue, profile)
     _mask(read.checked)
-    _show([problem for problem in read.problems if problem.warning])
+    show([problem for problem in read.problems if problem.warning])
     options = app.Options(
         out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
         calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
@@ -179,7 +160,7 @@ def run(
     if options.weights and read.writes and not quiet and not as_json:
         click.echo(WRITER, err=True)
     if found is None:
-        _end(partial(app.run, read, _given(typed, inputs_file), options), wanted, quiet=quiet, as_json=as_json)
+        _end(partial(app.run, read, given(typed, inputs_file), options), wanted, quiet=quiet, as_json=as_json)
     if typed or inputs_file:
         raise UsageError("A run that is taken up again keeps its inputs. Leave out -i and --inputs, or --resume.")
     _end(partial(app.resume, *found, options), wanted, quiet=quiet, as_json=as_json)
@@ -261,13 +242,13 @@ def _end(start: Callable[..., Coroutine[None, None, Done]], wanted: Wanted, *, q
     sys.exit(done.exit_code)
 
 
-@cli.command("lock", cls=_Local)
-@click.argument("file", type=_PATH)
-@_inputs_options
-@_catalogue_option
-@_profile_option
-@click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
-@_local_option
+@cli.command("lock", cls=Local)
+@click.argument("file", type=PATH)
+@inputs_options
+@catalogue_option
+@profile_option
+@click.option("--out", type=PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
+@local_option
 def lock_(
     file: Path,
     typed: tuple[str, ...],
@@ -283,17 +264,17 @@ def lock_(
     from . import app, ci
 
     read = app.read(file, catalogue, profile)
-    _show([problem for problem in read.problems if problem.warning])
+    show([problem for problem in read.problems if problem.warning])
     options = app.Options(
         out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
         lock=True, only="store", env=os.environ, catalogue=catalogue, profile=profile,
     )  # fmt: skip
-    _end(partial(app.run, read, _given(typed, inputs_file), options), ci.Wanted(), quiet=False, as_json=False)
+    _end(partial(app.run, read, given(typed, inputs_file), options), ci.Wanted(), quiet=False, as_json=False)
 
 
 @cli.command()
-@click.argument("file", type=_PATH)
-@_profile_option
+@click.argument("file", type=PATH)
+@profile_option
 def verify(file: Path, profile: str | None) -> None:
     """Read again every file that NAME.lock.yaml names, and compare their digests. Nothing is sent."""
     import anyio
@@ -310,26 +291,7 @@ def verify(file: Path, profile: str | None) -> None:
 
 
 @cli.command()
-@click.argument("file", type=_PATH)
-@_inputs_options
-@_catalogue_option
-@_profile_option
-def plan(
-    file: Path, typed: tuple[str, ...], inputs_file: Path | None, catalogue: Path | None, profile: str | None
-) -> None:
-    """Show what would run: the order and why, each call, the most it can cost. Nothing runs."""
-    from . import app
-    from .masking import masked
-    from .reports import planned
-
-    read = app.read(file, catalogue, profile)
-    _show([problem for problem in read.problems if problem.warning])
-    said = planned.text(app.plan(read, _given(typed, inputs_file), os.environ, preview=True))
-    click.echo(masked(said, read.secrets))
-
-
-@cli.command()
-@click.argument("file", type=_PATH)
+@click.argument("file", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, and nothing else.")
 def inspect(file: Path, as_json: bool) -> None:
     """Show what made a picture: pipeline, step, model, seed, prompt, key, and the run if it is here."""
@@ -345,7 +307,7 @@ def inspect(file: Path, as_json: bool) -> None:
 @cli.command()
 @click.argument("name", required=False, metavar="[ID]")
 @click.option("--kind", metavar="KIND", help="Only models for this kind of step.")
-@_catalogue_option
+@catalogue_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: bool) -> None:
     """List the models, or tell all about one: parameters, files, price, a pipeline to start from."""
@@ -372,8 +334,8 @@ def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: 
 
 
 @cli.command()
-@click.argument("files", type=_PATH, nargs=-1, metavar="[FILE...]")
-@_catalogue_option
+@click.argument("files", type=PATH, nargs=-1, metavar="[FILE...]")
+@catalogue_option
 @click.option("--local", is_flag=True, help="Check what a run with --local needs: the emulator, no key.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else.")
 def doctor(files: Sequence[Path], catalogue: Path | None, local: bool, as_json: bool) -> None:
@@ -500,7 +462,7 @@ def main(args: Sequence[str] | None = None) -> None:
         err.show()
         sys.exit(2)
     except PipelineProblems as err:
-        _show(err.problems)
+        show(err.problems)
         sys.exit(err.exit_code)
     except RunnerError as err:
         click.echo(f"Error: {err}", err=True)
@@ -536,19 +498,3 @@ def _mask(checked: Checked | None) -> None:
 
     if ci.on_github(os.environ):
         click.echo(github.masks(ci.secrets(os.environ, checked)), nl=False, err=True)
-
-
-def _given(typed: Sequence[str], inputs_file: Path | None) -> Given:
-    from .app import Given
-
-    values: dict[str, str] = {}
-    for text in typed:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            msg = f"-i {text} names no value. Write -i name=value."
-            raise UsageError(msg)
-        if name in values:
-            msg = f"-i {name} is given twice. Keep one of them."
-            raise UsageError(msg)
-        values[name] = value
-    return Given(values, inputs_file)

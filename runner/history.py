@@ -62,12 +62,14 @@ def home() -> Path:
 
 def runs(at: Path) -> list[Run]:
     """All runs, the newest first."""
-    return list(_runs(at))
+    return list(newest(at))
 
 
-def _runs(at: Path) -> Iterator[Run]:
+def newest(at: Path, largest: int | None = None) -> Iterator[Run]:
+    """All runs, the newest first, each read when it is asked for. A journal of more than ``largest`` bytes is none."""
     for folder in _folders(at):
-        yield _run(folder)
+        if largest is None or (folder / journal.NAME).stat().st_size <= largest:
+            yield _run(folder)
 
 
 def _folders(at: Path) -> list[Path]:

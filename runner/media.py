@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 from collections.abc import Iterator
@@ -89,6 +90,21 @@ def likeness(path: Path) -> int | None:
         return None
     bits = (small[9 * row + column] < small[9 * row + column + 1] for row in range(8) for column in range(8))
     return sum(bit << place for place, bit in enumerate(bits))
+
+
+def thumbnail(path: Path, side: int) -> bytes | None:
+    """A picture as a WebP of at most so many pixels a side; None for what is no picture, or is not there."""
+    from PIL import Image  # noqa: PLC0415 - as above
+
+    out = io.BytesIO()
+    try:
+        with Image.open(path) as picture:
+            small = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+            small.thumbnail((side, side))
+            small.save(out, format="WEBP", quality=78)
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+        return None
+    return out.getvalue()
 
 
 def _seconds(path: Path, kind: str) -> float | None:

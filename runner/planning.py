@@ -397,6 +397,8 @@ def _known_cells(step: PlannedStep, names: Mapping[str, JSON], known: Mapping[st
     try:
         source = known[step.follows] if step.follows is not None else None
         foreach = [None] * len(source) if source is not None else render_tree(step.foreach, names)
+        if step.foreach is not None and foreach is None:
+            return None  # an input that a preview was not given
         matrix = render_tree(step.matrix, names)
         keys = [str(cell.key) for cell in source] if source is not None else None
         return expand(

@@ -31,8 +31,8 @@ from .reports.runs import duration
 from .runpod.wire import decode
 from .store import Store
 
-LOCAL = "emulator"
-"""What the emulator is called in keys."""
+LOCAL = ("emulator", "local-model")
+"""What those who answer a local run are called in keys."""
 
 
 async def now(home: Path, run: Run, step: str, env: Mapping[str, str]) -> str:
@@ -41,7 +41,7 @@ async def now(home: Path, run: Run, step: str, env: Mapping[str, str]) -> str:
     try:
         options = app.Options.of(run.state, env=env, cancel_on_interrupt=False)
         read, plan = app.plan_again(run.state, options)
-        world = _Nobody(LOCAL if options.local else options.base_url.rstrip("/"))
+        world = _Nobody(app.origin(options))
         state, calls = await _tried(plan, world, store)
         past = _Past.of(home, store)
         cells = _cells(state, step)
@@ -266,10 +266,17 @@ class _Reading:
         raise AssertionError(key)
 
 
+async def ahead(plan: Plan, origin: str, store: Store) -> tuple[RunState, Mapping[str, Call]]:
+    """The state that a run of this plan comes to which may ask the store and nobody else; and what it lacks, by key."""
+    world = _Nobody(origin)
+    state, _ = await _tried(plan, world, store)
+    return state, world.asked
+
+
 async def _tried(plan: Plan, world: _Nobody, store: Store) -> tuple[RunState, list[Asked]]:
     """Run a plan against the store alone: the state that it comes to, and what each cell asked."""
     state, found = RunState(), dict[tuple[str, str], Asked]()
-    local = world.origin == LOCAL
+    local = world.origin in LOCAL
 
     def sink(event: Event) -> None:
         state.add(event)

@@ -242,7 +242,7 @@ def test_a_removed_model_is_a_warning_and_no_reason_to_stop(cli: Cli, pipeline: 
 
 
 def test_plan_shows_order_edges_calls_and_price(cli: Cli) -> None:
-    done = cli("plan", REPO / "pipelines/product-card.yaml")
+    done = cli("plan", REPO / "pipelines/product-card.yaml", "--calls")
 
     assert done.code == 0
     assert done.out.index("1. draft") < done.out.index("2. facts") < done.out.index("3. photo")
@@ -254,7 +254,7 @@ def test_plan_shows_order_edges_calls_and_price(cli: Cli) -> None:
 def test_plan_of_a_pipeline_whose_inputs_are_not_given_yet(cli: Cli, pipeline: Path) -> None:
     pipeline.write_text(PIPELINE.replace("{type: string, default: teapot}", "{type: string}"))
 
-    done = cli("plan", pipeline)
+    done = cli("plan", pipeline, "--calls")
 
     assert done.code == 0
     assert "prompt: a {{ inputs.thing }}" in done.out

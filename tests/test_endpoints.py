@@ -38,7 +38,7 @@ steps:
 def test_the_input_of_an_endpoint_is_planned_as_far_as_it_is_known(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "call.yaml").write_text(CALL)
 
-    done = cli("plan", "call.yaml")
+    done = cli("plan", "call.yaml", "--calls")
 
     assert done.code == 0
     assert "text: {{ steps.a.finish_reason }}" in done.out

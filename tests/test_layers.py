@@ -23,7 +23,7 @@ WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder",
          "xmp"}  # fmt: skip
 SHOWING = {"reports"}
 EDGES = {"app", "api", "ci", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons",
-         "__main__", "__init__"}  # fmt: skip
+         "retelling", "seeing", "__main__", "__init__"}  # fmt: skip
 
 BELOW = {
     "store": {"media", "locks"},
@@ -121,10 +121,12 @@ NOT_READING = {"json_repair", "httpx2", "uvicorn", "starlette", "PIL", "rich", "
         (["--version"], HEAVY | {"click", "yaml", "jinja2", "jsonschema"}),
         (["--help"], HEAVY | {"yaml", "jinja2", "jsonschema"}),
         (["check", "pipelines/product-card.yaml"], NOT_READING),
-        (["plan", "pipelines/product-card.yaml"], NOT_READING),
+        (["plan", "pipelines/product-card.yaml"], {"httpx2", "uvicorn", "starlette", "rich"}),  # it may ask the store
+        (["plan", "pipelines/product-card.yaml", "--calls"], NOT_READING),
+        (["graph", "pipelines/product-card.yaml"], NOT_READING),
         (["models"], NOT_READING),
     ],
-    ids=["version", "help", "check", "plan", "models"],
+    ids=["version", "help", "check", "plan", "plan --calls", "graph", "models"],
 )
 def test_a_command_loads_only_what_it_needs(arguments: list[str], never: set[str]) -> None:
     program = (

@@ -152,14 +152,14 @@ def test_a_project_knows_the_models_of_its_own(cli: Cli, tmp_path: Path, tea: Pa
 
     assert cli("check", tea).code == 0
     assert "  acme/teapots  " in cli("models", "--kind", "generate_image").out
-    assert "at most 0.5000 USD" in cli("plan", tea).out
+    assert "at most 0.5000 USD" in cli("plan", tea, "--calls").out
 
 
 def test_a_file_of_rows_goes_over_those_of_the_project(cli: Cli, tmp_path: Path, tea: Path) -> None:
     (tmp_path / "runner.yaml").write_text("models:\n" + ROW)
     (tmp_path / "mine.yaml").write_text(ROW.replace("0.5", "0.25").replace("\n  ", "\n").removeprefix("  "))
 
-    assert "at most 0.2500 USD" in cli("plan", tea, "--catalogue", "mine.yaml").out
+    assert "at most 0.2500 USD" in cli("plan", tea, "--calls", "--catalogue", "mine.yaml").out
 
 
 def test_a_row_of_ones_own_may_replace_one_of_ours(cli: Cli, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_text_model_of_ones_own_takes_what_chats_take(cli: Cli, tmp_path: Path
     path = tmp_path / "it.yaml"
     path.write_text("name: t\nsteps:\n  a: {kind: generate_text, model: a/b, prompt: x, temperature: 2, top_p: 0.5}\n")
 
-    assert "temperature: 2" in cli("plan", path, "--catalogue", "mine.yaml").out
+    assert "temperature: 2" in cli("plan", path, "--calls", "--catalogue", "mine.yaml").out
 
 
 def test_a_model_of_ones_own_runs(cli: Cli, tmp_path: Path, tea: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import PipelineProblems, Problem, UsageError
-from .options import PATH, catalogue_option, profile_option
+from .given import PATH, catalogue_option, profile_option
 
 if TYPE_CHECKING:
     from pathlib import Path

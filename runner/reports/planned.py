@@ -1,19 +1,201 @@
-"""A plan as text: the order, each edge and why it is there, each call, what it can cost."""
+"""A plan as text: what would run, why it waits, what the store has of it, what it can cost; or each call in full."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from ..errors import counted, cut
 from ..model import JSON, Artifact, Call, Ceiling, Chat
 from ..planning import Nested, Plan, PlannedStep
+from .graph import Link
+from .runs import table
 
 _WIDEST = 100
 
+Basis: TypeAlias = Literal["price", "earlier runs", "guess", ""]
+"""What an expected price rests on: a price that is certain, what earlier runs paid, an answer of usual length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is known of a step before it runs."""
+
+    links: Sequence[Link] = ()
+    cells: int | None = None
+    """How many; None where only the run will know."""
+    stored: int = 0
+    """Cells that the store has whole."""
+    skipped: int = 0
+    unknown: bool = False
+    """Whether what it would ask of the store cannot be told yet."""
+    each: float | None = None
+    """USD that a cell is expected to cost if it is not stored; None where nobody knows."""
+    basis: Basis = ""
+
+    @property
+    def expected(self) -> float | None:
+        """USD that it is expected to cost."""
+        if self.cells is not None and self.stored + self.skipped >= self.cells:
+            return 0.0
+        if self.each is None or self.cells is None:
+            return None
+        return self.each * (self.cells - self.stored - self.skipped)
+
+
+def overview(plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = (), wide: int | None = None) -> str:
+    """The plan as a table, a row a step, with the totals. One that would be wider than ``wide`` says less in a row."""
+    lines = [f"{plan.title}: {counted(len(plan.steps), 'step')}", ""]
+    rows = [_row(step, seen[step.id]) for step in plan.steps]
+    expected = _sum([look.expected for look in seen.values()])
+    most = _sum([_most(step, seen[step.id]) for step in plan.steps])
+    total = ["total", "", "", "", "", "", _price(expected), _price(most)]
+    whole = table(_HEAD, [*rows, total])
+    if wide is not None and max(map(len, whole)) > wide:
+        lines += _narrow([*rows, total])
+    else:
+        lines += whole
+    lines += ["", *notes] if notes else [""]
+    lines.append(f"Expected: {_said(expected)}{_rests(seen)}")
+    bound = money(most) if most is not None else _why_unknown(plan, seen)
+    lines.append(f"At most, if nothing is stored or tried twice: {bound}")
+    if plan.budget is not None:
+        lines.append(f"Budget: {ceiling(plan.budget)}" + _over(plan, plan.budget))
+    return "\n".join(lines)
+
+
+_HEAD = ("step", "kind", "model", "needs", "cells", "cached", "expected", "at most")
+
+
+def _row(step: PlannedStep, look: Outlook) -> list[str]:
+    needs = ", ".join(_need(each) for each in look.links)
+    return [
+        step.id,
+        step.kind.NAME,
+        step.model.id if step.model else "",
+        needs,
+        "?" if look.cells is None else str(look.cells),
+        cached(step, look),
+        _price(look.expected) if _pays(step) else "free",
+        _price(_most(step, look)) if _pays(step) else "free",
+    ]
+
+
+def _most(step: PlannedStep, look: Outlook) -> float | None:
+    """USD that a step can cost at most if nothing is stored and nothing tried twice."""
+    if not _pays(step):
+        return 0.0
+    return None if step.usd is None or look.cells is None else step.usd * look.cells
+
+
+def _why_unknown(plan: Plan, seen: Mapping[str, Outlook]) -> str:
+    if any(seen[step.id].cells is None for step in plan.steps if _pays(step)):
+        return "unknown: how many cells there are is only known in the run"
+    open_ended = [step for step in plan.steps if _most(step, seen[step.id]) is None]
+    if any(step.model is not None and step.model.price is None for step in open_ended):
+        return "unknown: not every model has a price in the catalogue"
+    return f"unknown: what {', '.join(step.id for step in open_ended)} costs depends on what is only known in the run"
+
+
+def _need(link: Link) -> str:
+    return f"{link.source} ({link.why})" if link.sort == "data" else f"{link.sort} {link.source}"
+
+
+def _narrow(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows with what is long below each."""
+    short = table([_HEAD[0], *_HEAD[4:]], [[row[0], *row[4:]] for row in rows])
+    lines = short[:1]
+    for row, line in zip(rows, short[1:], strict=True):
+        more = ["  ".join(word for word in row[1:3] if word), f"needs {row[3]}" if row[3] else ""]
+        lines += [line, *(f"  {each}" for each in more if each)]
+    return lines
+
+
+def cached(step: PlannedStep, look: Outlook) -> str:
+    """``yes``, ``no``, ``3 of 60``; ``?`` where what it asks depends on a step that has to run first."""
+    if not _pays(step):
+        return "local"
+    if look.unknown or look.cells is None:
+        return "?"
+    if look.skipped and look.skipped == look.cells:
+        return "skipped"
+    wanted = look.cells - look.skipped
+    return "yes" if look.stored == wanted else f"{look.stored} of {wanted}" if look.stored else "no"
+
+
+def _pays(step: PlannedStep) -> bool:
+    return step.kind.CALLS or step.nested is not None
+
+
+def _sum(amounts: Sequence[float | None]) -> float | None:
+    return None if None in amounts else sum(amount or 0.0 for amount in amounts)
+
+
+def _price(usd: float | None) -> str:
+    return "?" if usd is None else f"{usd:.4f}"
+
+
+def _said(usd: float | None) -> str:
+    return money(usd) if usd is not None else "unknown"
+
+
+def _rests(seen: Mapping[str, Outlook]) -> str:
+    """What the expectation rests on."""
+    bases = {look.basis for look in seen.values() if look.expected}
+    if "guess" in bases:
+        return "; where nothing was paid before, an answer is taken to be of 400 tokens"
+    return ", by what earlier runs paid" if "earlier runs" in bases else ""
+
+
+def as_json(plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = ()) -> str:
+    """The plan for machines. Money is USD, null where it is not known."""
+    steps = []
+    for step in plan.steps:
+        look = seen[step.id]
+        steps.append({
+            "step": step.id,
+            "kind": step.kind.NAME,
+            "model": step.model.id if step.model else None,
+            "needs": [{"step": each.source, "sort": each.sort, "why": each.sentence} for each in look.links],
+            "cells": look.cells,
+            "cached": cached(step, look),
+            "stored": None if look.unknown else look.stored,
+            "expected_usd": _rounded(look.expected) if _pays(step) else 0.0,
+            "expected_from": look.basis or None,
+            "most_usd": _rounded(_most(step, look)),
+            "call": step.preview.request if step.preview is not None else None,
+        })  # fmt: skip
+    said = {
+        "pipeline": plan.pipeline,
+        "version": plan.version,
+        "profile": plan.profile,
+        "file": plan.file,
+        "steps": steps,
+        "expected_usd": _rounded(_sum([look.expected for look in seen.values()])),
+        "most_usd": _rounded(_sum([_most(step, seen[step.id]) for step in plan.steps])),
+        "budget": dict(plan.budget.most) if plan.budget is not None else None,
+        "notes": list(notes),
+    }
+    return json.dumps(said, ensure_ascii=False, indent=2, default=_plain)
+
+
+def _rounded(usd: float | None) -> float | None:
+    return None if usd is None else round(usd, 6)
+
+
+def _plain(value: object) -> JSON:
+    """A file that is not there yet as its template or its path."""
+    if isinstance(value, Artifact):
+        return {"file": value.path}
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else str(value)
+
 
 def text(plan: Plan) -> str:
-    """The plan, step by step, with the total."""
+    """The plan, step by step with the call of each, and the total."""
     lines = [f"{plan.title}: {counted(len(plan.steps), 'step')}", ""]
     for number, step in enumerate(plan.steps, 1):
         lines += [*_step(number, step), ""]
@@ -89,7 +271,7 @@ def _call(call: Call, unknown: Mapping[str, str]) -> list[str]:
     if isinstance(call, Chat):
         where = call.base_url or f"{call.endpoint}/openai/v1"
         fields = {name: value for name, value in call.body.items() if name != "messages"}
-        said = [f"       {message['role']}: {_said(message['content'])}" for message in call.body["messages"]]
+        said = [f"       {message['role']}: {_message(message['content'])}" for message in call.body["messages"]]
         return [f"     POST {where}/chat/completions", *_fields({**fields, **unknown}), *said]
     return [f"     POST {call.endpoint}/run", *_fields({**call.input, **unknown})]
 
@@ -98,7 +280,7 @@ def _fields(values: Mapping[str, JSON]) -> list[str]:
     return [f"       {name}: {_short(value)}" for name, value in values.items()]
 
 
-def _said(content: JSON) -> str:
+def _message(content: JSON) -> str:
     """What a message says, its pictures by their names."""
     if not isinstance(content, list):
         return _short(content)

@@ -60,8 +60,8 @@ def url() -> Iterator[str]:
     yield from started()
 
 
-def _answer(command: list[str], case: Mapping[str, Any]) -> Any:
-    done = subprocess.run(command, input=json.dumps(case), capture_output=True, text=True, timeout=60, check=False)
+def _answer(command: list[str], case: Mapping[str, Any], within: float = 60) -> Any:
+    done = subprocess.run(command, input=json.dumps(case), capture_output=True, text=True, timeout=within, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -1,0 +1,87 @@
+"""Options that several commands share, and what they come to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..app import Given
+
+
+class File(click.Path):
+    """A path. The module for paths takes a tenth of the time that ``--help`` takes, so it waits for one."""
+
+    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, as `Path`."""
+        from pathlib import Path
+
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
+
+
+PATH = File()
+
+
+def inputs_options(command: click.decorators.FC) -> click.decorators.FC:
+    """``-i name=value`` and ``--inputs FILE``."""
+    command = click.option(
+        "--inputs", "inputs_file", type=PATH, metavar="FILE", help="Input values from a YAML or JSON file."
+    )(command)
+    return click.option(
+        "-i", "--input", "typed", multiple=True, metavar="NAME=VALUE", help="An input; repeat for more."
+    )(command)
+
+
+def catalogue_option(command: click.decorators.FC) -> click.decorators.FC:
+    """``--catalogue FILE``."""
+    return click.option(
+        "--catalogue", type=PATH, metavar="FILE", help="Rows of models of your own, over those that are known."
+    )(command)
+
+
+def profile_option(command: click.decorators.FC) -> click.decorators.FC:
+    """``--profile NAME``."""
+    return click.option("--profile", metavar="NAME", help="The profile to take: what profiles: says under this name.")(
+        command
+    )
+
+
+def local_option(command: click.decorators.FC) -> click.decorators.FC:
+    """``--local``, for a `Local` command."""
+    return click.option(
+        "--local", type=click.Choice(["auto", "model", "emulator"]), metavar="[=model|=emulator]",
+        help="Run against the built-in emulator: no key, no cost. Texts are by the model of `runner local pull` if it "
+        "is there; =model insists on it, =emulator does without.",
+    )(command)  # fmt: skip
+
+
+class Local(click.Command):
+    """A command with ``--local``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """``--local`` alone is ``--local=auto``: click would take what follows it for its value."""
+        return super().parse_args(ctx, ["--local=auto" if arg == "--local" else arg for arg in args])
+
+
+def given(typed: Sequence[str], inputs_file: Path | None) -> Given:
+    """The inputs of a command line. `UsageError` for one that names no value, or is there twice."""
+    from ..app import Given
+
+    values: dict[str, str] = {}
+    for text in typed:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            msg = f"-i {text} names no value. Write -i name=value."
+            raise UsageError(msg)
+        if name in values:
+            msg = f"-i {name} is given twice. Keep one of them."
+            raise UsageError(msg)
+        values[name] = value
+    return Given(values, inputs_file)
