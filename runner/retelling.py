@@ -19,6 +19,7 @@ from . import app, journal, reasons, seeing
 from .errors import PipelineProblems, RunnerError, StoreFailed
 from .events import AttemptFailed, CellState, Event, RunResumed, RunStarted
 from .history import Run, asked, request
+from .masking import masked
 from .media import look, thumbnail
 from .model import JSON, Artifact, step_of
 from .publish import write
@@ -71,7 +72,8 @@ def write_page(
         pairs = list(_pairs(told[older.id], pages[older.id], told[newer.id], pages[newer.id]))
         inputs = list(changes(dict(older.state.inputs), dict(newer.state.inputs)))
         made = page.html(pages[newer.id], pages[older.id], pairs, inputs)
-    return write(target, made.encode("utf-8", "replace").decode(), verbatim=True)
+    made = masked(made.encode("utf-8", "replace").decode(), {env.get("RUNPOD_API_KEY", "").strip()})
+    return write(target, made, verbatim=True)
 
 
 # -- files ------------------------------------------------------------------------------------------

@@ -108,13 +108,16 @@ def test_a_warning_stops_nothing_and_the_plan_shows_no_secret(
         f"name: p\nsteps:\n  a: {{kind: generate_text, model: qwen/qwen3-32b-awq, prompt: '{KEY} {OWN}'}}\n"
     )
 
-    checked, planned, ran = cli("check", "p.yaml"), cli("plan", "p.yaml"), cli("run", "p.yaml", "--local")
+    checked, planned, ran = cli("check", "p.yaml"), cli("plan", "p.yaml", "--calls"), cli("run", "p.yaml", "--local")
 
     assert (checked.code, planned.code, ran.code) == (0, 0, 0)
     assert "2 warnings" in checked.err
     assert "1 pipeline: no problems" in checked.out
     assert "user: rpa_••••" in planned.out
     assert all(silent(done.out + done.err) for done in (checked, planned, ran))
+    page = Path(cli("report").out.strip())
+    assert "rpa_••••" in page.read_text()
+    assert silent(page.read_text())
 
 
 def test_in_a_text_beside_the_pipeline_a_secret_is_found_too(cli: Cli, tmp_path: Path) -> None:
