@@ -21,6 +21,7 @@ bench-peers: .venv/tested .venv-peers/installed
 
 schema: .venv/installed
 	$(BIN)/runner schema > schemas/pipeline.schema.json
+	$(BIN)/runner schema test > schemas/test.schema.json
 
 clean:
 	rm -rf .venv .venv-peers .runner out dist

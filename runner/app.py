@@ -17,6 +17,7 @@ from . import catalogue, lockfile, source
 from . import check as checking
 from . import pipeline as pipelines
 from . import plan as planning
+from .canned import Canned
 from .catalogue import Catalogue
 from .check import Checked
 from .errors import CannotStart, Mark, PipelineProblems, Problem, RunnerError, StepError, UsageError, nearest
@@ -71,10 +72,14 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Input values as the user gave them: ``typed`` on the command line, ``file`` by ``--inputs``."""
+    """Input values as the user gave them: ``typed`` on the command line, ``file`` by ``--inputs``; ``values`` stand in
+    a file of the folder ``beside``.
+    """
 
     typed: Mapping[str, str] = field(default_factory=dict)
     file: Path | None = None
+    values: Mapping[str, JSON] = field(default_factory=dict)
+    beside: Path = Path()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,10 @@ class Options:
     env: Mapping[str, str] = field(default_factory=dict)
     catalogue: Path | None = None
     """A file of the author's own models."""
+    home: Path | None = None
+    """Where the store and the runs are; None for the project's own."""
+    canned: Canned | None = None
+    """Outputs that a test gives to steps: nobody is called, and no socket is opened."""
 
     @classmethod
     def of(
@@ -223,9 +232,9 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
     """The plan of a pipeline with these inputs. A ``preview`` may leave inputs out."""
     checked = read.whole()
     declared = checked.pipeline.inputs
-    values = dict(_inputs_file(given.file)) if given.file else {}
+    values = {**given.values, **(_inputs_file(given.file) if given.file else {})}
     files = [name for name, d in declared.items() if "artifact" in d.schema]
-    folders = {name: given.file.parent for name in values if given.file}
+    folders = dict.fromkeys(values, given.file.parent if given.file else given.beside)
     folders |= dict.fromkeys(given.typed, Path())
     inputs = planning.read_inputs(declared, values, given.typed, preview=preview)
     for name in files:
@@ -298,7 +307,7 @@ async def _run(
     ):
         session = Session(
             planned,
-            home=folder.parent.parent if folder else project(read.path) / ".runner",
+            home=folder.parent.parent if folder else options.home or project(read.path) / ".runner",
             base=read.path.resolve().parent,
             file=read.path.resolve(),
             text=read.text,
@@ -314,6 +323,7 @@ async def _run(
             leave=leave,
             metadata=options.metadata,
             offline=options.offline,
+            canned=options.canned,
             carrier=carrier,
             # A stream is another request: one that is watched could not be replayed where nobody looks on.
             watched=watched and options.record is None and options.replay is None,

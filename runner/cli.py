@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from . import __version__
-from .commands import cache, runs
+from .commands import cache, runs, test
 from .errors import PipelineProblems, RunnerError, UsageError
 
 if TYPE_CHECKING:
@@ -61,12 +61,13 @@ def cli() -> None:
     runner lock FILE         write down what each cell yields, for run --locked
     runner inspect FILE      what made this picture
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
+    runner test              run the cases of *.test.yaml, at no cost
     runner runs              what was run; runner show, why and diff say more of it
     runner cache             what is stored: how much, whether it is whole; and make room
     """
 
 
-for _command in (runs.runs, runs.show, runs.why, runs.diff, cache.cache):
+for _command in (runs.runs, runs.show, runs.why, runs.diff, cache.cache, test.test):
     cli.add_command(_command)
 
 
@@ -361,13 +362,16 @@ def doctor(files: Sequence[Path], catalogue: Path | None, local: bool, as_json: 
 
 
 @cli.command()
-def schema() -> None:
-    """Print the JSON Schema of pipelines, for editors."""
+@click.argument("of", type=click.Choice(["pipeline", "test"]), default="pipeline")
+def schema(of: Literal["pipeline", "test"]) -> None:
+    """Print the JSON Schema of pipelines, or of their tests, for editors."""
     import json
 
+    from .cases.schema import cases_schema
     from .schema import pipeline_schema
 
-    click.echo(json.dumps(pipeline_schema(), indent=2, ensure_ascii=False))
+    found = cases_schema() if of == "test" else pipeline_schema()
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 @cli.command()

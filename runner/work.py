@@ -13,8 +13,9 @@ from .admission import Place
 from .attempts import Tools
 from .budget import USED_UP
 from .calls import Calls, Store
+from .canned import Canned
 from .cells import shown
-from .errors import BudgetExceeded, Bug, NotAdmitted, NotAfforded, NotLocked, StepError
+from .errors import BudgetExceeded, Bug, NotAdmitted, NotAfforded, NotCanned, NotLocked, StepError
 from .events import (
     CallPaid,
     CellBlocked,
@@ -53,6 +54,8 @@ class Work:
     store: Store
     keep_text: KeepText
     load_files: LoadFiles
+    canned: Canned | None = None
+    """Set where a test gives outputs to steps, and nobody may be called."""
 
     def locally(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON]) -> End:
         """A cell that calls nobody, from start to end."""
@@ -62,13 +65,13 @@ class Work:
             if params is None:
                 return "skipped", None
             emit(CellStarted(clock(), cell.id))
-            output = planned.kind.advance(params, ())
+            output = self._canned(cell) or planned.kind.advance(params, ())
         except StepError as err:
             return self._failed(planned, cell, err)
         except Exception as err:  # noqa: BLE001 - a bug in one cell must not lose what others have paid for
             return self._failed(planned, cell, bug(err))
         assert isinstance(output, Output)
-        emit(CellDone(clock(), cell.id, cached=False, output=output.values, model=None, cost=0.0))
+        emit(CellDone(clock(), cell.id, cached=False, output=output.values, model=output.model, cost=output.cost))
         return "done", output
 
     async def calling(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], place: Place) -> End:
@@ -76,6 +79,12 @@ class Work:
 
         async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
             params = with_seed(self.plan.pipeline, planned, cell, params)
+            if self.canned is not None:
+                planned.kind.advance(params, ())  # fails as it would if the model does not take this call
+                if (canned := self._canned(cell)) is None:
+                    model = planned.model.id if planned.model is not None else "a model"
+                    raise NotCanned(f"it would call {model}, and no output is canned for it")
+                return canned, False
             return await Calls(self.tools, self.store, planned, cell, params, place).output()
 
         return await self._told(planned, cell, names, ask)
@@ -98,11 +107,15 @@ class Work:
             emit(replace(event, **place))
 
         async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
+            if canned := self._canned(cell):
+                return canned, False
             plan = nested.plan(params.get("inputs") or {})
             if plan.files:
                 plan = plan.with_files(await self.load_files(plan.files, plan.file))
             tools = replace(self.tools, emit=inside, fresh=self.tools.fresh.inside(cell))
-            values, missing = outputs_of(plan.outputs, await run(plan, replace(self, plan=plan, tools=tools)))
+            inner = self.canned.inside(cell) if self.canned is not None else None
+            work = replace(self, plan=plan, tools=tools, canned=inner)
+            values, missing = outputs_of(plan.outputs, await run(plan, work))
             if missing and (closed := self.tools.admission.refusal("")):
                 raise NotAdmitted(closed)
             for name, why in missing.items():
@@ -142,6 +155,9 @@ class Work:
             raise
         emit(CellDone(clock(), cell.id, cached, output.values, output.model, output.cost))
         return ("cached" if cached else "done"), output
+
+    def _canned(self, cell: Cell) -> Output | None:
+        return self.canned.of(cell) if self.canned is not None else None
 
     def refused(self, cell: Cell, reason: str) -> End:
         """A cell that is never let in."""

@@ -17,12 +17,13 @@ PACKAGE = REPO / "runner"
 WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
            "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "check", "plan",
-           "outputs", "lockfile"}  # fmt: skip
-DOING = {"fresh", "budget", "admission", "attempts", "calls", "work", "execute"}
+           "outputs", "lockfile", "cases"}  # fmt: skip
+DOING = {"fresh", "canned", "budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp"}  # fmt: skip
 SHOWING = {"reports"}
-EDGES = {"app", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons", "__main__",
+EDGES = {"app", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons", "testing",
+         "pytest_plugin", "__main__",
          "__init__"}  # fmt: skip
 
 BELOW = {
@@ -40,7 +41,7 @@ MAY_IMPORT = {
     **dict.fromkeys(READING, WORDS | READING),
     **dict.fromkeys(DOING, WORDS | READING | DOING),
     **{name: WORDS | {name} | BELOW.get(name, set()) for name in WORLD},
-    **dict.fromkeys(SHOWING, WORDS | {"catalogue", "kinds", "price", "plan", "reports"}),
+    **dict.fromkeys(SHOWING, WORDS | {"catalogue", "kinds", "price", "plan", "cases", "reports"}),
     "emulator": {"emulator"},
     **dict.fromkeys(EDGES, WORDS | READING | DOING | WORLD | SHOWING | EDGES | {"emulator"}),
 }

@@ -13,7 +13,7 @@ from runner.kinds import KINDS
 from runner.schema import pipeline_schema
 
 ROOT = Path(__file__).parents[1]
-PIPELINES = sorted((ROOT / "pipelines").glob("*.yaml"))
+PIPELINES = sorted(p for p in (ROOT / "pipelines").glob("*.yaml") if ".test" not in p.suffixes)
 
 
 def validator() -> jsonschema.Draft202012Validator:
