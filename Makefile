@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench bench-peers schema clean
+.PHONY: demo test check bench bench-peers schema starters clean
 
 demo: .venv/installed
 	@$(BIN)/runner run pipelines/product-card.yaml --local
@@ -22,6 +22,10 @@ bench-peers: .venv/tested .venv-peers/installed
 schema: .venv/installed
 	$(BIN)/runner schema > schemas/pipeline.schema.json
 	$(BIN)/runner schema test > schemas/test.schema.json
+
+starters:
+	cp pipelines/*.yaml runner/starters/
+	cp -r pipelines/pictures runner/starters/
 
 clean:
 	rm -rf .venv .venv-peers .runner out dist

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from . import __version__
-from .commands import cache, runs, test
+from .commands import cache, completion, runs, start, test
 from .errors import PipelineProblems, RunnerError, UsageError
 
 if TYPE_CHECKING:
@@ -53,10 +53,12 @@ def cli() -> None:
     """Run pipelines: YAML files that say how a piece of content is made.
 
     \b
+    runner init, runner new  begin a project, or a pipeline
     runner check FILE        what is wrong with it, before anything runs
     runner plan FILE         what would run, in what order, at what price
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
+    runner kinds             which kinds of steps there are, what each takes and yields
     runner models            which models there are, what each takes and costs
     runner lock FILE         write down what each cell yields, for run --locked
     runner inspect FILE      what made this picture
@@ -67,7 +69,7 @@ def cli() -> None:
     """
 
 
-for _command in (runs.runs, runs.show, runs.why, runs.diff, cache.cache, test.test):
+for _command in (start.init, start.new, start.kinds, runs.runs, runs.show, runs.why, runs.diff, cache.cache, test.test):
     cli.add_command(_command)
 
 
@@ -76,7 +78,13 @@ def _inputs_options(command: click.decorators.FC) -> click.decorators.FC:
         "--inputs", "inputs_file", type=_PATH, metavar="FILE", help="Input values from a YAML or JSON file."
     )(command)
     return click.option(
-        "-i", "--input", "typed", multiple=True, metavar="NAME=VALUE", help="An input; repeat for more."
+        "-i",
+        "--input",
+        "typed",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="An input; repeat for more.",
+        shell_complete=completion.inputs,
     )(command)
 
 
@@ -101,7 +109,7 @@ class _Local(click.Command):
 
 
 @cli.command(cls=_Local)
-@click.argument("file", type=_PATH)
+@click.argument("file", type=_PATH, shell_complete=completion.pipelines)
 @_inputs_options
 @_catalogue_option
 @click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
@@ -111,7 +119,7 @@ class _Local(click.Command):
 )
 @click.option("--fail-fast", is_flag=True, help="Start nothing new after a failure; what is in flight is kept.")
 @click.option(
-    "--fresh", multiple=True, metavar="STEP[KEY]",
+    "--fresh", multiple=True, metavar="STEP[KEY]", shell_complete=completion.steps,
     help="Ask for this step, or this cell, anew, though the store has it. Repeat for more.",
 )  # fmt: skip
 @click.option("--no-cache", is_flag=True, help="Ask for everything anew. What is paid for is kept all the same.")
@@ -173,7 +181,7 @@ def run(
 
 
 @cli.command()
-@click.argument("run_id", metavar="[RUN]", required=False)
+@click.argument("run_id", metavar="[RUN]", required=False, shell_complete=completion.runs)
 @_ending_options
 def resume(run_id: str | None, cancel_on_interrupt: bool, budget: float | None, quiet: bool, as_json: bool) -> None:
     """Take up a run that was stopped, or that failed: what is done stays, what is in flight is collected."""
@@ -224,7 +232,7 @@ def _end(start: Callable[..., Coroutine[None, None, Done]], *, quiet: bool, as_j
 
 
 @cli.command("lock", cls=_Local)
-@click.argument("file", type=_PATH)
+@click.argument("file", type=_PATH, shell_complete=completion.pipelines)
 @_inputs_options
 @_catalogue_option
 @click.option("--out", type=_PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
@@ -252,7 +260,7 @@ def lock_(
 
 
 @cli.command()
-@click.argument("file", type=_PATH)
+@click.argument("file", type=_PATH, shell_complete=completion.pipelines)
 def verify(file: Path) -> None:
     """Read again every file that NAME.lock.yaml names, and compare their digests. Nothing is sent."""
     import anyio
@@ -269,21 +277,28 @@ def verify(file: Path) -> None:
 
 
 @cli.command()
-@click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...", shell_complete=completion.pipelines)
 @_catalogue_option
 def check(files: Sequence[Path], catalogue: Path | None) -> None:
-    """Check pipelines: every problem at once, with its place and its cure. Nothing runs."""
+    """Check pipelines and their tests: every problem at once, with its place and its cure. Nothing runs."""
     from . import app
 
-    problems = [problem for file in files for problem in app.read(file, catalogue).problems]
-    _show(problems)
+    tests = [file for file in files if file.name.endswith(".test.yaml")]
+    problems = [problem for file in files if file not in tests for problem in app.read(file, catalogue).problems]
+    if tests:
+        from . import testing
+
+        problems += [problem for file in tests for problem in testing.read(file, catalogue).problems]
+    _show(list(dict.fromkeys(problems)))
     if any(not problem.warning for problem in problems):
         sys.exit(PipelineProblems.exit_code)
-    click.echo(f"{len(files)} pipeline{'s' * (len(files) != 1)}: no problems")
+    counts = [(len(files) - len(tests), "pipeline"), (len(tests), "test file")]
+    said = [f"{count} {word}{'s' * (count != 1)}" for count, word in counts if count]
+    click.echo(f"{', '.join(said)}: no problems")
 
 
 @cli.command()
-@click.argument("file", type=_PATH)
+@click.argument("file", type=_PATH, shell_complete=completion.pipelines)
 @_inputs_options
 @_catalogue_option
 def plan(file: Path, typed: tuple[str, ...], inputs_file: Path | None, catalogue: Path | None) -> None:
@@ -311,8 +326,8 @@ def inspect(file: Path, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("name", required=False, metavar="[ID]")
-@click.option("--kind", metavar="KIND", help="Only models for this kind of step.")
+@click.argument("name", required=False, metavar="[ID]", shell_complete=completion.models)
+@click.option("--kind", metavar="KIND", shell_complete=completion.kinds, help="Only models for this kind of step.")
 @_catalogue_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: bool) -> None:
@@ -339,7 +354,7 @@ def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: 
 
 
 @cli.command()
-@click.argument("files", type=_PATH, nargs=-1, metavar="[FILE...]")
+@click.argument("files", type=_PATH, nargs=-1, metavar="[FILE...]", shell_complete=completion.pipelines)
 @_catalogue_option
 @click.option("--local", is_flag=True, help="Check what a run with --local needs: the emulator, no key.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else.")
@@ -459,6 +474,8 @@ def rm() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; the one place where exceptions become sentences and exit codes."""
+    if "_RUNNER_COMPLETE" in os.environ:
+        completion.register()
     try:
         cli(args, standalone_mode=False)
     except click.exceptions.Exit as err:

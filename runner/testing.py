@@ -79,12 +79,15 @@ def _in(folder: Path) -> Iterator[Path]:
         yield from (where / name for name in sorted(names) if name.endswith(SUFFIX))
 
 
-def read(path: Path) -> Tests:
-    """Read a test file and its pipeline, and check both. `UsageError` if there is no such file."""
+def read(path: Path, own: Path | None = None) -> Tests:
+    """Read a test file and its pipeline, and check both; ``own`` is a catalogue of the author's.
+
+    `UsageError` if there is no such file.
+    """
     document, problems = cases.read(text_of(path, "a test file"), str(path))
     if document is None:
         return Tests(path, None, (), tuple(problems))
-    pipeline = _pipeline_of(path, document, problems)
+    pipeline = _pipeline_of(path, document, problems, own)
     found: list[Case] = []
     if pipeline is not None:
         if pipeline.checked is not None:
@@ -95,7 +98,7 @@ def read(path: Path) -> Tests:
     return Tests(path, pipeline, tuple(found), tuple(problems))
 
 
-def _pipeline_of(path: Path, document: Document, problems: list[Problem]) -> app.Read | None:
+def _pipeline_of(path: Path, document: Document, problems: list[Problem], own: Path | None) -> app.Read | None:
     """The pipeline that a test file is of. That there is none is a problem of the test file."""
     said = document.data.get("pipeline")
     if said is not None and not isinstance(said, str):
@@ -103,7 +106,7 @@ def _pipeline_of(path: Path, document: Document, problems: list[Problem]) -> app
     name = said or path.name.removesuffix(SUFFIX) + ".yaml"
     file = path.parent / name
     if file.is_file():
-        return app.read(file)
+        return app.read(file, own)
     known = sorted(p.name for p in path.parent.glob("*.yaml") if not p.name.endswith((SUFFIX, ".lock.yaml")))
     mark = document.mark(("pipeline",)) if said else Mark(document.file, 1, 1, 1, document.mark().text)
     cure = nearest(name, known) if said else f"Write pipeline: FILE. {nearest(name, known)}".rstrip()

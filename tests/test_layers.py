@@ -22,9 +22,8 @@ DOING = {"fresh", "canned", "budget", "admission", "attempts", "calls", "work", 
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp"}  # fmt: skip
 SHOWING = {"reports"}
-EDGES = {"app", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons", "testing",
-         "pytest_plugin", "__main__",
-         "__init__"}  # fmt: skip
+EDGES = {"app", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons",
+         "testing", "starting", "pytest_plugin", "__main__", "__init__"}  # fmt: skip
 
 BELOW = {
     "store": {"media", "locks"},
@@ -41,7 +40,7 @@ MAY_IMPORT = {
     **dict.fromkeys(READING, WORDS | READING),
     **dict.fromkeys(DOING, WORDS | READING | DOING),
     **{name: WORDS | {name} | BELOW.get(name, set()) for name in WORLD},
-    **dict.fromkeys(SHOWING, WORDS | {"catalogue", "kinds", "price", "plan", "cases", "reports"}),
+    **dict.fromkeys(SHOWING, WORDS | {"catalogue", "kinds", "price", "plan", "cases", "schema", "reports"}),
     "emulator": {"emulator"},
     **dict.fromkeys(EDGES, WORDS | READING | DOING | WORLD | SHOWING | EDGES | {"emulator"}),
 }

@@ -8,14 +8,16 @@ from pathlib import Path
 import click
 
 from ..errors import PipelineProblems
+from . import completion
 
 _PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("files", type=_PATH, nargs=-1, metavar="[FILE...]")
+@click.argument("files", type=_PATH, nargs=-1, metavar="[FILE...]", shell_complete=completion.tests)
+@click.option("--catalogue", type=_PATH, metavar="FILE", help="Rows of models of your own, over those that are known.")
 @click.option("--junit", type=_PATH, metavar="FILE", help="Write what came of it as JUnit XML, too.")
-def test(files: tuple[Path, ...], junit: Path | None) -> None:
+def test(files: tuple[Path, ...], catalogue: Path | None, junit: Path | None) -> None:
     """Run the cases of NAME.test.yaml files, or of all that the project has. Nothing is paid, nothing is kept.
 
     Exits with 0 if all hold, with 1 if one does not, with 2 if a file has problems: then none of its cases runs.
@@ -30,7 +32,7 @@ def test(files: tuple[Path, ...], junit: Path | None) -> None:
     from ..reports import problems as problems_report
     from ..reports import tested
 
-    found = [testing.read(path) for path in testing.files(files)]
+    found = [testing.read(path, catalogue) for path in testing.files(files)]
     told = list(dict.fromkeys(problem for tests in found for problem in tests.problems))
     if told:
         click.echo(problems_report.text(told), err=True)
