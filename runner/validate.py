@@ -18,9 +18,10 @@ from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
 
 from .errors import Problem, nearest
+from .hints import TEMPLATE
 from .kinds import KINDS
 from .model import JSON
-from .schema import STEP_ID, TEMPLATE, step_schema, top_schema
+from .schema import STEP_ID, step_schema, top_schema
 from .source import Document
 from .templates import is_template
 

@@ -15,7 +15,7 @@ from .conftest import REPO
 PACKAGE = REPO / "runner"
 
 WORDS = {"errors", "model", "events"}
-READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
+READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "hints", "validate",
            "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "check", "plan",
            "outputs", "lockfile", "cases"}  # fmt: skip
 DOING = {"fresh", "canned", "budget", "admission", "attempts", "calls", "work", "execute"}

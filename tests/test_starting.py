@@ -228,3 +228,31 @@ def test_an_unknown_kind_is_told_with_the_nearest(cli: Cli) -> None:
     done = cli("kinds", "generate_images")
 
     assert (done.code, done.err) == (2, "Error: There is no kind generate_images. Did you mean generate_image?\n")
+
+
+# -- the pages about it -----------------------------------------------------------------------------
+
+
+def test_the_settings_that_the_docs_show_are_those_of_a_new_project(cli: Cli) -> None:
+    shown = (REPO / "docs" / "editor.md").read_text().split("```json\n")[1].split("```")[0]
+    cli("init")
+
+    assert json.loads(f"{{{shown}}}").items() <= json.loads(Path(".vscode/settings.json").read_text()).items()
+
+
+def test_the_docs_show_every_starter() -> None:
+    page = (REPO / "docs" / "starting.md").read_text()
+
+    assert all(f"| `{name}` |" in page for name in SHIPPED)
+    pictures = {line.partition("](")[2].partition(")")[0] for line in page.splitlines() if line.startswith("| ![")}
+    assert pictures
+    assert all((REPO / "docs" / picture).is_file() for picture in pictures)
+
+
+@pytest.mark.parametrize("page", ["starting", "testing", "editor"])
+def test_links_in_the_docs_lead_somewhere(page: str) -> None:
+    text = (REPO / "docs" / f"{page}.md").read_text()
+
+    links = [part.partition(")")[0] for part in text.split("](")[1:]]
+
+    assert [link for link in links if not link.startswith("http") and not (REPO / "docs" / link).exists()] == []
