@@ -123,8 +123,10 @@ NOT_READING = {"json_repair", "httpx2", "uvicorn", "starlette", "PIL", "rich", "
         (["check", "pipelines/product-card.yaml"], NOT_READING),
         (["plan", "pipelines/product-card.yaml"], NOT_READING),
         (["models"], NOT_READING),
+        (["kinds"], NOT_READING),
+        (["new", "--list"], NOT_READING),
     ],
-    ids=["version", "help", "check", "plan", "models"],
+    ids=["version", "help", "check", "plan", "models", "kinds", "new"],
 )
 def test_a_command_loads_only_what_it_needs(arguments: list[str], never: set[str]) -> None:
     program = (

@@ -252,6 +252,17 @@ def test_a_whole_pipeline_of_a_step_can_be_canned(cli: Cli, card: Path) -> None:
     assert done.code == 0, done.out + done.err
 
 
+def test_a_field_that_a_template_has_a_default_for_need_not_be_canned(cli: Cli, card: Path) -> None:
+    line = "{{ steps.photo.seed | default('none') }} {{ steps.draft.reasoning | default('', true) }}"
+    (card.parent / "card.yaml").write_text(CARD.replace("{{ steps.facts.data.title }} for {{ inputs.product }}", line))
+    mode = CANNED.replace(", seed: 7", "")
+    cases(card, "    expect: {outputs: {line.txt: {is: 'none '}}}\n", mode)
+
+    done = cli("test")
+
+    assert done.code == 0, done.out + done.err
+
+
 def test_a_step_that_calls_after_all_fails_and_is_not_called(cli: Cli, card: Path) -> None:
     mode = """    mode: {canned: {draft: {text: '{"title": "A pot"}'}}}\n"""
     cases(card, "    expect: {state: failed, steps: {line: {state: done}}}\n", mode)

@@ -14,14 +14,14 @@ from typing import Protocol
 from ..check import CELL_NAME, DATA_SUFFIXES, IMAGE_SUFFIXES, Checked, CheckedStep, misfit
 from ..errors import PipelineProblems, Problem, nearest
 from ..fanout import CLOSED
-from ..inference import infer
+from ..inference import fields_read, infer
 from ..kinds import run_pipeline
 from ..model import JSON, Artifact, Output
 from ..pipeline import schema_faults
 from ..shape import Shape
 from ..source import Document, parse
 from ..syntax import TemplateFault
-from ..templates import Template
+from ..templates import Template, templates_of
 from ..templates import parse as parse_template
 from ..validate import against
 from .schema import CELL, STEP, cases_schema
@@ -209,6 +209,7 @@ class _Loader:
             step = self.named(name, (*path, name))
             if step is not None and (output := self.canned_output(step, values, (*path, name))) is not None:
                 outputs[name] = output
+        self.lacking(outputs, path)
         expected = {name: each.get("state", "done") for name, each in (expect.get("steps") or {}).items()}
         if expect.get("state") != "failed" and not self.problems:
             lacking = list(_not_canned(self.checked, set(said), expected, ""))
@@ -220,6 +221,17 @@ class _Loader:
                 self.add("not-canned", f"{len(lacking)} {word} not canned: {', '.join(lacking)}.", path,
                          f"Add {lacking[0]}: {{{main}: …}} under canned:.", key=True)  # fmt: skip
         return outputs
+
+    def lacking(self, outputs: Mapping[str, Output], path: Path) -> None:
+        """Fields that templates read of a canned step, and that its output does not have."""
+        for reader, template in _templates(self.checked):
+            for step, name in fields_read(template):
+                given = outputs.get(step)
+                if given is None or name in given.scope() or name not in yields(self.checked.steps[step])["properties"]:
+                    continue
+                message = f"{step} is canned without {name}, which {reader} reads."
+                if all(problem.message != message for problem in self.problems):
+                    self.add("not-canned", message, (*path, step), f"Add {name}: under {step}:.", key=True)
 
     def canned_output(self, step: CheckedStep, values: Mapping[str, JSON], path: Path) -> Output | None:
         schema = yields(step)
@@ -355,6 +367,15 @@ class _Loader:
             elif word == "schema":
                 for inner, message, instead in schema_faults(wanted):
                     self.add("schema", message, (*path, word, *inner), instead)
+
+
+def _templates(checked: Checked) -> Iterator[tuple[str, Template]]:
+    """The templates of a pipeline, each with what it belongs to."""
+    for step in checked.steps.values():
+        for tree in (*step.params.values(), *(tree for _, tree in step.step.control)):
+            yield from ((step.step.id, template) for _, template in templates_of(tree))
+    for name, tree in checked.pipeline.outputs.items():
+        yield from ((name, template) for _, template in templates_of(tree))
 
 
 def output_named(name: str, declared: Sequence[str]) -> str | None:

@@ -161,10 +161,14 @@ def _outputs(case: Case, ended: Ended) -> Iterator[_Fault]:
             if made:
                 yield _Fault((*path, "state"), f"{name} is made, and is not to be.")
         elif not made:
-            why = ended.missing.get(name, "") or f"there are {', '.join(ended.outputs) or 'no outputs'}"
+            why = f"{name}: {ended.missing[name]}" if name in ended.missing else _there_are(ended)
             yield _Fault(path, f"{name} was not made.", _sentence(why))
         for each, value in made.items() if said.get("state") != "missing" else ():
             yield from _under(path, _value(each, value, wanted))
+
+
+def _there_are(ended: Ended) -> str:
+    return f"There are {', '.join(ended.outputs)}" if ended.outputs else "There are no outputs"
 
 
 # -- values -----------------------------------------------------------------------------------------
