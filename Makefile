@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench bench-peers schema clean
+.PHONY: demo test check bench bench-peers schema starters clean
 
 demo: .venv/installed
 	@$(BIN)/runner run pipelines/product-card.yaml --local
@@ -21,8 +21,13 @@ bench-peers: .venv/tested .venv-peers/installed
 
 schema: .venv/installed
 	$(BIN)/runner schema > schemas/pipeline.schema.json
+	$(BIN)/runner schema test > schemas/test.schema.json
 	$(BIN)/runner schema event > schemas/event.schema.json
 	$(BIN)/runner explain --markdown > docs/problems.md
+
+starters:
+	cp pipelines/*.yaml runner/starters/
+	cp -r pipelines/pictures runner/starters/
 
 clean:
 	rm -rf .venv .venv-peers .runner out dist

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from . import catalogue, checking, doubts, lockfile, masking, planning, plugins, source
 from . import pipeline as pipelines
+from .canned import Canned
 from .catalogue import Catalogue
 from .checking import Checked
-from .codes import FILE, Code
 from .errors import CannotStart, Mark, PipelineProblems, Problem, RunnerError, StepError, UsageError, nearest
 from .events import Event, RunState, Sink, fold
 from .files import is_inline, is_url, place
@@ -77,11 +77,14 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Input values as they were given: ``typed`` on the command line, ``file`` by ``--inputs``, ``values`` in code."""
+    """Input values as they were given: ``typed`` on the command line, ``file`` by ``--inputs``, ``values`` in code or
+    in a file of the folder ``beside``.
+    """
 
     typed: Mapping[str, str] = field(default_factory=dict)
     file: Path | None = None
     values: Mapping[str, JSON] = field(default_factory=dict)
+    beside: Path = Path()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,10 @@ class Options:
     """Who answers the calls instead of Runpod, of an installed package."""
     reporters: tuple[str, ...] = ()
     """Whom the events are told as well, of installed packages."""
+    home: Path | None = None
+    """Where the store and the runs are; None for the project's own."""
+    canned: Canned | None = None
+    """Outputs that a test gives to steps: nobody is called, and no socket is opened."""
 
     @classmethod
     def of(
@@ -209,28 +216,6 @@ def read(
     return Read(path, text, found, checked, hidden, own, frozenset(seen))
 
 
-def check_example(code: Code, text: str) -> tuple[Problem, ...]:
-    """What a check finds in an example of a code, in a folder with what lies beside it."""
-    from tempfile import TemporaryDirectory
-
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        for file, content in {"runner.yaml": "", **code.beside, FILE: text}.items():
-            (folder / file).write_text(content, encoding="utf-8")
-        found = read(folder / FILE).problems
-        return tuple(
-            replace(problem, mark=replace(problem.mark, file=str(Path(problem.mark.file).relative_to(folder))))
-            for problem in found
-        )
-
-
-def said_of(code: Code) -> str:
-    """What a check says about the wrong example of a code."""
-    from .reports.problems import one
-
-    return "\n".join(map(one, check_example(code, code.wrong)))
-
-
 def _checked(
     path: Path,
     text: str,
@@ -309,7 +294,8 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
     values = dict(_inputs_file(given.file)) if given.file else {}
     files = [name for name, d in declared.items() if "artifact" in d.schema]
     folders = {name: given.file.parent for name in values if given.file}
-    folders |= dict.fromkeys([*given.typed, *given.values], Path())
+    folders |= dict.fromkeys(given.values, given.beside)
+    folders |= dict.fromkeys(given.typed, Path())
     values |= given.values
     inputs = planning.read_inputs(declared, values, given.typed, preview=preview)
     for name in files:
@@ -382,7 +368,7 @@ async def _run(
     ):
         session = Session(
             planned,
-            home=folder.parent.parent if folder else project(read.path) / ".runner",
+            home=folder.parent.parent if folder else options.home or project(read.path) / ".runner",
             base=read.path.resolve().parent,
             file=read.path.resolve(),
             text=read.text,
@@ -399,6 +385,7 @@ async def _run(
             open_provider=opener,
             metadata=options.metadata,
             offline=options.offline,
+            canned=options.canned,
             carrier=carrier,
             # A stream is another request: one that is watched could not be replayed where nobody looks on.
             watched=watched and options.record is None and options.replay is None,

@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from . import __version__
-from .commands import cache, problems, runs, seeing
-from .commands.given import PATH, Local, catalogue_option, given, inputs_options, local_option, profile_option
+from .commands import cache, problems, runs, seeing, start, test
+from .commands.given import (
+    PATH,
+    Local,
+    catalogue_option,
+    completed,
+    given,
+    inputs_options,
+    local_option,
+    profile_option,
+)
 from .commands.problems import show
 from .errors import PipelineProblems, RunnerError, UsageError
 
@@ -59,15 +68,18 @@ def cli() -> None:
     """Run pipelines: YAML files that say how a piece of content is made.
 
     \b
+    runner init, runner new  begin a project, or a pipeline
     runner check FILE        what is wrong with it, before anything runs; runner explain tells more
     runner plan FILE         what would run, in what order, at what price
     runner graph FILE        the same as a picture
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
+    runner kinds             which kinds of steps there are, what each takes and yields
     runner models            which models there are, what each takes and costs
     runner lock FILE         write down what each cell yields, for run --locked
     runner inspect FILE      what made this picture
     runner doctor [FILE...]  what is wrong with key, network, endpoints or disk
+    runner test              run the cases of *.test.yaml, at no cost
     runner runs              what was run; runner show, why and diff say more of it
     runner report            a run as a page to look at, in one file
     runner cache             what is stored: how much, whether it is whole; and make room
@@ -75,15 +87,15 @@ def cli() -> None:
 
 
 _COMMANDS = (
-    problems.check, problems.explain, seeing.plan, seeing.graph, seeing.report,
-    runs.runs, runs.show, runs.why, runs.diff, cache.cache,
+    start.init, start.new, start.kinds, problems.check, problems.explain, seeing.plan, seeing.graph, seeing.report,
+    runs.runs, runs.show, runs.why, runs.diff, cache.cache, test.test,
 )  # fmt: skip
 for _command in _COMMANDS:
     cli.add_command(_command)
 
 
 @cli.command(cls=Local)
-@click.argument("file", type=PATH)
+@click.argument("file", type=PATH, shell_complete=completed("pipelines"))
 @inputs_options
 @catalogue_option
 @profile_option
@@ -94,7 +106,7 @@ for _command in _COMMANDS:
 )
 @click.option("--fail-fast", is_flag=True, help="Start nothing new after a failure; what is in flight is kept.")
 @click.option(
-    "--fresh", multiple=True, metavar="STEP[KEY]",
+    "--fresh", multiple=True, metavar="STEP[KEY]", shell_complete=completed("steps"),
     help="Ask for this step, or this cell, anew, though the store has it. Repeat for more.",
 )  # fmt: skip
 @click.option("--no-cache", is_flag=True, help="Ask for everything anew. What is paid for is kept all the same.")
@@ -167,7 +179,7 @@ def run(
 
 
 @cli.command()
-@click.argument("run_id", metavar="[RUN]", required=False)
+@click.argument("run_id", metavar="[RUN]", required=False, shell_complete=completed("runs"))
 @_ending_options
 def resume(
     run_id: str | None,
@@ -243,7 +255,7 @@ def _end(start: Callable[..., Coroutine[None, None, Done]], wanted: Wanted, *, q
 
 
 @cli.command("lock", cls=Local)
-@click.argument("file", type=PATH)
+@click.argument("file", type=PATH, shell_complete=completed("pipelines"))
 @inputs_options
 @catalogue_option
 @profile_option
@@ -273,7 +285,7 @@ def lock_(
 
 
 @cli.command()
-@click.argument("file", type=PATH)
+@click.argument("file", type=PATH, shell_complete=completed("pipelines"))
 @profile_option
 def verify(file: Path, profile: str | None) -> None:
     """Read again every file that NAME.lock.yaml names, and compare their digests. Nothing is sent."""
@@ -305,8 +317,8 @@ def inspect(file: Path, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("name", required=False, metavar="[ID]")
-@click.option("--kind", metavar="KIND", help="Only models for this kind of step.")
+@click.argument("name", required=False, metavar="[ID]", shell_complete=completed("models"))
+@click.option("--kind", metavar="KIND", shell_complete=completed("kinds"), help="Only models for this kind of step.")
 @catalogue_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: bool) -> None:
@@ -334,7 +346,7 @@ def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: 
 
 
 @cli.command()
-@click.argument("files", type=PATH, nargs=-1, metavar="[FILE...]")
+@click.argument("files", type=PATH, nargs=-1, metavar="[FILE...]", shell_complete=completed("pipelines"))
 @catalogue_option
 @click.option("--local", is_flag=True, help="Check what a run with --local needs: the emulator, no key.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else.")
@@ -357,15 +369,16 @@ def doctor(files: Sequence[Path], catalogue: Path | None, local: bool, as_json: 
 
 
 @cli.command()
-@click.argument("what", type=click.Choice(["pipeline", "event"]), default="pipeline")
-def schema(what: str) -> None:
-    """Print the JSON Schema of pipelines, for editors; or of an event, a line of run --events."""
+@click.argument("what", type=click.Choice(["pipeline", "test", "event"]), default="pipeline")
+def schema(what: Literal["pipeline", "test", "event"]) -> None:
+    """Print the JSON Schema of pipelines or of their tests, for editors; or of an event, a line of run --events."""
     import json
 
+    from .cases.schema import cases_schema
     from .event_schema import event_schema
     from .schema import pipeline_schema
 
-    said = event_schema() if what == "event" else pipeline_schema()
+    said = {"pipeline": pipeline_schema, "test": cases_schema, "event": event_schema}[what]()
     click.echo(json.dumps(said, indent=2, ensure_ascii=False))
 
 
@@ -454,6 +467,10 @@ def rm() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; the one place where exceptions become sentences and exit codes."""
+    if "_RUNNER_COMPLETE" in os.environ:
+        from .commands import completion
+
+        completion.register()
     try:
         cli(args, standalone_mode=False)
     except click.exceptions.Exit as err:

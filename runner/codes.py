@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 PAGES = "docs/problems.md"
 FILE = "pipeline.yaml"
 """What the file of an example is called."""
+TESTS = "pipeline.test.yaml"
+"""What it is called if it is a test file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,16 @@ class Code:
     right: str
     beside: Mapping[str, str] = field(default_factory=dict)
     """Files that lie beside both examples."""
+    file: str = FILE
+    """What the examples are called."""
 
     def __str__(self) -> str:
         return f"{self.number} {self.name}"
+
+    @property
+    def of_tests(self) -> bool:
+        """Whether the examples are test files."""
+        return self.file == TESTS
 
     @property
     def warning(self) -> bool:
@@ -50,6 +59,20 @@ def find(word: str) -> Code | None:
                 return code
     return None
 
+
+_TESTED: Mapping[str, str] = {
+    FILE: """\
+name: tea
+steps:
+  draft:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: Write a line about tea.
+outputs:
+  tea.txt: "{{ steps.draft.text }}"
+"""
+}
+"""What the test files of the examples are of."""
 
 CODES = (
     # -- E0: the file, before it is a pipeline ----------------------------------------------------------
@@ -1101,6 +1124,67 @@ steps:
     model: qwen/qwen3-32b-awq
     prompt: Write a line about tea.
 """,
+    ),
+    # -- E7: tests of pipelines -------------------------------------------------------------------------
+    Code(
+        "E701",
+        "asserts-nothing",
+        "A case expects nothing",
+        "A case that expects nothing holds whatever comes of it, as long as the run does not fail, and so says nothing "
+        "about the pipeline. Say under expect: what must be so, if only {state: done}.",
+        """\
+cases:
+  a line:
+    mode: {canned: {draft: {text: Steam.}}}
+""",
+        """\
+cases:
+  a line:
+    mode: {canned: {draft: {text: Steam.}}}
+    expect: {state: done}
+""",
+        _TESTED,
+        TESTS,
+    ),
+    Code(
+        "E702",
+        "not-canned",
+        "A step would call a model, and nothing is canned for it",
+        "With mode: {canned: …} nobody is called: what steps would yield stands in the case. Each step that calls a "
+        "model needs an entry, with every field that the pipeline reads of it.",
+        """\
+cases:
+  a line:
+    mode: {canned: {}}
+    expect: {state: done}
+""",
+        """\
+cases:
+  a line:
+    mode: {canned: {draft: {text: Steam.}}}
+    expect: {state: done}
+""",
+        _TESTED,
+        TESTS,
+    ),
+    Code(
+        "E703",
+        "unknown-output",
+        "The pipeline has no such output",
+        "What a case expects under outputs: stands there under the name that the pipeline gives it under its own "
+        "outputs:, ending and all.",
+        """\
+cases:
+  a line:
+    expect: {outputs: {tea.md: {contains: tea}}}
+""",
+        """\
+cases:
+  a line:
+    expect: {outputs: {tea.txt: {contains: tea}}}
+""",
+        _TESTED,
+        TESTS,
     ),
     # -- W: warnings ------------------------------------------------------------------------------------
     Code(

@@ -16,6 +16,7 @@ RunnerError                     a sentence for the user and an exit code
     ├── BudgetExceeded          4   the next call would not fit the budget, which ends the run
     ├── NotAfforded                 the next call would not fit the budget, which leaves its cell out
     ├── NotLocked               3   the store or the lock does not hold what the next call would yield
+    ├── NotCanned                   a test gives a step no output, and nobody may be called
     ├── Unpriced                    the next call has no price, and the budget wants one
     └── CallFailed                  the outside world said no
         ├── NotSent                 the connection never opened: nothing was asked for
@@ -193,6 +194,12 @@ class NotAfforded(StepError):
     """The next call would not fit the budget. It was not sent; its cell is skipped."""
 
     fault = "budget"
+
+
+class NotCanned(StepError):
+    """A step would call a model, and its test gives it no output. Nothing was sent."""
+
+    fault = "canned"
 
 
 class NotLocked(StepError):

@@ -23,6 +23,7 @@ from .admission import Admission, Pass, Place
 from .attempts import Past, Provider, Tools
 from .budget import USED_UP, Budget
 from .calls import Store
+from .canned import Canned
 from .cells import expand
 from .checking import Edge
 from .errors import StepError
@@ -60,10 +61,11 @@ async def execute(
     fresh: Fresh | None = None,
     cancel_jobs: bool = True,
     locked: Locked | None = None,
+    canned: Canned | None = None,
 ) -> Names:
     """Run a plan to its end. Gives back what templates may name then: the outputs of the steps that are done.
 
-    ``watched`` streams chats, so that their texts can be seen growing (`TextGrew`).
+    ``watched`` streams chats, so that their texts can be seen growing (`TextGrew`). With ``canned`` nobody is called.
     Never raises for a failed step: the events say which cells failed and why.
     """
     admission = Admission(calls or plan.calls, plan.limits)
@@ -95,7 +97,8 @@ async def execute(
         if plan.deadline is not None:
             clock_tasks.start_soon(_close_after, plan.deadline, tools.admission)
         try:
-            names = await _run(plan, Work(plan, tools, store, keep_text, load_files), run_id, fail_fast=fail_fast)
+            work = Work(plan, tools, store, keep_text, load_files, canned)
+            names = await _run(plan, work, run_id, fail_fast=fail_fast)
         finally:
             tools.budget.report()
         clock_tasks.cancel_scope.cancel()

@@ -68,6 +68,23 @@ def steps_read(template: Template) -> list[str]:
     return found
 
 
+def fields_read(template: Template) -> list[tuple[str, str]]:
+    """The fields of steps that a template needs to be there: step and field; not those that it has a default for."""
+    spared = {
+        id(inner)
+        for each in template.tree.find_all(nodes.Filter)
+        if each.name in ("default", "d") and each.node is not None
+        for inner in (each.node, *each.node.find_all(nodes.Getattr))
+    }
+    found: list[tuple[str, str]] = []
+    for node in template.tree.find_all(nodes.Getattr):
+        match node:
+            case nodes.Getattr(node=nodes.Getattr(node=nodes.Name(name="steps"), attr=step), attr=name):
+                if id(node) not in spared:
+                    found.append((step, name))
+    return found
+
+
 def infer(template: Template, names: Mapping[str, Shape]) -> Inference:
     """Walk a template whose names have these shapes."""
     walk = _Walk(dict(names))

@@ -341,7 +341,7 @@ class _Loader:
             message = "A JSON Schema is a mapping."
             self.problems.append(Problem("schema", message, document.mark(path), "Write type: object."))
             return False
-        found = _schema_faults(json.dumps(value, sort_keys=True, default=str))
+        found = schema_faults(value)
         for inner, message, instead in found:
             self.problems.append(Problem("schema", message, document.mark((*path, *inner)), instead))
         return not found
@@ -377,9 +377,13 @@ def _ceiling(data: JSON) -> Ceiling | None:
     return Ceiling(most, said.get("on_exceed", "stop"), unpriced)
 
 
+def schema_faults(schema: JSON) -> tuple[tuple[tuple[str | int, ...], str, str], ...]:
+    """What is wrong with a schema: where in it, what, what instead. Pipelines repeat theirs; each is read once."""
+    return _schema_faults(json.dumps(schema, sort_keys=True, default=str))
+
+
 @functools.lru_cache(maxsize=1024)
 def _schema_faults(text: str) -> tuple[tuple[tuple[str | int, ...], str, str], ...]:
-    """What is wrong with a schema: where, what, what instead. Pipelines repeat their schemas; each is read once."""
     value = json.loads(text)
     try:
         Draft202012Validator.check_schema(value)

@@ -68,3 +68,42 @@ def _holds(word: str, wanted: JSON, said: Mapping[str, JSON], size: tuple[int, i
     if word == "side":
         return size is not None and min(size) <= wanted
     return said.get(word) in wanted if isinstance(wanted, list) else said.get(word) == wanted
+
+
+WORDS: Mapping[Unit, str] = {
+    "image": "an image", "megapixel": "a megapixel", "second": "a second", "video": "a video",
+    "1k_characters": "for 1,000 characters", "1m_tokens": "for a million tokens",
+}  # fmt: skip
+"""What a price is for, in words."""
+
+
+def prices(price: Price | None) -> str:
+    """A price in words: ``0.024 USD a second with resolution 480p, 0.052 with resolution 720p``."""
+    if price is None:
+        return "not known before the call"
+    unit = WORDS[price.per]
+    if price.input is not None:
+        return f"{usd(price.input)} USD {unit} in, {usd(price.usd)} USD {unit} out"
+    if price.step:
+        return f"{usd(price.usd * price.step)} USD for every {usd(price.step)} seconds that are begun"
+    if not price.rows:
+        return f"{usd(price.usd)} USD {unit}"
+    first, *rest = price.rows
+    said = [f"{usd(first['usd'])} USD {unit} with {_when(first)}"]
+    return ", ".join([*said, *(f"{usd(row['usd'])} with {_when(row)}" for row in rest)])
+
+
+def usd(amount: float) -> str:
+    return f"{amount:.6f}".rstrip("0").rstrip(".")
+
+
+def _when(row: Mapping[str, JSON]) -> str:
+    words = []
+    for word, value in row.items():
+        if word == "side":
+            words.append(f"up to {value}p")
+        elif isinstance(value, bool):
+            words.append(word if value else f"no {word}")
+        elif word != "usd":
+            words.append(f"{word} {' or '.join(map(str, value)) if isinstance(value, list) else value}")
+    return " and ".join(words)

@@ -17,6 +17,7 @@ import anyio
 
 from .attempts import Past
 from .budget import Held
+from .canned import Canned
 from .errors import BadFile, Mark, PipelineProblems, Problem, StepError, StoreFailed, UsageError
 from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink
 from .execute import execute
@@ -91,6 +92,8 @@ class Session:
     watched: bool = False
     locked: Locked | None = None
     """Set where nothing may be sent."""
+    canned: Canned | None = None
+    """Set where a test gives outputs to steps, and nobody may be called."""
     past: RunState | None = None
     """The run as it had come, if it is taken up again."""
     state: RunState = field(default_factory=RunState)
@@ -184,6 +187,7 @@ class Session:
                 fresh=replace(self.fresh, began=self.state.started),
                 cancel_jobs=self.cancel_on_interrupt,
                 locked=self.locked,
+                canned=self.canned,
                 jitter=None if self.carrier.network else AtOnce(),
             )
         except BaseExceptionGroup as group:

@@ -18,9 +18,10 @@ from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
 
 from .errors import Problem, counted, nearest
+from .hints import TEMPLATE
 from .kinds import KINDS
 from .model import JSON
-from .schema import STEP_ID, TEMPLATE, step_schema, top_schema
+from .schema import STEP_ID, step_schema, top_schema
 from .source import Document
 from .templates import is_template
 
@@ -29,6 +30,8 @@ from .templates import is_template
 class _Fault:
     path: tuple[str | int, ...]
     error: ValidationError
+    whole: str = "The pipeline"
+    """What the document is called."""
 
 
 def validate(document: Document) -> list[Problem]:
@@ -51,10 +54,13 @@ def validate(document: Document) -> list[Problem]:
     return [p for fault in faults for p in _problems(document, fault)]
 
 
-def against(document: Document, schema: JSON, at: tuple[str, ...] = ()) -> list[Problem]:
-    """Every fault of the part of a document at a place, against any schema."""
+def against(
+    document: Document, schema: JSON, at: tuple[str | int, ...] = (), *, what: str = "The pipeline"
+) -> list[Problem]:
+    """Every fault of the part of a document at a place, against any schema. ``what`` the document is called."""
     data = functools.reduce(lambda data, part: data[part], at, document.data)
-    faults = [_Fault((*at, *error.absolute_path), error) for error in _errors(Draft202012Validator(schema), data)]
+    errors = _errors(Draft202012Validator(schema), data)
+    faults = [_Fault((*at, *error.absolute_path), error, what) for error in errors]
     return [problem for fault in faults for problem in _problems(document, fault)]
 
 
@@ -109,12 +115,11 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
         case "additionalProperties":
             yield from _unknown_keys(document, fault)
         case "required":
-            key = _missing(error)
-            yield Problem("missing-key", f"{_owner(path)} has no {key}.", document.mark(path, key=True),
-                          f"Add {key}:.")  # fmt: skip
+            owner, key = _owner(path, fault.whole), _missing(error)
+            yield Problem("missing-key", f"{owner} has no {key}.", document.mark(path, key=True), f"Add {key}:.")
         case "anyOf":
             keys = " or ".join(_list(e.validator_value)[0] for e in error.context or ())
-            yield Problem("missing-key", f"{_owner(path)} has no {keys}.", document.mark(path, key=True),
+            yield Problem("missing-key", f"{_owner(path, fault.whole)} has no {keys}.", document.mark(path, key=True),
                           f"Add {keys.split(' ')[0]}:.")  # fmt: skip
         case "pattern" if "propertyNames" in error.absolute_schema_path:
             owner = _last_name(path)
@@ -162,6 +167,8 @@ def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
             return f"{name} has {counted(len(value), 'character')}.", f"It must have {bound} {wanted}."
         case "minProperties" | "minItems":
             return f"{name} is empty." if not value else f"{name} has too few items.", f"It must have at least {count}."
+        case "maxProperties" if wanted == 1:
+            return f"{name} says {' and '.join(value)}.", "Keep one of them."
         case "maxItems":
             return f"{name} has {counted(len(value), 'item')}.", f"It must have at most {count}."
         case "required":
@@ -205,7 +212,8 @@ def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
                 instead = (
                     f"It belongs under models:, as mine: {{model: …, {OF_A_MODEL[key]}}}; then say model: mine here."
                 )
-            yield Problem("unknown-key", f"{_owner(path)} does not know the key {_short(key)}.", mark, instead)
+            owner = _owner(path, fault.whole)
+            yield Problem("unknown-key", f"{owner} does not know the key {_short(key)}.", mark, instead)
 
 
 def _is_text_as_written(document: Document, fault: _Fault) -> bool:
@@ -256,10 +264,12 @@ _TYPE_NAMES = {
 }  # fmt: skip
 
 
-def _owner(path: Sequence[str | int]) -> str:
+def _owner(path: Sequence[str | int], whole: str) -> str:
     match path:
         case ():
-            return "The pipeline"
+            return whole
+        case ("cases", name):
+            return f"The case {name}"
         case ("steps", name):
             return f"The step {name}"
         case ("inputs", name):

@@ -13,8 +13,9 @@ from .admission import Place
 from .attempts import Tools
 from .budget import USED_UP
 from .calls import Calls, Store
+from .canned import Canned
 from .cells import shown
-from .errors import BadFile, BudgetExceeded, Bug, NotAdmitted, NotAfforded, NotLocked, StepError
+from .errors import BadFile, BudgetExceeded, Bug, NotAdmitted, NotAfforded, NotCanned, NotLocked, StepError
 from .events import (
     CallPaid,
     CellBlocked,
@@ -57,6 +58,8 @@ class Work:
     store: Store
     keep_text: KeepText
     load_files: LoadFiles
+    canned: Canned | None = None
+    """Set where a test gives outputs to steps, and nobody may be called."""
 
     def locally(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON]) -> End:
         """A cell that calls nobody, from start to end."""
@@ -66,13 +69,13 @@ class Work:
             if params is None:
                 return "skipped", None
             emit(CellStarted(clock(), cell.id))
-            output = planned.kind.advance(params, ())
+            output = self._canned(cell) or planned.kind.advance(params, ())
         except StepError as err:
             return self._failed(planned, cell, err)
         except Exception as err:  # noqa: BLE001 - a bug in one cell must not lose what others have paid for
             return self._failed(planned, cell, bug(err))
         assert isinstance(output, Output)
-        emit(CellDone(clock(), cell.id, cached=False, output=output.values, model=None, cost=0.0))
+        emit(CellDone(clock(), cell.id, cached=False, output=output.values, model=output.model, cost=output.cost))
         return "done", output
 
     async def calling(
@@ -88,6 +91,12 @@ class Work:
 
         async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
             params = with_seed(self.plan.pipeline, planned, cell, params)
+            if self.canned is not None:
+                planned.kind.advance(params, ())  # fails as it would if the model does not take this call
+                if (canned := self._canned(cell)) is None:
+                    model = planned.model.id if planned.model is not None else "a model"
+                    raise NotCanned(f"it would call {model}, and no output is canned for it")
+                return canned, False
             return await Calls(self.tools, self.store, planned, cell, params, place, errand).output()
 
         return await self._told(planned, cell, names, ask)
@@ -98,15 +107,24 @@ class Work:
         assert nested is not None
 
         async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
+            if canned := self._canned(cell):
+                return canned, False
+            inner = self.canned.inside(cell) if self.canned is not None else None
             values, spent = await self._inside(
-                nested, params.get("inputs") or {}, cell.id, self.tools.fresh.inside(cell), run
+                nested, params.get("inputs") or {}, cell.id, self.tools.fresh.inside(cell), run, inner
             )
             return Output({"outputs": values}, None, spent), False
 
         return await self._told(planned, cell, names, ask)
 
     async def _inside(
-        self, nested: Nested, inputs: Mapping[str, JSON], above: str, fresh: Fresh, run: RunInside
+        self,
+        nested: Nested,
+        inputs: Mapping[str, JSON],
+        above: str,
+        fresh: Fresh,
+        run: RunInside,
+        canned: Canned | None = None,
     ) -> tuple[dict[str, JSON], float]:
         """The outputs of another pipeline, and what it cost. `NestedFailed` if it did not make one of them."""
         emit = self.tools.emit
@@ -124,7 +142,8 @@ class Work:
         plan = nested.plan(inputs)
         if plan.files:
             plan = plan.with_files(await self._files_of(plan))
-        work = replace(self, plan=plan, tools=replace(self.tools, emit=inside, fresh=fresh))
+        tools = replace(self.tools, emit=inside, fresh=fresh)
+        work = replace(self, plan=plan, tools=tools, canned=canned)
         values, missing = outputs_of(plan.outputs, await run(plan, work, above))
         if missing and (closed := self.tools.admission.refusal("")):
             raise NotAdmitted(closed)
@@ -172,6 +191,9 @@ class Work:
             raise
         emit(CellDone(clock(), cell.id, cached, output.values, output.model, output.cost))
         return ("cached" if cached else "done"), output
+
+    def _canned(self, cell: Cell) -> Output | None:
+        return self.canned.of(cell) if self.canned is not None else None
 
     def refused(self, cell: Cell, reason: str) -> End:
         """A cell that is never let in."""

@@ -15,7 +15,7 @@ from runner.checking import Checked, check, misfit
 from runner.errors import Problem
 from runner.pipeline import Input, Pipeline, duration, load
 
-PIPELINES = sorted((Path(__file__).parents[1] / "pipelines").glob("*.yaml"))
+PIPELINES = sorted(p for p in (Path(__file__).parents[1] / "pipelines").glob("*.yaml") if ".test" not in p.suffixes)
 DRAFT = "  draft: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: A line.}\n"
 PHOTO = "  photo: {kind: generate_image, model: qwen/qwen-image, prompt: a teapot}\n"
 FILES = {"brief.md": "A line about {{ inputs.leaf }}.", "facts.json": '{"type": "object", "properties": {"a": {}}}'}

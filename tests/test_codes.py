@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import app
+from runner import examples
 from runner.codes import BY_NAME, CODES, Code, called, find
 from runner.reports import explained
 
@@ -37,7 +37,8 @@ def names_in(path: Path) -> Iterator[str]:
             yield from (o.value for o in options if isinstance(o, ast.Constant) and isinstance(o.value, str))
 
 
-FILES = [path for path in sorted((REPO / "runner").glob("*.py")) if path.stem in READING | {"app"}]
+FILES = [path for path in sorted((REPO / "runner").glob("*.py")) if path.stem in READING | {"app", "testing"}]
+FILES += sorted((REPO / "runner" / "cases").glob("*.py"))
 USED = {name for path in FILES for name in names_in(path)}
 
 
@@ -55,7 +56,7 @@ def test_no_number_and_no_name_is_given_twice() -> None:
 
 @pytest.mark.parametrize("code", CODES, ids=str)
 def test_the_wrong_example_has_exactly_this_problem_with_a_cure(code: Code) -> None:
-    found = app.check_example(code, code.wrong)
+    found = examples.check(code, code.wrong)
 
     assert [(problem.code, problem.warning) for problem in found] == [(code.name, code.warning)]
     assert found[0].instead
@@ -63,7 +64,7 @@ def test_the_wrong_example_has_exactly_this_problem_with_a_cure(code: Code) -> N
 
 @pytest.mark.parametrize("code", CODES, ids=str)
 def test_the_right_example_has_no_problem(code: Code) -> None:
-    assert app.check_example(code, code.right) == ()
+    assert examples.check(code, code.right) == ()
 
 
 @pytest.mark.parametrize("code", CODES, ids=str)

@@ -161,7 +161,7 @@ def test_whatever_a_model_is_called_the_picture_is_well_formed() -> None:
 
 
 def test_all_examples_can_be_drawn(cli: Cli) -> None:
-    for path in sorted((REPO / "pipelines").glob("*.yaml")):
+    for path in sorted(p for p in (REPO / "pipelines").glob("*.yaml") if ".test" not in p.suffixes):
         for form in ("text", "mermaid", "svg"):
             assert cli("graph", path, "--format", form).code == 0
 

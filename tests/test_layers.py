@@ -15,15 +15,15 @@ from .conftest import REPO
 PACKAGE = REPO / "runner"
 
 WORDS = {"errors", "codes", "model", "events"}
-READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
+READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "hints", "validate",
            "masking", "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "checking", "doubts",
-           "planning", "event_schema", "outputs", "lockfile", "plugins"}  # fmt: skip
-DOING = {"fresh", "budget", "admission", "attempts", "calls", "work", "execute"}
+           "planning", "event_schema", "outputs", "lockfile", "plugins", "cases"}  # fmt: skip
+DOING = {"fresh", "canned", "budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp"}  # fmt: skip
 SHOWING = {"reports"}
 EDGES = {"app", "api", "ci", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons",
-         "retelling", "seeing", "__main__", "__init__"}  # fmt: skip
+         "retelling", "seeing", "testing", "starting", "examples", "pytest_plugin", "__main__", "__init__"}  # fmt: skip
 
 BELOW = {
     "store": {"media", "locks"},
@@ -40,7 +40,7 @@ MAY_IMPORT = {
     **dict.fromkeys(READING, WORDS | READING),
     **dict.fromkeys(DOING, WORDS | READING | DOING),
     **{name: WORDS | {name} | BELOW.get(name, set()) for name in WORLD},
-    **dict.fromkeys(SHOWING, WORDS | {"catalogue", "kinds", "price", "planning", "reports"}),
+    **dict.fromkeys(SHOWING, WORDS | {"catalogue", "kinds", "price", "planning", "cases", "schema", "reports"}),
     "emulator": {"emulator"},
     **dict.fromkeys(EDGES, WORDS | READING | DOING | WORLD | SHOWING | EDGES | {"emulator"}),
 }
@@ -125,8 +125,10 @@ NOT_READING = {"json_repair", "httpx2", "uvicorn", "starlette", "PIL", "rich", "
         (["plan", "pipelines/product-card.yaml", "--calls"], NOT_READING),
         (["graph", "pipelines/product-card.yaml"], NOT_READING),
         (["models"], NOT_READING),
+        (["kinds"], NOT_READING),
+        (["new", "--list"], NOT_READING),
     ],
-    ids=["version", "help", "check", "plan", "plan --calls", "graph", "models"],
+    ids=["version", "help", "check", "plan", "plan --calls", "graph", "models", "kinds", "new"],
 )
 def test_a_command_loads_only_what_it_needs(arguments: list[str], never: set[str]) -> None:
     program = (

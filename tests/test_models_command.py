@@ -17,7 +17,7 @@ import pytest
 from runner import app, rows, source
 from runner.catalogue import Model, builtin
 from runner.errors import PipelineProblems
-from runner.price import Price
+from runner.price import Price, prices
 from runner.reports import models as report
 
 from .conftest import REPO, Cli
@@ -141,7 +141,7 @@ def test_what_is_not_there_is_told_with_what_is_near(cli: Cli, arguments: list[s
     ],
 )  # fmt: skip
 def test_a_price_is_said_in_words(price: Price | None, words: str) -> None:
-    assert report.prices(price) == words
+    assert prices(price) == words
 
 
 # -- rows of one's own ------------------------------------------------------------------------------

@@ -35,7 +35,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
         names = archive.namelist()
 
     assert {name.split("/")[0].split("-")[0] for name in names} == {"runner", "recipe_runner"}
-    assert {"runner/py.typed", "runner/models/image.yaml", "runner/emulator/server.py"} <= set(names)
+    assert {
+        "runner/py.typed",
+        "runner/models/image.yaml",
+        "runner/emulator/server.py",
+        "runner/starters/product-card.yaml",
+        "runner/starters/project/gitignore",
+    } <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

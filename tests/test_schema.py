@@ -9,11 +9,13 @@ import jsonschema
 import pytest
 
 from runner import source
+from runner.catalogue import builtin
+from runner.hints import shows
 from runner.kinds import KINDS
-from runner.schema import pipeline_schema
+from runner.schema import pipeline_schema, step_schema
 
 ROOT = Path(__file__).parents[1]
-PIPELINES = sorted((ROOT / "pipelines").glob("*.yaml"))
+PIPELINES = sorted(p for p in (ROOT / "pipelines").glob("*.yaml") if ".test" not in p.suffixes)
 
 
 def validator() -> jsonschema.Draft202012Validator:
@@ -70,12 +72,48 @@ def test_every_property_is_described() -> None:
     assert bare == []
 
 
-def test_every_example_is_valid() -> None:
+def test_every_property_has_a_title_and_shows_what_may_be_written() -> None:
+    bare = [path for path, inner in properties(pipeline_schema()) if not inner.get("title") or not shows(inner)]
+
+    assert bare == []
+
+
+@pytest.mark.parametrize(
+    ("step", "fits"),
+    [
+        ({"seed": 7}, True),
+        ({"seed": "{{ inputs.seed }}"}, True),
+        ({"seed": "seven"}, False),
+        ({"seed": -1}, False),
+        ({"foreach": ["a"]}, True),
+        ({"foreach": "{{ inputs.names }}"}, True),
+        ({"foreach": "a"}, False),
+        ({"when": True}, True),
+        ({"when": "{{ inputs.wanted }}"}, True),
+        ({"when": 1}, False),
+        ({"budget": {"images": 3}}, True),
+        ({"budget": {"on_exceed": "skip"}}, False),
+        ({"budget": {}}, False),
+    ],
+)
+def test_what_editors_are_told_beside_the_schema_changes_nothing_that_it_demands(step: Any, fits: bool) -> None:
+    said = {"kind": "generate_image", "model": "qwen/qwen-image", "prompt": "tea", **step}
+    bare = jsonschema.Draft202012Validator(step_schema(KINDS["generate_image"]))
+
+    assert bare.is_valid(said) == fits
+    assert validator().is_valid({"name": "tea", "steps": {"photo": said}}) == fits
+
+
+def test_every_example_default_and_snippet_is_valid() -> None:
     schema = pipeline_schema()
     wrong = [
         (path, example)
         for path, inner in properties(schema)
-        for example in inner.get("examples", ())
+        for example in [
+            *inner.get("examples", ()),
+            *([inner["default"]] if "default" in inner and path != "/inputs/^[a-z][a-z0-9_]*$/default" else ()),
+            *(snippet["body"] for snippet in inner.get("defaultSnippets", ())),
+        ]
         if list(jsonschema.Draft202012Validator({**inner, "$defs": schema["$defs"]}).iter_errors(example))
     ]
 
@@ -139,3 +177,18 @@ def test_the_published_schema_knows_what_each_model_takes(step: dict[str, Any], 
     data = {"name": "p", "steps": {"a": {**step, **words}}}
 
     assert validator().is_valid(data) == fits
+
+
+def test_each_model_that_is_completed_says_what_it_is_and_costs() -> None:
+    model = pipeline_schema()["$defs"]["generate_image"]["properties"]["model"]["anyOf"][0]
+
+    said = dict(zip(model["enum"], model["enumDescriptions"], strict=True))
+
+    assert said["black-forest-labs/flux-1-schnell"] == "Flux Schnell. 0.0024 USD a megapixel"
+    assert set(said) == {m.id for m in builtin().of_kind("generate_image") if m.status != "removed"}
+
+
+def test_any_other_text_may_be_a_model() -> None:
+    data = {"name": "p", "steps": {"a": {"kind": "generate_image", "model": "4m7x2k9q1a", "prompt": "x"}}}
+
+    assert validator().is_valid(data)

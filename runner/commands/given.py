@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +13,11 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from click.shell_completion import CompletionItem
+
     from ..app import Given
+
+    Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 class File(click.Path):
@@ -29,14 +33,27 @@ class File(click.Path):
 PATH = File()
 
 
+def completed(what: str) -> Completer:
+    """What the shell completes, by the name of its function in `completion`, which only a shell that asks loads."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from . import completion
+
+        completer: Completer = getattr(completion, what)
+        return completer(context, parameter, incomplete)
+
+    return complete
+
+
 def inputs_options(command: click.decorators.FC) -> click.decorators.FC:
     """``-i name=value`` and ``--inputs FILE``."""
     command = click.option(
         "--inputs", "inputs_file", type=PATH, metavar="FILE", help="Input values from a YAML or JSON file."
     )(command)
     return click.option(
-        "-i", "--input", "typed", multiple=True, metavar="NAME=VALUE", help="An input; repeat for more."
-    )(command)
+        "-i", "--input", "typed", multiple=True, metavar="NAME=VALUE", shell_complete=completed("inputs"),
+        help="An input; repeat for more.",
+    )(command)  # fmt: skip
 
 
 def catalogue_option(command: click.decorators.FC) -> click.decorators.FC:

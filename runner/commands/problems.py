@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import PipelineProblems, Problem, UsageError
-from .given import PATH, catalogue_option, profile_option
+from .given import PATH, catalogue_option, completed, profile_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ _FORMATS = ("text", "json", "sarif", "github", "gitlab")
 
 
 @click.command()
-@click.argument("files", type=PATH, nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", type=PATH, nargs=-1, required=True, metavar="FILE...", shell_complete=completed("pipelines"))
 @catalogue_option
 @profile_option
 @click.option(
@@ -27,18 +27,26 @@ _FORMATS = ("text", "json", "sarif", "github", "gitlab")
     help="For people; as JSON; for code scanning; as GitHub's annotations; as GitLab's code quality report.",
 )  # fmt: skip
 def check(files: Sequence[Path], catalogue: Path | None, profile: str | None, form: str) -> None:
-    """Check pipelines: every problem at once, with its place and its cure. Nothing runs.
+    """Check pipelines and their tests: every problem at once, with its place and its cure. Nothing runs.
 
-    Their profiles are checked, too; with --profile only that one is.
+    The profiles of pipelines are checked, too; with --profile only that one is.
     """
     from .. import app, ci
 
-    problems = [problem for file in files for problem in app.read(file, catalogue, profile).problems]
+    tests = [file for file in files if file.name.endswith(".test.yaml")]
+    problems = [p for file in files if file not in tests for p in app.read(file, catalogue, profile).problems]
+    if tests:
+        from .. import testing
+
+        problems += [problem for file in tests for problem in testing.read(file, catalogue).problems]
+        problems = list(dict.fromkeys(problems))
     wrong = any(not problem.warning for problem in problems)
     if form == "text":
         show(problems)
         if not wrong:
-            click.echo(f"{len(files)} pipeline{'s' * (len(files) != 1)}: no problems")
+            counts = [(len(files) - len(tests), "pipeline"), (len(tests), "test file")]
+            said = [f"{count} {word}{'s' * (count != 1)}" for count, word in counts if count]
+            click.echo(f"{', '.join(said)}: no problems")
     else:
         from ..reports import formats
 
@@ -52,17 +60,17 @@ def check(files: Sequence[Path], catalogue: Path | None, profile: str | None, fo
 @click.option("--markdown", is_flag=True, help="All of them as the page docs/problems.md.")
 def explain(word: str | None, markdown: bool) -> None:
     """Tell what a code of `runner check` means, with a wrong and a right pipeline. Without one, list them all."""
-    from .. import app
     from ..codes import CODES, find
     from ..errors import nearest
+    from ..examples import said_of
     from ..reports import explained
 
     if markdown:
-        click.echo(explained.markdown({code.number: app.said_of(code) for code in CODES}), nl=False)
+        click.echo(explained.markdown({code.number: said_of(code) for code in CODES}), nl=False)
     elif word is None:
         click.echo(explained.listed())
     elif code := find(word):
-        click.echo(explained.text(code, app.said_of(code)))
+        click.echo(explained.text(code, said_of(code)))
     else:
         known = [known for each in CODES for known in (each.name, each.number)]
         msg = f"There is no code {word}. {nearest(word, known)} runner explain lists them all."

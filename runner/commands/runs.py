@@ -9,6 +9,7 @@ import time
 import click
 
 from ..errors import UsageError
+from .given import completed
 
 
 @click.group(invoke_without_command=True)
@@ -24,7 +25,7 @@ def runs(context: click.Context, as_json: bool) -> None:
 
 
 @runs.command()
-@click.argument("names", metavar="[RUN...]", nargs=-1)
+@click.argument("names", metavar="[RUN...]", nargs=-1, shell_complete=completed("runs"))
 @click.option("--keep", metavar="AGE", help="Remove those that are older: 30d, 12h.")
 @click.option("--all-but", type=click.IntRange(0), metavar="N", help="Remove all but the newest N.")
 @click.option("--force", is_flag=True, help="Also runs with jobs that may have been paid for and are not collected.")
@@ -46,7 +47,7 @@ def rm(names: tuple[str, ...], keep: str | None, all_but: int | None, force: boo
 
 
 @click.command()
-@click.argument("run", metavar="[RUN]", required=False)
+@click.argument("run", metavar="[RUN]", required=False, shell_complete=completed("runs"))
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, in the form of run --json.")
 def show(run: str | None, as_json: bool) -> None:
     """Show a run cell by cell: state, cost, time, tries, model, its outputs. The last one if none is named."""
@@ -57,8 +58,8 @@ def show(run: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("one", metavar="RUN")
-@click.argument("other", metavar="RUN")
+@click.argument("one", metavar="RUN", shell_complete=completed("runs"))
+@click.argument("other", metavar="RUN", shell_complete=completed("runs"))
 def diff(one: str, other: str) -> None:
     """Compare two runs: inputs, what was asked, outputs, cost; pictures by size and how far they look apart."""
     from .. import history
@@ -70,8 +71,14 @@ def diff(one: str, other: str) -> None:
 
 
 @click.command()
-@click.argument("step", metavar="STEP")
-@click.option("--run", "run", metavar="RUN", help="Why it was a hit or a miss in this run.  [default: the next run]")
+@click.argument("step", metavar="STEP", shell_complete=completed("steps"))
+@click.option(
+    "--run",
+    "run",
+    metavar="RUN",
+    shell_complete=completed("runs"),
+    help="Why it was a hit or a miss in this run.  [default: the next run]",
+)
 def why(step: str, run: str | None) -> None:
     """Say whether a step, or one cell of it, would be paid for if the last run ran again now, and why.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ..errors import UsageError
-from .given import PATH, Local, catalogue_option, given, inputs_options, profile_option
+from .given import PATH, Local, catalogue_option, completed, given, inputs_options, profile_option
 from .problems import show
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Local)
-@click.argument("file", type=PATH)
+@click.argument("file", type=PATH, shell_complete=completed("pipelines"))
 @inputs_options
 @catalogue_option
 @profile_option
@@ -65,7 +65,7 @@ def plan(
 
 
 @click.command()
-@click.argument("file", type=PATH)
+@click.argument("file", type=PATH, shell_complete=completed("pipelines"))
 @click.option(
     "--format", "form", type=click.Choice(["text", "mermaid", "svg"]), default="text", show_default=True,
     help="For the terminal, for Markdown, or a picture.",
@@ -100,8 +100,8 @@ def graph(
 
 
 @click.command()
-@click.argument("run", metavar="[RUN]", required=False)
-@click.option("--compare", "other", metavar="RUN", help="Beside this run.")
+@click.argument("run", metavar="[RUN]", required=False, shell_complete=completed("runs"))
+@click.option("--compare", "other", metavar="RUN", shell_complete=completed("runs"), help="Beside this run.")
 @click.option("--out", type=PATH, metavar="FILE", help="Where the page goes.  [default: report.html in the run folder]")
 @click.option("--open", "shown", is_flag=True, help="Open it in your browser.")
 def report(run: str | None, other: str | None, out: Path | None, shown: bool) -> None:

@@ -14,6 +14,7 @@ _GROUPS = {
     "E3": "Models",
     "E4": "The graph",
     "E5": "Safety",
+    "E7": "Tests of pipelines",
     "W6": "Warnings: the pipeline runs all the same",
 }
 _HEAD = """\
@@ -31,7 +32,7 @@ def text(code: Code, said: str) -> str:
     """One code: what it means, a pipeline that has it, what is said about that, and how it is right."""
     parts = [f"{code}: {code.title}", textwrap.fill(code.why, 100)]
     for name, content in code.beside.items():
-        parts += [f"{name}, beside the pipeline:", _indented(content)]
+        parts += [f"{name}, beside the {_what(code)}:", _indented(content)]
     parts += ["Wrong:", _indented(code.wrong), "runner check says:", _indented(said), "Right:", _indented(code.right)]
     return "\n\n".join(parts)
 
@@ -52,11 +53,16 @@ def markdown(said: Mapping[str, str]) -> str:
             group = code.number[:2]
             parts.append(f"## {_GROUPS[group]}\n")
         parts.append(f"### {code}\n\n**{code.title}.** {textwrap.fill(code.why, 118)}\n")
-        parts += [f"`{name}`, beside the pipeline:\n\n{_fenced('', content)}" for name, content in code.beside.items()]
+        for name, content in code.beside.items():
+            parts.append(f"`{name}`, beside the {_what(code)}:\n\n{_fenced('yaml' * code.of_tests, content)}")
         parts.append(f"Wrong:\n\n{_fenced('yaml', code.wrong)}")
         parts.append(_fenced("text", said[code.number]))
         parts.append(f"Right:\n\n{_fenced('yaml', code.right)}")
     return "\n".join(parts)
+
+
+def _what(code: Code) -> str:
+    return "test file" if code.of_tests else "pipeline"
 
 
 def _indented(text: str) -> str:

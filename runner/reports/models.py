@@ -9,11 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..catalogue import Model
 from ..kinds import KINDS
 from ..model import JSON
-from ..price import Price
+from ..price import WORDS, prices, usd
 
 _WIDEST = 60
-_UNITS = {"image": "an image", "megapixel": "a megapixel", "second": "a second", "video": "a video",
-          "1k_characters": "for 1,000 characters", "1m_tokens": "for a million tokens"}  # fmt: skip
 _TYPES = {"string": "text", "integer": "an integer", "number": "a number", "boolean": "true or false",
           "array": "a list", "object": "a mapping"}  # fmt: skip
 
@@ -58,22 +56,6 @@ def data(model: Model) -> dict[str, JSON]:
         del row[word]
     row["price"] = {k: v for k, v in row["price"].items() if v not in (None, ())} if row["price"] else None
     return {word: value for word, value in row.items() if value or word == "price"}
-
-
-def prices(price: Price | None) -> str:
-    """A price in words: ``0.024 USD a second with resolution 480p, 0.052 with resolution 720p``."""
-    if price is None:
-        return "not known before the call"
-    unit = _UNITS[price.per]
-    if price.input is not None:
-        return f"{_usd(price.input)} USD {unit} in, {_usd(price.usd)} USD {unit} out"
-    if price.step:
-        return f"{_usd(price.usd * price.step)} USD for every {_usd(price.step)} seconds that are begun"
-    if not price.rows:
-        return f"{_usd(price.usd)} USD {unit}"
-    first, *rest = price.rows
-    said = [f"{_usd(first['usd'])} USD {unit} with {_when(first)}"]
-    return ", ".join([*said, *(f"{_usd(row['usd'])} with {_when(row)}" for row in rest)])
 
 
 def params(model: Model) -> dict[str, str]:
@@ -144,9 +126,9 @@ def _price(model: Model) -> str:
     if price is None:
         return "price not known"
     if price.step:
-        return f"{_usd(price.usd * price.step)} USD for {_usd(price.step)} seconds"
+        return f"{usd(price.usd * price.step)} USD for {usd(price.step)} seconds"
     amounts = sorted({price.usd, *(float(row["usd"]) for row in price.rows), *([price.input] if price.input else [])})
-    return f"{' to '.join(_usd(usd) for usd in dict.fromkeys([amounts[0], amounts[-1]]))} USD {_UNITS[price.per]}"
+    return f"{' to '.join(usd(amount) for amount in dict.fromkeys([amounts[0], amounts[-1]]))} USD {WORDS[price.per]}"
 
 
 def _gist(model: Model) -> str:
@@ -220,19 +202,3 @@ def _status(model: Model) -> str:
 
 def _short(said: str) -> str:
     return said if len(said) <= _WIDEST else said[: _WIDEST - 1].rpartition(",")[0] + ", …"
-
-
-def _usd(usd: float) -> str:
-    return f"{usd:.6f}".rstrip("0").rstrip(".")
-
-
-def _when(row: Mapping[str, JSON]) -> str:
-    words = []
-    for word, value in row.items():
-        if word == "side":
-            words.append(f"up to {value}p")
-        elif isinstance(value, bool):
-            words.append(word if value else f"no {word}")
-        elif word != "usd":
-            words.append(f"{word} {' or '.join(map(str, value)) if isinstance(value, list) else value}")
-    return " and ".join(words)

@@ -1,0 +1,214 @@
+"""What the shell completes: pipelines, inputs of the pipeline that is typed, steps, runs, models, kinds.
+
+Each function has the form that click wants. Nothing of it may disturb who is typing: what cannot be read completes to
+nothing, without a word.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
+
+from ..model import JSON
+
+if TYPE_CHECKING:
+    from .given import Completer
+
+_NOT_ENTERED = {"node_modules", "site-packages", "__pycache__", "out"}
+_DEEPEST = 4
+"""Folders below the one that we stand in that are looked through."""
+
+
+def _quiet(complete: Callable[[click.Context, str], Iterable[tuple[str, str]]]) -> Completer:
+    """A completer of values and what is said of each; it completes to nothing where anything is wrong."""
+
+    @functools.wraps(complete)
+    def completed(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        try:
+            found = [(value, help_) for value, help_ in complete(context, incomplete) if value.startswith(incomplete)]
+        except Exception:  # noqa: BLE001 - a traceback in the middle of a line that is typed helps nobody
+            return []
+        return [CompletionItem(value, help=help_ or None) for value, help_ in found]
+
+    return completed
+
+
+def pipelines(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The pipelines below this folder; other files as the shell knows them where no pipeline is meant."""
+    return _files_or(incomplete, lambda path: not _is_test(path))
+
+
+def tests(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The test files below this folder."""
+    return _files_or(incomplete, _is_test)
+
+
+@_quiet
+def inputs(context: click.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """``name=`` of each input of the pipeline that is typed; after the sign its values, if they are known."""
+    declared = _data(_typed(context)).get("inputs") or {}
+    given = {text.partition("=")[0] for text in context.params.get("typed") or ()}
+    name, equals, _ = incomplete.partition("=")
+    if equals:
+        said = declared.get(name) or {}
+        values = said.get("enum") or ([True, False] if said.get("type") == "boolean" else said.get("examples") or [])
+        for value in values:
+            yield f"{name}={str(value).lower() if isinstance(value, bool) else value}", ""
+        return
+    for each, said in declared.items():
+        if each not in given:
+            yield f"{each}=", str(said.get("description", ""))
+
+
+@_quiet
+def steps(context: click.Context, _incomplete: str) -> Iterator[tuple[str, str]]:
+    """The steps of the pipeline that is typed, or of the last run where none is."""
+    file = _typed(context)
+    if file is None:
+        file = next(iter(_run_folders())) / "pipeline.yaml"
+    for name, step in (_data(file).get("steps") or {}).items():
+        yield name, str(step.get("kind", ""))
+
+
+@_quiet
+def runs(_context: click.Context, _incomplete: str) -> Iterator[tuple[str, str]]:
+    """The runs of this project, the newest first."""
+    for folder in _run_folders():
+        yield folder.name, _of_run(folder)
+
+
+@_quiet
+def models(context: click.Context, _incomplete: str) -> Iterator[tuple[str, str]]:
+    """The models that are known, of the kind that is typed if one is."""
+    from ..catalogue import builtin
+
+    kind = context.params.get("kind")
+    for model in builtin().of_kind(kind) if kind else builtin().models.values():
+        yield model.id, model.kind
+
+
+@_quiet
+def kinds(_context: click.Context, _incomplete: str) -> Iterator[tuple[str, str]]:
+    """The kinds of steps."""
+    from ..kinds import KINDS
+
+    for kind in KINDS.values():
+        yield kind.NAME, kind.TITLE
+
+
+@_quiet
+def starters(_context: click.Context, _incomplete: str) -> Iterator[tuple[str, str]]:
+    """The pipelines to start from."""
+    from ..starting import starters as all_of_them
+
+    for each in all_of_them():
+        yield each.name, each.description
+
+
+class Bash(BashComplete):
+    """Completion for bash, which takes ``season=au`` for three words and writes a blank after all that it completes."""
+
+    source_template = BashComplete.source_template.replace(
+        "    return 0\n", "    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n\n    return 0\n"
+    )
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """The words as they were typed, and the one to complete."""
+        words = split_arg_string(os.environ["COMP_WORDS"])
+        at = int(os.environ["COMP_CWORD"])
+        words = words[: at + 1] if at < len(words) else [*words, ""]
+        joined: list[str] = []
+        for word in words[1:]:
+            if joined and (word == "=" or joined[-1].endswith("=")) and not joined[-1].startswith("--"):
+                joined[-1] += word
+            else:
+                joined.append(word)
+        return joined[:-1], joined[-1] if joined else ""
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """One completion; of ``season=autumn`` only what bash takes for its last word."""
+        _, incomplete = self.get_completion_args()
+        name, equals, _ = incomplete.partition("=")
+        value = item.value.removeprefix(f"{name}=") if equals else item.value
+        return f"{item.type},{value}"
+
+
+def register() -> None:
+    """Have click use what is written here for bash; zsh and fish are as click has them."""
+    add_completion_class(Bash)
+
+
+def _typed(context: click.Context) -> Path | None:
+    """The pipeline that is typed. Behind an option that waits for its value, click has not given it its name yet."""
+    file: Path | None = context.params.get("file")
+    return file or next((Path(word) for word in context.args if not word.startswith("-")), None)
+
+
+def _files_or(incomplete: str, wanted: Callable[[Path], bool]) -> list[CompletionItem]:
+    try:
+        found = [path for path in _yaml_files(Path()) if wanted(path) and path.as_posix().startswith(incomplete)]
+    except OSError:
+        found = []
+    if not found:
+        return [CompletionItem(incomplete, type="file")]
+    return [CompletionItem(path.as_posix()) for path in found]
+
+
+def _yaml_files(folder: Path) -> Iterator[Path]:
+    """Pipelines and tests below a folder, as one would type them."""
+    for here, folders, names in os.walk(folder):
+        where = Path(here)
+        deep = len(where.parts) >= _DEEPEST
+        folders[:] = [] if deep else sorted(n for n in folders if not n.startswith(".") and n not in _NOT_ENTERED)
+        for name in sorted(names):
+            if name.endswith((".yaml", ".yml")) and not name.endswith(".lock.yaml"):
+                path = where / name
+                if _is_test(path) or _is_pipeline(path):
+                    yield path
+
+
+def _is_test(path: Path) -> bool:
+    return path.name.endswith(".test.yaml")
+
+
+def _is_pipeline(path: Path) -> bool:
+    """Whether a file has steps, by its text alone: there may be many, and somebody is typing."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return any(line.startswith("steps:") for line in file)
+
+
+def _data(file: Path | None) -> dict[str, JSON]:
+    from .. import source
+
+    if file is None:
+        return {}
+    data = source.parse(Path(file).read_text(encoding="utf-8"), str(file)).data
+    return data if isinstance(data, dict) else {}
+
+
+def _run_folders() -> list[Path]:
+    """The runs of the project that we stand in, the newest first."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".runner").is_dir():
+            return sorted((folder / ".runner" / "runs").iterdir(), reverse=True)
+    return []
+
+
+def _of_run(folder: Path) -> str:
+    """Pipeline and outcome of a run, from the first lines of its state: there may be 100,000 more."""
+    facts = {}
+    try:
+        with (folder / "state.json").open(encoding="utf-8") as file:
+            for line, _ in zip(file, range(8), strict=False):
+                name, _, value = line.strip().rstrip(",").partition(": ")
+                facts[name.strip('"')] = value.strip('"')
+    except OSError:
+        return "not ended"
+    return f"{facts.get('pipeline', '')}, {facts.get('outcome', '')}"
