@@ -1,4 +1,4 @@
-"""The pages that people read, as what is in them: blocks of YAML and of commands, and what may be done with each.
+"""The pages that people read, as what is in them: blocks of YAML, commands and Python, and what is done with each.
 
 A comment above a block says what is special about it, and why::
 
@@ -30,6 +30,9 @@ PAGES = [
     REPO / "README.md",
     *sorted(path for path in (REPO / "docs").rglob("*.md") if path.parent.name != "decisions"),
 ]
+
+YAML = ("yaml", "yml")
+COMMANDS = ("console", "shell", "bash", "sh")
 
 _FENCE = re.compile(r"^( *)(`{3,})([a-z]*)(.*)$")
 _MARK = re.compile(r"<!-- (not run|not compared|exit code|by hand): (.+?) -->")
@@ -64,8 +67,8 @@ class Command:
 
 
 def blocks(page: Path) -> list[Block]:
-    """All blocks of YAML and of commands on a page, in order."""
-    return [block for block in _fenced(page) if block.language in ("yaml", "yml", "console", "shell", "bash", "sh")]
+    """All blocks of YAML, of commands and of Python on a page, in order."""
+    return [block for block in _fenced(page) if block.language in (*YAML, *COMMANDS, "python")]
 
 
 def _fenced(page: Path) -> Iterator[Block]:

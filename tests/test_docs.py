@@ -1,4 +1,4 @@
-"""What the README and ``docs/`` show is so: YAML is checked, commands are run, the reference is current.
+"""What the README and ``docs/`` show is so: YAML is checked, commands and Python are run, the reference is current.
 
 Commands run in a folder of their own with a copy of ``pipelines/``, those of a page one after the other, and against
 the emulator where they would ask Runpod. What they print must hold the lines that are shown under them, in that order;
@@ -18,16 +18,17 @@ import sys
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runner import app, known
+from runner import app, known, source
 from runner.errors import RunnerError
 from scripts import reference, site
 
 from . import pages
 from .conftest import REPO, Cli
-from .pages import PAGES, Block, Command
+from .pages import COMMANDS, PAGES, YAML, Block, Command
 
 ELSEWHERE = {
     "cd": "the folder is the page's own",
@@ -64,8 +65,8 @@ def of(page: Path, *languages: str) -> list[Block]:
     return [block for block in pages.blocks(page) if block.language in languages]
 
 
-WITH_YAML = [page for page in PAGES if of(page, "yaml", "yml")]
-WITH_COMMANDS = [page for page in PAGES if of(page, "console", "shell", "bash", "sh")]
+WITH_YAML = [page for page in PAGES if of(page, *YAML)]
+WITH_COMMANDS = [page for page in PAGES if of(page, *COMMANDS, "python")]
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def problems(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", WITH_YAML, ids=name)
 def test_the_yaml_of_a_page_has_no_problems(project: Path, page: Path) -> None:
-    shown = [block for block in of(page, "yaml", "yml") if "not run" not in block.marks]
+    shown = [block for block in of(page, *YAML) if "not run" not in block.marks]
 
     found = [f"{block.place}: {fault}" for block in shown for fault in wrong_with(block, project)]
 
@@ -91,14 +92,14 @@ def test_the_yaml_of_a_page_has_no_problems(project: Path, page: Path) -> None:
 
 def wrong_with(block: Block, project: Path) -> list[str]:
     if block.wrong:
-        path = project / "pipelines/pipeline.yaml"
-        path.write_text(block.text)
-        return [] if problems(path) else ["It stands under Wrong: and has no problems."]
+        wrong = project / "pipelines/pipeline.yaml"
+        wrong.write_text(block.text)
+        return [] if problems(wrong) else ["It stands under Wrong: and has no problems."]
     path = written(block, project)
     if path is None:
         return ["This is neither a pipeline nor a piece of one. Say why it is not run: <!-- not run: … -->"]
     try:
-        pages.source.parse(path.read_text(encoding="utf-8"), block.place)
+        source.parse(path.read_text(encoding="utf-8"), block.place)
         if path.name == "runner.yaml":
             known.models(project, None)
             return []
@@ -109,9 +110,9 @@ def wrong_with(block: Block, project: Path) -> list[str]:
 
 def written(block: Block, project: Path) -> Path | None:
     """The file that a block of YAML stands for, written as the page says; a piece is written as a whole pipeline."""
-    data = None
+    data: Any = None
     with contextlib.suppress(RunnerError):  # a piece that begins in the middle
-        data = pages.source.parse(block.text, block.place).data
+        data = source.parse(block.text, block.place).data
     fragment = None if block.title else pages.whole(block.text)
     if block.title:
         path, text = project / block.title, block.text
@@ -136,12 +137,15 @@ def test_the_commands_of_a_page_do_what_it_shows(
     for block in pages.blocks(page):
         if "not run" in block.marks:
             continue
-        if block.language in ("yaml", "yml"):
+        if block.language in YAML:
             if block.title or "\nsteps:" in block.text:
                 written(block, project)
             continue
         if by_hand := block.marks.get("by hand"):
             subprocess.run(["sh", "-c", by_hand], cwd=project, check=True, env={**os.environ, "PATH": PATH})
+        if block.language == "python":
+            found += [f"{block.place}: {line}" for line in raised(block, project)]
+            continue
         asked = pages.commands(block)
         for command in asked:
             code, said = run(command.text, cli, project, monkeypatch)
@@ -152,6 +156,14 @@ def test_the_commands_of_a_page_do_what_it_shows(
                 found.append(f"{block.place}: $ {command.text} does not print {line!r}:\n{said}")
 
     assert not found, "\n".join(found)
+
+
+def raised(block: Block, project: Path) -> list[str]:
+    """What a program of a page has to complain of, as its reader would see it."""
+    done = subprocess.run(
+        [sys.executable, "-c", block.text], cwd=project, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    return [done.stderr or f"It ended with {done.returncode}."] if done.returncode else []
 
 
 def run(text: str, cli: Cli, project: Path, env: pytest.MonkeyPatch) -> tuple[int, str]:
@@ -216,7 +228,7 @@ def excepted() -> Iterator[tuple[str, str]]:
         for block in pages.blocks(page):
             if reason := block.marks.get("not run"):
                 yield block.place, reason
-            elif block.language not in ("yaml", "yml"):
+            elif block.language in COMMANDS:
                 for command in pages.commands(block):
                     if (program := command.text.split()[0]) in ELSEWHERE:
                         yield block.place, f"{program}: {ELSEWHERE[program]}"
@@ -224,19 +236,20 @@ def excepted() -> Iterator[tuple[str, str]]:
 
 def test_most_of_what_is_shown_is_run(capsys: pytest.CaptureFixture[str]) -> None:
     left_out = list(excepted())
-    yaml = [b for page in PAGES for b in of(page, "yaml", "yml") if "not run" not in b.marks]
+    yaml = [b for page in PAGES for b in of(page, *YAML) if "not run" not in b.marks]
+    python = [b for page in PAGES for b in of(page, "python") if "not run" not in b.marks]
     asked = [
         command
         for page in WITH_COMMANDS
-        for block in of(page, "console", "shell", "bash", "sh")
+        for block in of(page, *COMMANDS)
         if "not run" not in block.marks
         for command in pages.commands(block)
         if command.text.split()[0] not in ELSEWHERE
     ]
 
     with capsys.disabled():
-        print(f"\nREADME and docs: {len(yaml)} blocks of YAML checked, {len(asked)} commands run, "
-              f"{len(left_out)} excepted")  # fmt: skip
+        print(f"\nREADME and docs: {len(yaml)} blocks of YAML checked, {len(asked)} commands and "
+              f"{len(python)} blocks of Python run, {len(left_out)} excepted")  # fmt: skip
 
     assert len(left_out) < (len(yaml) + len(asked)) / 4, left_out
 
