@@ -8,7 +8,7 @@ A comment above a block says what is special about it, and why::
     <!-- by hand: sed -i s/4:3/2:1/ pipelines/x.yaml --> what the reader has been told to do before
 
 ``title="inputs.yaml"`` on the first line of a block is the file that it stands for. A pipeline without a title is
-``pipelines/NAME.yaml``. A block under a line ``Wrong:`` is a pipeline with problems.
+``pipelines/NAME.yaml``.
 """
 
 from __future__ import annotations
@@ -26,9 +26,15 @@ from runner.schema import CONTROL, top_schema
 
 from .conftest import REPO
 
+NOT_HERE = {
+    "decisions": "they say why, not how",
+    "problems.md": "it is written from examples that have tests of their own, the wrong ones included",
+}
+"""Folders and pages whose blocks are not looked at here."""
+
 PAGES = [
     REPO / "README.md",
-    *sorted(path for path in (REPO / "docs").rglob("*.md") if path.parent.name != "decisions"),
+    *sorted(path for path in (REPO / "docs").rglob("*.md") if not {path.name, path.parent.name} & NOT_HERE.keys()),
 ]
 
 YAML = ("yaml", "yml")
@@ -51,7 +57,6 @@ class Block:
     title: str
     text: str
     marks: Mapping[str, str]
-    wrong: bool
 
     @property
     def place(self) -> str:
@@ -81,20 +86,20 @@ def _fenced(page: Path) -> Iterator[Block]:
             continue
         end = next(i for i in range(at + 1, len(lines)) if lines[i].strip() == opened[2])
         title = _TITLE.search(opened[4])
-        marks, above = _above(lines[:at])
         text = "\n".join(line.removeprefix(opened[1]) for line in lines[at + 1 : end])
-        yield Block(page, at + 1, opened[3], title[1] if title else "", text + "\n", marks, above == "Wrong:")
+        yield Block(page, at + 1, opened[3], title[1] if title else "", text + "\n", _marks(lines[:at]))
         at = end + 1
 
 
-def _above(lines: list[str]) -> tuple[dict[str, str], str]:
-    """The marks right above a block, and the last line above these."""
+def _marks(lines: list[str]) -> dict[str, str]:
+    """What the comments right above a block say."""
     marks: dict[str, str] = {}
-    while lines and (not lines[-1].strip() or _MARK.fullmatch(lines[-1].strip())):
-        if found := _MARK.fullmatch(lines[-1].strip()):
+    for line in reversed(lines):
+        if found := _MARK.fullmatch(line.strip()):
             marks[found[1]] = found[2]
-        lines = lines[:-1]
-    return marks, lines[-1].strip() if lines else ""
+        elif line.strip():
+            break
+    return marks
 
 
 def commands(block: Block) -> list[Command]:
@@ -122,6 +127,17 @@ def are_rows(data: Any) -> bool:
     """Whether it is what a ``runner.yaml`` says of models of one's own."""
     rows = data.get("models") if isinstance(data, dict) and set(data) == {"models"} else None
     return isinstance(rows, dict) and all(isinstance(row, dict) and "endpoint" in row for row in rows.values())
+
+
+def others(data: Any) -> str:
+    """Whose file it is, if it is another program's; these are read and not run."""
+    if not isinstance(data, dict):
+        return ""
+    if "jobs" in data or "runs" in data:
+        return "GitHub"
+    if any(isinstance(job, dict) and "script" in job for job in data.values()):
+        return "GitLab"
+    return "pre-commit" if "repos" in data else ""
 
 
 def whole(fragment: str) -> dict[str, Any] | None:
