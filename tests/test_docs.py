@@ -40,8 +40,8 @@ ELSEWHERE = {
 }
 """Commands that are never run, and why."""
 
-READS = ("cat", "ls", "mkdir", "cp", "rm", "head", "printf", "echo")
-"""Commands of the shell that are run."""
+READS = ("cat", "ls", "mkdir", "cp", "rm", "head", "printf", "echo", "python3")
+"""Programs of the system that are run."""
 
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 """Where a shell finds `runner`."""
@@ -145,7 +145,7 @@ def test_the_commands_of_a_page_do_what_it_shows(
                 written(block, project)
             continue
         if by_hand := block.marks.get("by hand"):
-            subprocess.run(["sh", "-c", by_hand], cwd=project, check=True, env={**os.environ, "PATH": PATH})
+            assert shell(by_hand, project).returncode == 0, f"{block.place}: {by_hand}"
         if block.language == "python":
             found += [f"{block.place}: {line}" for line in raised(block, project)]
             continue
@@ -169,6 +169,12 @@ def raised(block: Block, project: Path) -> list[str]:
     return [done.stderr or f"It ended with {done.returncode}."] if done.returncode else []
 
 
+def shell(text: str, project: Path) -> subprocess.CompletedProcess[str]:
+    """A line as a shell takes it, where `runner` and its Python are found."""
+    env = {**os.environ, "PATH": PATH}
+    return subprocess.run(["sh", "-c", text], cwd=project, env=env, capture_output=True, text=True, check=False)
+
+
 def run(text: str, cli: Cli, project: Path, env: pytest.MonkeyPatch) -> tuple[int, str]:
     """One command as a reader types it: how it ends, and what it prints."""
     words = shlex.split(text, comments=True)
@@ -188,7 +194,7 @@ def run(text: str, cli: Cli, project: Path, env: pytest.MonkeyPatch) -> tuple[in
             env.setenv(*given.split("=", 1))
             return 0, ""
         case [program, *_] if program in READS:
-            done_ = subprocess.run(["sh", "-c", text], cwd=project, capture_output=True, text=True, check=False)
+            done_ = shell(text, project)
             return done_.returncode, done_.stdout + done_.stderr
         case [program, *_] if program in ELSEWHERE:
             return 0, "…"
