@@ -277,7 +277,8 @@ _LIMITS: JSON = {
 }
 
 
-_CHEAPER: JSON = {"painter": {"model": "black-forest-labs/flux-1-schnell"}}
+def _cheaper() -> JSON:
+    return {"painter": {"model": builtin().of_kind("generate_image")[0].id}}
 
 
 def _profile() -> JSON:
@@ -290,7 +291,7 @@ def _profile() -> JSON:
             "models": {
                 "type": "object",
                 "description": "Entries of models: that are others here.",
-                "examples": [_CHEAPER],
+                "examples": [_cheaper()],
                 "patternProperties": {STEP_ID: model_schema()},
                 "additionalProperties": False,
             },
@@ -324,7 +325,7 @@ def top_schema() -> JSON:
             "limits": _LIMITS,
             "profiles": {"type": "object",
                          "description": "What is otherwise under another name: runner run --profile draft.",
-                         "examples": [{"draft": {"models": _CHEAPER}}],
+                         "examples": [{"draft": {"models": _cheaper()}}],
                          "patternProperties": {PROFILE: _profile()}, "additionalProperties": False},
             "steps": {"type": "object", "minProperties": 1,
                       "description": "What is done, by id. Order does not matter.",
