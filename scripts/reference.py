@@ -28,7 +28,7 @@ VARIABLES = {
     "`plan`, `--local`, `--replay`, `--locked` and `--offline` do without.",
     "RUNPOD_BASE_URL": "Another address than Runpod's, for a proxy or for `runner emulator`. The key goes there.",
     "RUNPOD_LIMITS": "`documented` keeps to the limits that Runpod documents, `none` slows down after a 429 only. "
-    "Runpod's own address has `documented`, every other one `none`, if you do not say.",
+    "If you do not say, an address on this machine has `none` and every other one `documented`.",
     "RUNNER_MODELS": "The folder in which `runner local pull` keeps the language model for `--local`.",
     "XDG_CACHE_HOME": "Where that folder is if `RUNNER_MODELS` does not say.",
     "LOCALAPPDATA": "The same, on Windows.",
@@ -337,7 +337,8 @@ def _environment() -> Iterator[str]:
     yield (
         "What `runner` reads from its environment. None of it is ever in a prompt, a key of the store, a log or a "
         "recording. Beside these a pipeline reads the variables that it lists under `env:`, and sends those that "
-        "`api_key_env:` and `headers:` name to the server they are for."
+        "`api_key_env:` and `headers:` name to the server they are for. `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` "
+        "hold as usual."
     )
     yield _table(("variable", "what it is for"), [(_code(name), said) for name, said in VARIABLES.items()])
 
