@@ -14,8 +14,7 @@ check: .venv/tested
 	scripts/check
 
 docs: .venv/documented
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet # docs/decisions/089 knows of the warning
-	@echo "The site is in site/: open site/index.html"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict # with --quiet it would hear no warning
 
 reference: .venv/tested
 	$(BIN)/python -m scripts.reference

@@ -187,6 +187,8 @@ def _type(name: str, fragment: str) -> str:
 
 
 def _filled(step: Mapping[str, Any]) -> dict[str, Any]:
+    if step["kind"] not in KINDS:
+        return dict(step)
     kind = KINDS[step["kind"]]
     given = {"model": _usual(kind.NAME), **step} if kind.CALLS else dict(step)
     if kind.NAME == "generate_video":
