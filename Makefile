@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench bench-peers schema starters clean
+.PHONY: demo test check docs reference bench bench-peers schema starters clean
 
 demo: .venv/installed
 	@$(BIN)/runner run pipelines/product-card.yaml --local
@@ -12,6 +12,12 @@ test: .venv/tested
 
 check: .venv/tested
 	scripts/check
+
+docs: .venv/documented
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict # with --quiet it would hear no warning
+
+reference: .venv/tested
+	$(BIN)/python -m scripts.reference
 
 bench: .venv/tested
 	$(BIN)/python -m benchmarks
@@ -30,7 +36,7 @@ starters:
 	cp -r pipelines/pictures runner/starters/
 
 clean:
-	rm -rf .venv .venv-peers .runner out dist
+	rm -rf .venv .venv-peers .runner out dist site
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -41,6 +47,10 @@ clean:
 
 .venv/tested: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch .venv/installed $@
+
+.venv/documented: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@touch .venv/installed $@
 
 .venv-peers/installed: benchmarks/peers/requirements.txt

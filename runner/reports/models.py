@@ -24,9 +24,9 @@ def text(models: Iterable[Model]) -> str:
     """
     parts = []
     for kind, found in itertools.groupby(models, lambda model: model.kind):
-        lines = [(model.id, _price(model), _gist(model)) for model in found]
+        lines = [(model.id, _price(model), gist(model)) for model in found]
         wide = [max(len(line[column]) for line in lines) for column in (0, 1)]
-        shown = [f"  {name:{wide[0]}}  {price:{wide[1]}}  {gist}".rstrip() for name, price, gist in lines]
+        shown = [f"  {name:{wide[0]}}  {price:{wide[1]}}  {short}".rstrip() for name, price, short in lines]
         parts.append("\n".join([kind, *shown]))
     return "\n\n".join(parts)
 
@@ -37,15 +37,15 @@ def one(model: Model) -> str:
     facts = {
         "kind": ", ".join([model.kind, *model.also]),
         "price": prices(model.price),
-        "status": _status(model),
+        "status": status(model),
         "also called": ", ".join(name for name in names if name != model.id),
         "context": f"{model.context:,} tokens" if model.context else "",
         "can": ", ".join(model.abilities),
     }
     parts = [f"{model.id}{f'  {model.name}' if model.name else ''}", "\n".join(_columns(facts)),
              "\n".join(["Parameters", *_columns(params(model))])]  # fmt: skip
-    if files := _files(model):
-        parts.append("\n".join(["Files", *_columns(files)]))
+    if taken := files(model):
+        parts.append("\n".join(["Files", *_columns(taken)]))
     return "\n\n".join([*parts, "A pipeline to start from:", snippet(model).rstrip()])
 
 
@@ -131,16 +131,16 @@ def _price(model: Model) -> str:
     return f"{' to '.join(usd(amount) for amount in dict.fromkeys([amounts[0], amounts[-1]]))} USD {WORDS[price.per]}"
 
 
-def _gist(model: Model) -> str:
+def gist(model: Model) -> str:
     """What tells it from others of its kind, in one line."""
-    status = _status(model) if model.status != "listed" else ""
+    ended = status(model) if model.status != "listed" else ""
     words = [word for word in ("duration", "resolution", "aspect_ratio", "size") if word in model.params]
     said = [_short(_values(model.params[word], word)) for word in words]
     if model.kind == "generate_text":
         said = [*([f"{model.context:,} tokens"] if model.context else []), *model.abilities]
     if "voice" in model.params:
         said = [f"{len(model.params['voice'].get('enum', ())) or 'many'} voices"]
-    return "; ".join(part for part in [*said, status] if part)
+    return "; ".join(part for part in [*said, ended] if part)
 
 
 def _values(rule: Mapping[str, JSON], word: str = "") -> str:
@@ -171,7 +171,7 @@ def _rule(model: Model, word: str, rule: Mapping[str, JSON]) -> str:
     return f"{said}; required" if rule.get("required") else said
 
 
-def _files(model: Model) -> dict[str, str]:
+def files(model: Model) -> dict[str, str]:
     found = {}
     if model.images:
         low, high = model.images.get("minimum"), model.images.get("maximum")
@@ -194,7 +194,7 @@ def _wanted(model: Model, word: str) -> Mapping[str, JSON]:
     return found
 
 
-def _status(model: Model) -> str:
+def status(model: Model) -> str:
     if model.status == "removed":
         return f"removed by Runpod; use {model.successor}" if model.successor else "removed by Runpod"
     return {"listed": "listed", "unlisted": "not on Runpod's list any more"}[model.status]
