@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from . import __version__
-from .commands import cache, runs
+from .commands import cache, picking, runs
 from .errors import PipelineProblems, RunnerError, UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ _PATH = _File()
 def _ending_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that `run` and `resume` share."""
     for option in (
+        click.option(
+            "--pick", type=click.Choice(["first"]),
+            help="Ask nobody which candidate to take: make the first of each step, and no other.",
+        ),
+        click.option("--approve", type=click.Choice(["yes", "no"]), help="Ask nobody for yes or no: say this."),
         click.option("--json", "as_json", is_flag=True, help="Print the final state as JSON, and nothing else."),
         click.option("--quiet", is_flag=True, help="Say nothing but errors."),
         click.option(
@@ -69,6 +74,7 @@ def cli() -> None:
     runner plan FILE         what would run, in what order, at what price
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
+    runner pick              what waits for a choice; runner pick STEP N chooses
     runner models            which models there are, what each takes and costs
     runner lock FILE         write down what each cell yields, for run --locked
     runner inspect FILE      what made this picture
@@ -78,7 +84,7 @@ def cli() -> None:
     """
 
 
-for _command in (runs.runs, runs.show, runs.why, runs.diff, cache.cache):
+for _command in (runs.runs, runs.show, runs.why, runs.diff, cache.cache, picking.pick, picking.approve):
     cli.add_command(_command)
 
 
@@ -161,6 +167,8 @@ def run(
     no_metadata: bool,
     again: bool,
     cancel_on_interrupt: bool,
+    pick: str | None,
+    approve: str | None,
     budget: float | None,
     quiet: bool,
     as_json: bool,
@@ -181,6 +189,7 @@ def run(
         fresh=fresh, no_cache=no_cache, catalogue=catalogue, profile=profile, budget=budget,
         lock=lock, only="lock" if locked else "world",
         metadata=not no_metadata, offline=offline, record=record, replay=replay,
+        pick_first=pick == "first", approve=_said(approve),
     )  # fmt: skip
     if options.weights and read.writes and not quiet and not as_json:
         click.echo(WRITER, err=True)
@@ -194,8 +203,17 @@ def run(
 @cli.command()
 @click.argument("run_id", metavar="[RUN]", required=False)
 @_ending_options
-def resume(run_id: str | None, cancel_on_interrupt: bool, budget: float | None, quiet: bool, as_json: bool) -> None:
-    """Take up a run that was stopped, or that failed: what is done stays, what is in flight is collected."""
+def resume(
+    run_id: str | None,
+    cancel_on_interrupt: bool,
+    pick: str | None,
+    approve: str | None,
+    budget: float | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Take up a run that was stopped, that failed, or that waits: what is done stays, jobs in flight are collected."""
+    from dataclasses import replace
     from functools import partial
 
     from . import app
@@ -205,9 +223,15 @@ def resume(run_id: str | None, cancel_on_interrupt: bool, budget: float | None, 
         raise UsageError("There is no run here that could be taken up again: all came to a good end.")
     state, folder = found
     options = app.Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt, budget=budget)
+    if pick or approve:
+        options = replace(options, pick_first=options.pick_first or pick == "first", approve=_said(approve))
     if options.weights and not quiet and not as_json:
         click.echo(WRITER, err=True)
     _end(partial(app.resume, state, folder, options), quiet=quiet, as_json=as_json)
+
+
+def _said(answer: str | None) -> bool | None:
+    return None if answer is None else answer == "yes"
 
 
 def _end(start: Callable[..., Coroutine[None, None, Done]], *, quiet: bool, as_json: bool) -> NoReturn:
@@ -217,8 +241,9 @@ def _end(start: Callable[..., Coroutine[None, None, Done]], *, quiet: bool, as_j
 
     import anyio
 
+    from .asking import Screen, somebody
     from .reports import summary, terminal
-    from .runfolder import state_lines
+    from .runfolder import laid_out, state_lines
 
     if quiet and as_json:
         raise UsageError("--quiet and --json exclude each other. Write one of them.")
@@ -228,11 +253,14 @@ def _end(start: Callable[..., Coroutine[None, None, Done]], *, quiet: bool, as_j
             reporter.__exit__(None, None, None)
             click.echo(summary.open_tickets(state), err=True)
 
-        done = anyio.run(partial(start, watched=reporter.live), reporter, leave)
+        asks = not quiet and not as_json and somebody(os.environ)
+        screen = Screen(reporter, sys.stdin.fileno(), raw=reporter.live) if asks else None
+        done = anyio.run(partial(start, watched=reporter.live, screen=screen), reporter, leave)
     if as_json:
         click.echo("".join(state_lines(done.state)), nl=False)
     elif not quiet or done.exit_code:
-        click.echo(summary.text(done.state, done.folder, done.outputs, done.missing), err=quiet)
+        told = summary.text(done.state, done.folder, done.outputs, done.missing, partial(laid_out, done.folder))
+        click.echo(told, err=quiet)
     if done.differs:
         click.echo(
             "\n".join(["Not as it is locked; nothing was sent:", *(f"  {each}" for each in done.differs)]), err=True

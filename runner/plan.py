@@ -14,7 +14,7 @@ from .catalogue import Model
 from .cells import LIMIT, BadCells, expand, shown
 from .check import Checked, CheckedStep, Edge, misfit
 from .errors import PipelineProblems, StepError, TemplateFailed, UsageError, nearest
-from .kinds import Kind
+from .kinds import Kind, approve
 from .kinds.kind import chosen, fit
 from .kinds.nesting import mapped, parts, rendered
 from .model import JSON, Artifact, Call, Ceiling, Cell, Chat, titled
@@ -46,7 +46,10 @@ class PlannedStep:
     preview: Call | None = None
     """The call it would make, as far as it is known before the run; None for a local kind."""
     usd: float | None = None
-    """The most that one of its cells can cost, in USD, if nothing is tried twice; None where no price is known."""
+    """The most that one of its cells can cost, in USD, candidates and all, if nothing is tried twice.
+
+    None where no price is known.
+    """
     when: Tree = None
     when_by_cell: bool = False
     foreach: Tree = None
@@ -65,6 +68,13 @@ class PlannedStep:
     nested: Nested | None = None
     """The pipeline that it runs."""
     budget: Ceiling | None = None
+    pick: int | None = None
+    """How many candidates each of its cells makes, of which a person chooses one; None where there is no choice."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks a person yes or no."""
+        return self.kind.NAME == approve.NAME
 
     @property
     def fanned_out(self) -> bool:
@@ -181,7 +191,7 @@ class Plan:
             worst = step.preview.most.get(unit, 0.0) if step.preview is not None else 0.0
             if worst is None or step.count is None or step.nested is not None:
                 return None
-            total += worst * step.count
+            total += worst * step.count * (step.pick or 1)
         return total
 
     @property
@@ -219,7 +229,10 @@ class Plan:
             for step in self.steps:
                 if ceiling is None or step.preview is None or scope not in ("", step.id):
                     continue
-                known = step.usd == step.preview.usd  # else it depends on what only the run will know
+                one = step.preview.usd
+                known = step.usd == (
+                    one if one is None else one * (step.pick or 1)
+                )  # else it depends on what only the run will know
                 for unit, most in ceiling.most.items():
                     worst = step.preview.most.get(unit) or 0.0
                     if worst > most and (known or unit == "images") and ceiling.on_exceed != "warn":
@@ -332,13 +345,20 @@ def derived_seed(pipeline: str, cell: Cell, sample: int = 0) -> int:
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % 2**31
 
 
-def with_seed(pipeline: str, step: PlannedStep, cell: Cell, params: dict[str, JSON]) -> dict[str, JSON]:
-    """The params with a seed, if the model takes one and the author gave none."""
+def with_seed(
+    pipeline: str, step: PlannedStep, cell: Cell, params: dict[str, JSON], sample: int = 0
+) -> dict[str, JSON]:
+    """The params with a seed, if the model takes one and the author gave none.
+
+    Of several candidates each ``sample`` has a seed of its own: counted from the author's, if there is one.
+    """
+    if sample and isinstance(given := params.get("seed"), int):
+        return {**params, "seed": (given + sample) % 2**31 if given < 2**31 else given + sample}
     takes = (
         step.model is not None and step.model.known and step.model.takes("seed") and step.kind.NAME != "generate_text"
     )
     if takes and params.get("seed") is None:
-        return {**params, "seed": derived_seed(pipeline, cell)}
+        return {**params, "seed": derived_seed(pipeline, cell, sample)}
     return params
 
 
@@ -419,6 +439,7 @@ def _controlled(checked: CheckedStep, pipeline: Pipeline, before: Mapping[str, P
         limit=step.limit,
         on_failure=step.on_failure,
         budget=step.budget,
+        pick=step.pick,
         depth=1 + max((before[edge.needs].depth for edge in checked.edges), default=-1),
         groups=(*groups, *([f"step {step.id}"] if step.at_once is not None else [])),
     )
@@ -442,7 +463,8 @@ def _previewed(pipeline: str, checked: CheckedStep, planned: PlannedStep, names:
         msg = f"The step {step.id} cannot run with these inputs: {err}"
         raise UsageError(msg) from err
     assert isinstance(call, Call)
-    return replace(planned, preview=call, usd=_most(call, checked, params))
+    usd = _most(call, checked, params)
+    return replace(planned, preview=call, usd=usd if usd is None else usd * (step.pick or 1))
 
 
 def _most(call: Call, checked: CheckedStep, params: Mapping[str, JSON]) -> float | None:

@@ -15,14 +15,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .errors import CannotStart, StoreFailed
-from .events import CellState, RunState
+from .events import CellAsked, CellState, RunState
 from .model import JSON, Artifact, Output, step_of
 from .provenance import Made, mark
 from .publish import plain, write, write_lines
+
+LAID_OUT = ".candidate-"
+"""Between the name of a cell and the number of a candidate, in the names of their files."""
 
 MOST_FILES = 100
 """Cells of which each leaves a file. In a larger run nobody leafs through them: ``state.json`` holds all outputs."""
@@ -49,6 +52,15 @@ class RunFolder:
             return None
         return path.name
 
+    def lay_out(self, asked: CellAsked) -> dict[str, Path]:
+        """Write what a question is about, each thing as a file; where each is, by its number or name."""
+        found = {}
+        for name, value in asked.shown.items():
+            path = self.path / f"{_name(asked.cell)}{LAID_OUT}{_name(name)}"
+            if (file := _laid(path, value)) is not None:
+                found[name] = file
+        return found
+
     def leave(self, state: RunState, made: Made | None = None) -> None:
         """Write where the run ended, and each output as a file; pictures carry what ``made`` them."""
         try:
@@ -73,6 +85,37 @@ class RunFolder:
             (self.path / f"{name}.json").write_text(_pretty(output.values["data"]), encoding="utf-8")
         elif isinstance(output.values.get("text"), str):
             (self.path / f"{name}.txt").write_text(output.values["text"], encoding="utf-8")
+
+
+def _laid(path: Path, value: JSON) -> Path | None:
+    """One thing as a file: the file itself, or text. None if the disk says no: what was asked can still be answered."""
+    values = value if isinstance(value, Mapping) else {"data": value}
+    try:
+        for inner in values.values():
+            if isinstance(inner, Artifact):
+                path = path.with_name(f"{path.name}{inner.suffix}")
+                shutil.copyfile(inner.path, path)
+                return path
+        said = values.get("data", values.get("text"))
+        text = said if isinstance(said, str) else _pretty(said)
+        path = path.with_name(f"{path.name}.{'txt' if isinstance(said, str) else 'json'}")
+        path.write_text(text, encoding="utf-8")
+    except OSError:
+        return None
+    return path
+
+
+def laid_out(folder: Path, cell: str) -> dict[str, Path]:
+    """What lies there of a cell's question: each thing by its number or name."""
+    found = {
+        path.name.partition(LAID_OUT)[2].rpartition(".")[0]: path for path in folder.glob(f"{_name(cell)}{LAID_OUT}*")
+    }
+    return dict(
+        sorted(
+            found.items(),
+            key=lambda item: (not item[0].isdecimal(), int(item[0]) if item[0].isdecimal() else 0, item[0]),
+        )
+    )
 
 
 def files_of(folder: Path, cell: str) -> list[Path]:
@@ -115,6 +158,8 @@ def _cell(state: RunState, cell: CellState) -> JSON:
         **({"model": cell.label} if cell.label else {}),
         **({"message": cell.message, "fault": cell.fault} if cell.message else {}),
         **({"kept": cell.keep} if cell.keep else {}),
+        **({"question": cell.asked.question, "candidates": dict(cell.asked.shown)} if cell.asked else {}),
+        **({"answer": cell.answer.answer} if cell.answer else {}),
         **({"output": cell.output.scope()} if cell.output else {}),
     }
 

@@ -15,9 +15,11 @@ from typing import TypeAlias
 
 import anyio
 
+from .asking import Asker, Screen
 from .attempts import Past
 from .budget import Held
-from .errors import StepError, StoreFailed, UsageError
+from .desk import Desk
+from .errors import LeftOpen, StepError, StoreFailed, UsageError
 from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink
 from .execute import execute
 from .files import is_url, place
@@ -82,6 +84,11 @@ class Session:
     """Whether all that is needed must be in the store."""
     carrier: Carrier = NETWORK
     watched: bool = False
+    screen: Screen | None = None
+    """Where a person sits who can be asked."""
+    pick_first: bool = False
+    approve: bool | None = None
+    """What is said to questions of yes or no; None to ask."""
     locked: Locked | None = None
     """Set where nothing may be sent."""
     past: RunState | None = None
@@ -179,6 +186,7 @@ class Session:
                 fresh=replace(self.fresh, began=self.state.started),
                 cancel_jobs=self.cancel_on_interrupt,
                 locked=self.locked,
+                desk=Desk(Asker(folder, self.screen), self.pick_first, self.approve),
                 jitter=None if self.carrier.network else AtOnce(),
             )
         except BaseExceptionGroup as group:
@@ -262,6 +270,8 @@ class Session:
         if self.state.outcome == "done":
             return 0
         faults = {cell.fault for cell in self.state.cells.values()}
+        if self.state.outcome == "waiting":
+            return LeftOpen.exit_code
         return 70 if "bug" in faults else 3 if "locked" in faults else 4 if self.state.exceeded else 1
 
 
@@ -300,7 +310,9 @@ def _first(group: BaseExceptionGroup[StoreFailed]) -> StoreFailed:
 
 def _outcome(state: RunState, missing: Mapping[str, str]) -> Outcome:
     ends = {cell.state for cell in state.cells.values()}
-    return "failed" if missing or ends & {"failed", "blocked", "cancelled", "waiting"} else "done"
+    if "asking" in ends and not ends & {"failed", "blocked", "cancelled"}:
+        return "waiting"  # an answer is all that is wanting
+    return "failed" if missing or ends & {"failed", "blocked", "cancelled", "waiting", "asking"} else "done"
 
 
 async def _chunks(path: Path) -> AsyncGenerator[bytes, None]:

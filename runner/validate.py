@@ -18,7 +18,7 @@ from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
 
 from .errors import Problem, nearest
-from .kinds import KINDS
+from .kinds import KINDS, makes
 from .model import JSON
 from .schema import STEP_ID, TEMPLATE, step_schema, top_schema
 from .source import Document
@@ -182,6 +182,10 @@ def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
         if STEP_ID in patterns:
             yield Problem("name", f"{_short(key)} cannot be a name here.", mark,
                           "Use small letters, digits and _, with a letter first.")  # fmt: skip
+        elif key == "pick" and path[:1] == ("steps",) and len(path) == 2:
+            kinds = ", ".join(name for name, kind in KINDS.items() if makes(kind))
+            yield Problem("pick", f"{value.get('kind')} makes nothing that there could be several of to choose from.",
+                          mark, f"Remove it. These kinds make candidates: {kinds}.")  # fmt: skip
         else:
             yield Problem("unknown-key", f"{_owner(path)} does not know the key {_short(key)}.", mark,
                           nearest(key, list(properties)))  # fmt: skip

@@ -14,20 +14,24 @@ from .attempts import Tools
 from .budget import USED_UP
 from .calls import Calls, Store
 from .cells import shown
-from .errors import BudgetExceeded, Bug, NotAdmitted, NotAfforded, NotLocked, StepError
+from .errors import BudgetExceeded, Bug, LeftOpen, NotAdmitted, NotAfforded, NotLocked, StepError
 from .events import (
     CallPaid,
+    CellAnswered,
+    CellAsked,
     CellBlocked,
     CellCancelled,
     CellDone,
     CellFailed,
     CellSkipped,
     CellStarted,
+    CellWaits,
     Event,
     State,
 )
 from .model import JSON, Artifact, Cell, Output
 from .outputs import outputs_of
+from .picking import Picking, approved
 from .plan import Plan, PlannedStep, render, with_seed
 from .templates import render_tree
 
@@ -75,10 +79,21 @@ class Work:
         """A cell that calls, in a place of its own."""
 
         async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
+            if planned.pick is not None:
+                return await Picking(self.tools, self.store, self.plan.pipeline, planned, cell, params, place).output()
             params = with_seed(self.plan.pipeline, planned, cell, params)
-            return await Calls(self.tools, self.store, planned, cell, params, place).output()
+            with self.tools.desk.working():
+                return await Calls(self.tools, self.store, planned, cell, params, place).output()
 
-        return await self._told(planned, cell, names, ask)
+        return await self._told(planned, cell, names, ask, cell.within(place.wants.step))
+
+    async def asking(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], step: str) -> End:
+        """A cell that asks a person yes or no; ``step`` is its step's whole id."""
+
+        async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
+            return await approved(self.tools, self.store, planned, cell, params, cell.within(step))
+
+        return await self._told(planned, cell, names, ask, cell.within(step))
 
     async def nested(
         self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], run: Callable[[Plan, Work], Awaitable[Names]]
@@ -87,11 +102,16 @@ class Work:
         nested, emit = planned.nested, self.tools.emit
         assert nested is not None
         spent: list[float] = []
+        open_: dict[str, None] = {}
 
         def inside(event: Event) -> None:
             """An event of the other pipeline, under this cell's id."""
             if isinstance(event, CallPaid):
                 spent.append(event.cost or 0.0)
+            elif isinstance(event, CellAsked):
+                open_[event.cell] = None
+            elif isinstance(event, CellAnswered):
+                open_.pop(event.cell, None)
             place: dict[str, Any] = {
                 name: f"{cell.id}/{getattr(event, name)}" for name in ("cell", "step", "by") if hasattr(event, name)
             }
@@ -103,6 +123,9 @@ class Work:
                 plan = plan.with_files(await self.load_files(plan.files, plan.file))
             tools = replace(self.tools, emit=inside, fresh=self.tools.fresh.inside(cell))
             values, missing = outputs_of(plan.outputs, await run(plan, replace(self, plan=plan, tools=tools)))
+            if open_:
+                emit(CellWaits(self.tools.clock(), cell.id, f"{cell.id}/{next(iter(open_))}"))
+                raise LeftOpen("a cell of it waits for a person")
             if missing and (closed := self.tools.admission.refusal("")):
                 raise NotAdmitted(closed)
             for name, why in missing.items():
@@ -117,8 +140,12 @@ class Work:
         cell: Cell,
         names: Mapping[str, JSON],
         ask: Callable[[dict[str, JSON]], Awaitable[tuple[Output, bool]]],
+        whole: str = "",
     ) -> End:
-        """Render a cell's params and ask with them: every way of ending is told once, here."""
+        """Render a cell's params and ask with them: every way of ending is told once, here.
+
+        One whose question stays open has not ended: that is told where it is asked. ``whole`` is its whole id.
+        """
         emit, clock = self.tools.emit, self.tools.clock
         try:
             params = self._params(planned, cell, names)
@@ -133,12 +160,15 @@ class Work:
         except NotAfforded as err:
             emit(CellSkipped(clock(), cell.id, str(err)))
             return "skipped", None
+        except LeftOpen:
+            return "asking", None
         except StepError as err:
             return self._failed(planned, cell, err)
         except Exception as err:  # noqa: BLE001 - as above
             return self._failed(planned, cell, bug(err))
         except anyio.get_cancelled_exc_class():
-            emit(CellCancelled(clock(), cell.id))
+            if whole not in self.tools.desk.open:
+                emit(CellCancelled(clock(), cell.id))
             raise
         emit(CellDone(clock(), cell.id, cached, output.values, output.model, output.cost))
         return ("cached" if cached else "done"), output

@@ -18,12 +18,12 @@ WORDS = {"errors", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "validate",
            "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "check", "plan",
            "outputs", "lockfile"}  # fmt: skip
-DOING = {"fresh", "budget", "admission", "attempts", "calls", "work", "execute"}
+DOING = {"fresh", "desk", "picking", "budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp"}  # fmt: skip
 SHOWING = {"reports"}
-EDGES = {"app", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons", "__main__",
-         "__init__"}  # fmt: skip
+EDGES = {"app", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons",
+         "asking", "choosing", "__main__", "__init__"}  # fmt: skip
 
 BELOW = {
     "store": {"media", "locks"},

@@ -47,7 +47,10 @@ def test_a_profile_takes_the_place_of_what_it_names_and_of_nothing_else(cups: Pa
     assert models == [["qwen/qwen3-32b-awq", "black-forest-labs/flux-1-dev"],
                       ["qwen/qwen3-32b-awq", "black-forest-labs/flux-1-schnell"]]  # fmt: skip
     assert (draft.steps["words"].params["max_tokens"], "steps" in draft.steps["photo"].params) == (500, False)
-    assert (draft.pipeline.calls, dict(draft.pipeline.budget.most) if draft.pipeline.budget else None) == (8, {"usd": 0.1})
+    assert (draft.pipeline.calls, dict(draft.pipeline.budget.most) if draft.pipeline.budget else None) == (
+        8,
+        {"usd": 0.1},
+    )
 
 
 def test_a_profile_that_there_is_not_is_told_with_the_nearest(cups: Path) -> None:
@@ -67,7 +70,7 @@ def test_check_looks_at_every_profile_and_says_in_which_it_found_what(cli: Cli, 
 
 def test_what_is_wrong_with_a_step_in_a_profile_only_is_told_at_the_step(cli: Cli, cups: Path) -> None:
     """The model of the profile takes fewer steps."""
-    cups.write_text(CUPS.replace(', steps: 28}', '}').replace('text }}"}', 'text }}", steps: 28}'))
+    cups.write_text(CUPS.replace(", steps: 28}", "}").replace('text }}"}', 'text }}", steps: 28}'))
 
     whole, alone = cli("check", cups), cli("check", cups, "--profile", "draft")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from . import (
+    approve,
     call_endpoint,
     edit_image,
     generate_image,
@@ -16,7 +17,7 @@ from . import (
     run_pipeline,
     transcribe_audio,
 )
-from .kind import Kind
+from .kind import Kind, makes
 
 KINDS: Mapping[str, Kind] = {
     kind.NAME: kind
@@ -31,7 +32,8 @@ KINDS: Mapping[str, Kind] = {
         call_endpoint,
         render_text,
         run_pipeline,
+        approve,
     )
 }
 
-__all__ = ["KINDS", "Kind", "run_pipeline"]
+__all__ = ["KINDS", "Kind", "approve", "makes", "run_pipeline"]

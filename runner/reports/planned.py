@@ -55,9 +55,10 @@ def _step(number: int, step: PlannedStep) -> list[str]:
         price = f"  at most {money(step.usd)}" if step.usd is not None else "  price unknown"
         price += " a cell" if step.fanned_out else ""
     else:
-        price = "  local, free"
+        price = "  asks a person, free" if step.asks else "  local, free"
     lines = [f"{number:3}. {step.id}  {step.kind.NAME}{model}{price}{_cells(step)}"]
     lines += [f"     {'after' if edge.after else 'needs'} {edge.needs}: {edge.why}" for edge in step.edges]
+    lines += [f"     pick: {step.pick} candidates, of which a person chooses one"] if step.pick else []
     lines += [f"     budget: {ceiling(step.budget)}"] if step.budget is not None else []
     if step.preview is not None:
         lines += _call(step.preview)

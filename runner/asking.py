@@ -1,0 +1,175 @@
+"""A person at the terminal: what is asked is shown there, one question after the other, and what is typed is read.
+
+The run goes on meanwhile. Keys are read one by one, because the table above is drawn again and again; the terminal
+makes signals of them as ever, so that Ctrl-C stops the run and leaves the question open.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+import click
+
+from .desk import Answer
+from .events import CellAsked
+from .reports import questions
+from .runfolder import RunFolder, laid_out
+
+
+class Display(Protocol):
+    """Where it is shown."""
+
+    def say(self, text: str) -> None:
+        """Lines that stay."""
+
+    def prompt(self, text: str | None) -> None:
+        """The line that is typed in; None when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A terminal with somebody before it."""
+
+    display: Display
+    keys: int = 0
+    """The file that keys come from."""
+    raw: bool = True
+    """Whether keys are read one by one and shown by the display; else the terminal gives whole lines."""
+
+
+def somebody(env: Mapping[str, str]) -> bool:
+    """Whether a person can be asked: stdin and stderr are a terminal that is ours now, and this is no CI."""
+    if env.get("CI", "").lower() not in ("", "0", "false") or sys.platform == "win32":
+        return False
+    try:
+        ours = os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
+    return ours and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+@dataclass(slots=True, eq=False)
+class Asker:
+    """Lays out what is asked about in the run's folder, and asks at the terminal where there is one."""
+
+    folder: RunFolder
+    screen: Screen | None
+    _turn: anyio.Lock = field(default_factory=anyio.Lock)
+    _shown: CellAsked | None = None
+
+    async def told(self, asked: CellAsked) -> None:
+        """Put the files where they can be looked at from anywhere."""
+        await anyio.to_thread.run_sync(self.folder.lay_out, asked)
+
+    async def answer(self, asked: CellAsked, more: Callable[[], str]) -> Answer | None:
+        """Ask, when it is this question's turn."""
+        if self.screen is None:
+            return None
+        async with self._turn:
+            self._shown = asked
+            try:
+                with _keys(self.screen):
+                    return await self._asked(asked, self.screen, more)
+            finally:
+                self._shown = None
+                self.screen.display.prompt(None)
+
+    def withdrawn(self, asked: CellAsked, answer: Answer) -> None:
+        """Say so, if it stands on the screen."""
+        if self.screen is not None and self._shown is asked:
+            said = f"{answer.number}" if answer.number is not None else "yes" if answer.yes else "no"
+            said = "more candidates" if answer.more else said
+            self.screen.display.say(f"{asked.cell}: {said}, by runner {answer.where}")
+
+    async def _asked(self, asked: CellAsked, screen: Screen, more: Callable[[], str]) -> Answer | None:
+        files = laid_out(self.folder.path, asked.cell)
+        screen.display.say("\n".join(questions.question(asked, files)))
+        async with aclosing(_lines(screen, questions.prompt(asked))) as typed:
+            async for text in typed:
+                match questions.understood(asked, text):
+                    case ("pick", number):
+                        return Answer(number=int(number), where="terminal")
+                    case ("say", said):
+                        return Answer(yes=said == "yes", where="terminal")
+                    case ("leave", _):
+                        return None
+                    case ("open", name):
+                        for each in [name] if name else list(asked.shown):
+                            await self._open(files.get(each), screen)
+                    case ("more", _):
+                        if why := more():
+                            screen.display.say(why)
+                        else:
+                            return Answer(more=True, where="terminal")
+                    case wrong:
+                        screen.display.say(str(wrong))
+        return None  # the terminal has gone
+
+    async def _open(self, file: Path | None, screen: Screen) -> None:
+        """Show a file in whatever this machine shows such files with."""
+        if file is None or not await anyio.to_thread.run_sync(_opened, file):
+            name = file or "that, which is not a file"
+            screen.display.say(f"Nothing here can open {name}.")
+
+
+def _opened(file: Path) -> bool:
+    try:
+        return click.launch(str(file)) == 0
+    except OSError:
+        return False
+
+
+async def _lines(screen: Screen, prompt: str) -> AsyncGenerator[str, None]:
+    """What is typed, line by line, shown after the prompt while it is typed. Ends when the terminal has gone."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    line = ""
+    screen.display.prompt(prompt)
+    while True:
+        await anyio.wait_readable(screen.keys)
+        try:
+            piece = os.read(screen.keys, 1024)
+        except OSError:
+            return
+        if not piece:
+            return
+        for key in decoder.decode(piece):
+            if key in "\r\n":
+                whole, line = line, ""
+                screen.display.prompt(prompt)
+                yield whole
+                screen.display.prompt(prompt)
+            elif key == "\x04" and not line:  # Ctrl-D, as everywhere: that is all
+                return
+            elif key in "\x7f\b":
+                line = line[:-1]
+            elif key == "\x15":
+                line = ""
+            elif key.isprintable():
+                line += key
+        screen.display.prompt(prompt + line)
+
+
+@contextmanager
+def _keys(screen: Screen) -> Iterator[None]:
+    """Keys come one by one, unseen, while it lasts; afterwards the terminal is as it was."""
+    if not screen.raw:
+        yield
+        return
+    import termios  # noqa: PLC0415 - not everywhere
+
+    before = termios.tcgetattr(screen.keys)
+    now = list(before)
+    now[3] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(screen.keys, termios.TCSADRAIN, now)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(screen.keys, termios.TCSADRAIN, before)
