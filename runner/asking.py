@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import codecs
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
@@ -16,7 +18,6 @@ from pathlib import Path
 from typing import Protocol
 
 import anyio
-import click
 
 from .desk import Answer
 from .events import CellAsked
@@ -63,7 +64,6 @@ class Asker:
     folder: RunFolder
     screen: Screen | None
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
-    _shown: CellAsked | None = None
 
     async def told(self, asked: CellAsked) -> None:
         """Put the files where they can be looked at from anywhere."""
@@ -74,20 +74,11 @@ class Asker:
         if self.screen is None:
             return None
         async with self._turn:
-            self._shown = asked
             try:
                 with _keys(self.screen):
                     return await self._asked(asked, self.screen, more)
             finally:
-                self._shown = None
                 self.screen.display.prompt(None)
-
-    def withdrawn(self, asked: CellAsked, answer: Answer) -> None:
-        """Say so, if it stands on the screen."""
-        if self.screen is not None and self._shown is asked:
-            said = f"{answer.number}" if answer.number is not None else "yes" if answer.yes else "no"
-            said = "more candidates" if answer.more else said
-            self.screen.display.say(f"{asked.cell}: {said}, by runner {answer.where}")
 
     async def _asked(self, asked: CellAsked, screen: Screen, more: Callable[[], str]) -> Answer | None:
         files = laid_out(self.folder.path, asked.cell)
@@ -121,10 +112,16 @@ class Asker:
 
 
 def _opened(file: Path) -> bool:
+    """Hand a file to the desktop, which must not write on our terminal nor hear its Ctrl-C."""
+    program = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
+    if program is None:
+        return False
+    nowhere = subprocess.DEVNULL
     try:
-        return click.launch(str(file)) == 0
+        subprocess.Popen([program, str(file)], stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)  # noqa: S603 - a file of ours
     except OSError:
         return False
+    return True
 
 
 async def _lines(screen: Screen, prompt: str) -> AsyncGenerator[str, None]:

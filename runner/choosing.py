@@ -164,9 +164,9 @@ def _cell(name: str | None, step: str, asks: tuple[str, ...]) -> tuple[Run, Cell
         raise UsageError(msg)
     if not cells:
         known = [cell.cell for run in found for cell in _asked(run, "", asks)]
-        where = f"The run {found[0].id}" if name is not None else "No run here"
         word = "waits for a choice" if asks == ("pick",) else "asks for yes or no" if len(asks) == 1 else "asks"
-        msg = f"{where} has no {step} that {word}. {nearest(step, list(dict.fromkeys(known)))}".rstrip()
+        none = "No run here has a" if name is None else f"The run {found[0].id} has no"
+        msg = f"{none} {step} that {word}. {nearest(step, list(dict.fromkeys(known)))}".rstrip()
         raise UsageError(msg)
     return cells[0]
 

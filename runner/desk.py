@@ -50,9 +50,6 @@ class Person(Protocol):
         ``more`` says why there cannot be more candidates; nothing if there can.
         """
 
-    def withdrawn(self, asked: CellAsked, answer: Answer) -> None:
-        """It was answered from elsewhere."""
-
 
 @dataclass(slots=True, eq=False)
 class Desk:
@@ -107,8 +104,6 @@ class Desk:
                 try:
                     if (answer := await self._from(elsewhere, alone)) is not None:
                         found.append(answer)
-                        if self.person is not None:
-                            self.person.withdrawn(asked, answer)
                 except StepError as err:
                     failed.append(err)
                 doors.cancel_scope.cancel()

@@ -13,7 +13,7 @@ from ..errors import one_line
 from ..events import CellAnswered, CellAsked, CellState, RunState
 from ..model import JSON, Artifact, json_line
 
-_MOST = 100
+_MOST = 60
 _MOST_QUESTIONS = 10
 
 LaidOut: TypeAlias = Callable[[str], Mapping[str, Path]]
@@ -77,7 +77,9 @@ def understood(asked: CellAsked, typed: str) -> tuple[str, str] | str:
         return "Type y for yes, n for no, or q to leave it open."
     if word in ("a", "again", "more"):
         return "more", ""
-    return ("pick", word) if word in asked.shown else f"There is no {word or 'such'} candidate. {_known(asked)}"
+    if word not in asked.shown:
+        return f"There is no candidate {word}. {_known(asked)}" if word else _known(asked)
+    return "pick", word
 
 
 def _known(asked: CellAsked) -> str:

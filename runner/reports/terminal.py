@@ -142,6 +142,8 @@ class LiveTable(Silent):
             self.state.add(event)
         if isinstance(event, AttemptFailed | BudgetTold | RunStopping):
             self._live.console.print(Text(line_of(event), style="yellow"))
+        elif isinstance(event, CellAnswered) and event.where in ("terminal", "pick", "approve"):
+            self._live.console.print(Text(line_of(event), style="green"))
 
     def say(self, text: str) -> None:
         self._live.console.print(Text(text))
