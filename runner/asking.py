@@ -81,7 +81,7 @@ class Asker:
                 self.screen.display.prompt(None)
 
     async def _asked(self, asked: CellAsked, screen: Screen, more: Callable[[], str]) -> Answer | None:
-        files = laid_out(self.folder.path, asked.cell)
+        files = laid_out(self.folder.path, asked)
         screen.display.say("\n".join(questions.question(asked, files)))
         async with aclosing(_lines(screen, questions.prompt(asked))) as typed:
             async for text in typed:

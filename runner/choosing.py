@@ -41,7 +41,7 @@ def _open(run: Run) -> list[str]:
 def shown(name: str | None, step: str) -> str:
     """What one cell asks, and what was answered."""
     run, cell = _cell(name, step, ("pick", "approve"))
-    told = questions.question(cell.asked, laid_out(run.folder, cell.cell)) if cell.asked is not None else []
+    told = questions.question(cell.asked, laid_out(run.folder, cell.asked)) if cell.asked is not None else []
     return "\n".join([*told, f"  {questions.answered(cell) or questions.command(run.id, cell)}"])
 
 
@@ -75,7 +75,7 @@ async def _picked(run: Run, cell: CellState, said: str) -> str:
     where = await _noted(run, cell, key, choice.number, choice.of)
     changed = cell.answer is not None and cell.answer.answer not in (None, choice.number)
     instead = f", instead of {cell.answer.answer}" if changed and cell.answer is not None else ""
-    file = laid_out(run.folder, cell.cell).get(said)
+    file = laid_out(run.folder, cell.asked).get(said) if cell.asked is not None else None
     place = f" ({questions.relative(file)})" if file is not None else ""
     return f"{cell.cell}: {said} of {choice.of}{instead}{place}. {where}"
 

@@ -268,10 +268,7 @@ class _Run:
             self.begin(step)
             return
         if step.planned.asks:
-            if reason := self.tools.admission.refusal(step.wants.step):
-                self.todo.append(partial(self.refuse, step, index, reason))
-            else:
-                self.tasks.start_soon(self.run_asking, step, index)
+            self.tasks.start_soon(self.run_asking, step, index)
             return
         if not step.planned.kind.CALLS:
             self.todo.append(partial(self.run_local, step, index))

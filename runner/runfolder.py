@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -52,14 +53,10 @@ class RunFolder:
             return None
         return path.name
 
-    def lay_out(self, asked: CellAsked) -> dict[str, Path]:
-        """Write what a question is about, each thing as a file; where each is, by its number or name."""
-        found = {}
+    def lay_out(self, asked: CellAsked) -> None:
+        """Write what a question is about, each thing as a file: see `laid_out`."""
         for name, value in asked.shown.items():
-            path = self.path / f"{_name(asked.cell)}{LAID_OUT}{_name(name)}"
-            if (file := _laid(path, value)) is not None:
-                found[name] = file
-        return found
+            _lay(self.path / f"{_name(asked.cell)}{LAID_OUT}{_name(name)}", value)
 
     def leave(self, state: RunState, made: Made | None = None) -> None:
         """Write where the run ended, and each output as a file; pictures carry what ``made`` them."""
@@ -87,35 +84,26 @@ class RunFolder:
             (self.path / f"{name}.txt").write_text(output.values["text"], encoding="utf-8")
 
 
-def _laid(path: Path, value: JSON) -> Path | None:
-    """One thing as a file: the file itself, or text. None if the disk says no: what was asked can still be answered."""
+def _lay(path: Path, value: JSON) -> None:
+    """One thing as a file: the file itself, or text. If the disk says no, it can be answered all the same."""
     values = value if isinstance(value, Mapping) else {"data": value}
-    try:
-        for inner in values.values():
-            if isinstance(inner, Artifact):
-                path = path.with_name(f"{path.name}{inner.suffix}")
-                shutil.copyfile(inner.path, path)
-                return path
-        said = values.get("data", values.get("text"))
-        text = said if isinstance(said, str) else _pretty(said)
-        path = path.with_name(f"{path.name}.{'txt' if isinstance(said, str) else 'json'}")
-        path.write_text(text, encoding="utf-8")
-    except OSError:
-        return None
-    return path
+    file = next((inner for inner in values.values() if isinstance(inner, Artifact)), None)
+    with contextlib.suppress(OSError):
+        if file is not None:
+            shutil.copyfile(file.path, path.with_name(f"{path.name}{file.suffix}"))
+            return
+        said = values.get("data", values.get("text", value))
+        suffix, text = ("txt", said) if isinstance(said, str) else ("json", _pretty(said))
+        path.with_name(f"{path.name}.{suffix}").write_text(text, encoding="utf-8")
 
 
-def laid_out(folder: Path, cell: str) -> dict[str, Path]:
-    """What lies there of a cell's question: each thing by its number or name."""
-    found = {
-        path.name.partition(LAID_OUT)[2].rpartition(".")[0]: path for path in folder.glob(f"{_name(cell)}{LAID_OUT}*")
-    }
-    return dict(
-        sorted(
-            found.items(),
-            key=lambda item: (not item[0].isdecimal(), int(item[0]) if item[0].isdecimal() else 0, item[0]),
-        )
-    )
+def laid_out(folder: Path, asked: CellAsked) -> dict[str, Path]:
+    """Where what a question is about lies in the folder of its run: each thing by its number or name."""
+    found = {}
+    for name in asked.shown:
+        if path := next(folder.glob(f"{_name(asked.cell)}{LAID_OUT}{_name(name)}.*"), None):
+            found[name] = path
+    return found
 
 
 def files_of(folder: Path, cell: str) -> list[Path]:

@@ -91,6 +91,8 @@ class Work:
         """A cell that asks a person yes or no; ``step`` is its step's whole id."""
 
         async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
+            if reason := self.tools.admission.refusal(step):
+                raise NotAdmitted(reason)
             return await approved(self.tools, self.store, planned, cell, params, cell.within(step))
 
         return await self._told(planned, cell, names, ask, cell.within(step))

@@ -38,7 +38,7 @@ from runner.provenance import facts_in
 from runner.reports import planned as planned_report
 from runner.store import Store
 
-from .conftest import Bench, Cli, planned
+from .conftest import REPO, Bench, Cli, planned
 
 POTS = """\
 name: pots
@@ -581,6 +581,66 @@ def test_a_pipeline_in_a_pipeline_waits_and_goes_on(cli: Cli, pots: Path, emulat
     assert (waiting.code, chosen.code, resumed.code) == (6, 0, 0)
     assert (ends["inner"], ends["inner/photo"], ends["last"]) == ("waiting", "asking", "waiting")
     assert len(emulator.jobs) == before + 2
+
+
+def test_a_cell_is_named_where_several_of_a_step_ask(cli: Cli, pots: Path, emulator: Emulator) -> None:
+    text = LOOK.replace("    kind: approve", "    kind: approve\n    foreach: [red, blue]")
+    text = text.replace('    when: "{{ steps.fit.approved }}"\n', "    needs: [fit]\n")
+    pots.write_text(text.replace("title: A pot", "a title: '{{ item }}'"))
+    cli("run", pots)
+
+    several, one = cli("approve", "fit", "yes"), cli("approve", "fit[red]", "yes")
+    halfway = cli("resume")
+    other = cli("approve", "fit", "yes")
+    whole = cli("resume")
+
+    assert (several.code, one.code, other.code) == (2, 0, 0)
+    assert "Several cells of fit ask: fit[red], fit[blue]. Name one of them." in several.err
+    assert (halfway.code, whole.code) == (6, 0)
+    assert "fit[blue]: Is it fit to print?" in halfway.out
+    assert len(emulator.jobs) == 2
+
+
+def test_a_question_without_cache_is_asked_by_each_run_and_not_again_by_a_resumed_one(cli: Cli, pots: Path) -> None:
+    pots.write_text(LOOK.replace("kind: approve", "kind: approve\n    cache: false"))
+    cli("run", pots)
+    cli("approve", "fit", "yes")
+
+    resumed, again = cli("resume"), cli("run", pots)
+
+    assert (resumed.code, again.code) == (0, 6)
+
+
+def test_a_failure_besides_is_what_the_run_ends_with(cli: Cli, pots: Path, emulator: Emulator) -> None:
+    pots.write_text(POTS.replace("model: pruna/p-image-t2i, prompt: a cup", "model: qwen/qwen-image, prompt: a cup"))
+    emulator.fail("qwen-image-t2i/run=400")
+
+    done = cli("run", pots)
+
+    assert done.code == 1
+    assert "pots: failed in" in done.out
+    assert "photo: Which of these 4?" in done.out
+
+
+def test_nobody_is_asked_after_the_run_was_closed(cli: Cli, pots: Path, emulator: Emulator) -> None:
+    pots.write_text(LOOK.replace("steps:", "steps:\n  bad: {kind: parse_json, text: x, schema: {}}", 1))
+
+    done = cli("run", pots, "--fail-fast")
+
+    assert done.code == 1
+    assert "Waiting for a person" not in done.out
+
+
+def test_what_the_documentation_shows_runs(cli: Cli, pots: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (REPO / "docs/picking.md").read_text(), re.DOTALL)
+
+    codes = []
+    for block in blocks:
+        pots.write_text(block)
+        codes.append((cli("run", pots, "--local").code, cli("run", pots, "--local", "--approve", "yes",
+                                                            "--pick", "first").code))  # fmt: skip
+
+    assert codes == [(6, 0), (6, 0)]
 
 
 # -- real processes ---------------------------------------------------------------------------------

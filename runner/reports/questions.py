@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,13 +15,13 @@ from ..model import JSON, Artifact, json_line
 _MOST = 60
 _MOST_QUESTIONS = 10
 
-LaidOut: TypeAlias = Callable[[str], Mapping[str, Path]]
-"""Where what a cell's question is about lies, each thing by its number or name."""
+LaidOut: TypeAlias = Callable[[CellAsked], Mapping[str, Path]]
+"""Where what a question is about lies, each thing by its number or name."""
 
 
-def nothing(cell: str) -> Mapping[str, Path]:
+def nothing(asked: CellAsked) -> Mapping[str, Path]:
     """Nothing lies there."""
-    del cell
+    del asked
     return {}
 
 
@@ -99,7 +98,7 @@ def open_ones(state: RunState, laid_out: LaidOut) -> Iterator[str]:
     cells = state.asking
     for cell in cells[:_MOST_QUESTIONS]:
         if cell.asked is not None:
-            yield from question(replace(cell.asked, cell=cell.cell), laid_out(cell.cell))
+            yield from question(cell.asked, laid_out(cell.asked))
             yield f"  {command(state.run, cell)}"
     if (more := len(cells) - _MOST_QUESTIONS) > 0:
         yield f"… and {more} more questions; runner show {state.run} lists them"

@@ -88,7 +88,7 @@ def _question(run: str, cell: CellState, laid_out: LaidOut) -> list[str]:
     """What a person was asked, and what they said."""
     asked, lines = cell.asked, list[str]()
     if asked is not None:
-        head, *things = question(asked, laid_out(cell.cell))
+        head, *things = question(asked, laid_out(asked))
         lines += [head.removeprefix(f"{cell.cell}: "), *things]
     if cell.answer is not None or asked is not None:
         lines.append(answered(cell) or command(run, cell))
