@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -70,15 +70,18 @@ class Asker:
         await anyio.to_thread.run_sync(self.folder.lay_out, asked)
 
     async def answer(self, asked: CellAsked, more: Callable[[], str]) -> Answer | None:
-        """Ask, when it is this question's turn."""
+        """Ask, when it is this question's turn. A terminal that goes away leaves it open."""
         if self.screen is None:
             return None
         async with self._turn:
             try:
                 with _keys(self.screen):
                     return await self._asked(asked, self.screen, more)
+            except OSError:
+                return None
             finally:
-                self.screen.display.prompt(None)
+                with suppress(OSError):
+                    self.screen.display.prompt(None)
 
     async def _asked(self, asked: CellAsked, screen: Screen, more: Callable[[], str]) -> Answer | None:
         files = laid_out(self.folder.path, asked)
@@ -156,17 +159,22 @@ async def _lines(screen: Screen, prompt: str) -> AsyncGenerator[str, None]:
 
 @contextmanager
 def _keys(screen: Screen) -> Iterator[None]:
-    """Keys come one by one, unseen, while it lasts; afterwards the terminal is as it was."""
-    if not screen.raw:
-        yield
-        return
+    """Keys come one by one, unseen, while it lasts; afterwards the terminal is as it was.
+
+    What was typed before is no answer to a question that nobody had seen.
+    """
     import termios  # noqa: PLC0415 - not everywhere
 
-    before = termios.tcgetattr(screen.keys)
-    now = list(before)
-    now[3] &= ~(termios.ECHO | termios.ICANON)
-    termios.tcsetattr(screen.keys, termios.TCSADRAIN, now)
     try:
-        yield
-    finally:
-        termios.tcsetattr(screen.keys, termios.TCSADRAIN, before)
+        termios.tcflush(screen.keys, termios.TCIFLUSH)
+        before, now = termios.tcgetattr(screen.keys), termios.tcgetattr(screen.keys)
+        if screen.raw:
+            now[3] &= ~(termios.ECHO | termios.ICANON)
+            now[6][termios.VMIN], now[6][termios.VTIME] = 1, 0
+        termios.tcsetattr(screen.keys, termios.TCSADRAIN, now)
+        try:
+            yield
+        finally:
+            termios.tcsetattr(screen.keys, termios.TCSADRAIN, before)
+    except termios.error as err:
+        raise OSError(*err.args) from err

@@ -788,6 +788,21 @@ def test_nobody_is_asked_in_ci_or_where_the_run_is_to_be_silent(pots: Path, emul
     assert "q leaves it open" not in screen.said
 
 
+def test_what_was_typed_before_the_question_is_no_answer(pots: Path, emulator: Emulator) -> None:
+    pots.write_text(LOOK)
+    emulator.fail("p-image-t2i/run=429*1")  # so that there is time to type
+    screen = at_terminal(pots.parent, emulator.url, "run", "pots.yaml")
+    screen.sees("over its rate limit")
+    screen.types("y\r")
+
+    screen.sees("fit: y or n")
+    time.sleep(0.3)
+    screen.types("q\r")
+
+    assert screen.ends() == 6
+    assert '"CellAnswered"' not in journal(pots.parent)
+
+
 def test_a_terminal_that_draws_nothing_is_asked_line_by_line(pots: Path, emulator: Emulator) -> None:
     pots.write_text(LOOK)
     screen = at_terminal(pots.parent, emulator.url, "run", "pots.yaml", TERM="dumb")
