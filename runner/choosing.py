@@ -67,7 +67,7 @@ async def _picked(run: Run, cell: CellState, said: str) -> str:
         else:
             msg = f"{cell.cell} has no candidate {said}. It has {', '.join(digests)}."
             raise UsageError(msg)
-        await _kept(store, key, choice.reply)
+        await _kept(store, cell, choice.reply)
     finally:
         store.close()
     if choice.number is None:
@@ -104,17 +104,19 @@ def approve(name: str | None, step: str, said: str) -> str:
 async def _approved(run: Run, cell: CellState, answer: JSON) -> str:
     store = Store(_store(run))
     try:
-        await _kept(store, _key(cell), Reply({"answer": answer}))
+        await _kept(store, cell, Reply({"answer": answer}))
     finally:
         store.close()
     where = await _noted(run, cell, _key(cell), answer, 0)
     return f"{cell.cell}: {'yes' if answer else 'no'}. {where}"
 
 
-async def _kept(store: Store, key: str, reply: Reply) -> None:
+async def _kept(store: Store, cell: CellState, reply: Reply) -> None:
+    """Keep an answer under the key of its question. What the question is about was kept before, or is told in words."""
+    key = _key(cell)
     known = store.asked(key)
     about = history.request(known[0]).get("input") if known else None
-    await store.keep(key, Question("", about or {}), reply)
+    await store.keep(key, Question("", about or {"prompt": cell.asked.question if cell.asked else ""}), reply)
     await store.synced()
 
 

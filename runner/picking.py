@@ -8,6 +8,7 @@ Anything that makes others of them (a prompt, a model, ``--fresh``) makes anothe
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,7 +19,7 @@ from .admission import Place
 from .attempts import Tools
 from .calls import Calls, Store
 from .desk import Answer
-from .errors import BudgetExceeded, FateUnknown, LeftOpen, NotAdmitted, NotLocked, StepError
+from .errors import BudgetExceeded, FateUnknown, LeftOpen, NotAdmitted, NotLocked, Refused, StepError
 from .events import CallDone, CallStarted, CellAnswered, CellAsked, Event
 from .kinds import approve
 from .model import JSON, Call, Cell, Output, Question, Reply, digests_of, key_of
@@ -242,7 +243,10 @@ async def approved(
 
     def said(*, answer: bool, where: str) -> tuple[Output, bool]:
         tools.emit(CellAnswered(tools.clock(), cell.id, key, answer, 0, where, [key]))
-        found = step.kind.advance(params, (Reply({"answer": answer}),))
+        try:
+            found = step.kind.advance(params, (Reply({"answer": answer}),))
+        except Refused as err:
+            raise Refused(f"{err}; runner approve {shlex.quote(whole)} yes changes it") from None
         assert isinstance(found, Output)
         return found, where in ("store", "lock")
 

@@ -151,7 +151,7 @@ PICK: JSON = {
     "properties": {
         "of": {"type": "integer", "minimum": 2, "maximum": 16, "description": "How many to choose from."},
     },
-    "required": ["of"],
+    "minProperties": 1,  # not required: a misspelt one is one mistake and not two
     "additionalProperties": False,
     "examples": [{"of": 4}],
 }

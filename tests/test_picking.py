@@ -348,7 +348,9 @@ async def test_after_a_no_what_needs_it_is_blocked(bench: Bench) -> None:
     again = await bench.run(LOOK)
 
     assert ran.ends() == {"photo": "done", "fit": "failed", "warm": "blocked", "note": "done"}
-    assert ran.state.cells["fit"].message == "the answer to 'Is it fit to print?' was no"
+    assert ran.state.cells["fit"].message == (
+        "the answer to 'Is it fit to print?' was no; runner approve fit yes changes it"
+    )
     assert again.ends()["fit"] == "failed"
 
 
@@ -562,6 +564,19 @@ def test_approve_says_yes_from_elsewhere(cli: Cli, pots: Path) -> None:
     assert cells["fit"]["question"] == "Is it fit to print?"
     assert "perhaps is neither yes nor no" in wrong.err
     assert Path("out/look/warm.jpg").exists()
+
+
+def test_a_no_can_become_a_yes(cli: Cli, pots: Path) -> None:
+    pots.write_text(LOOK)
+    cli("run", pots)
+    cli("approve", "fit", "no")
+    refused = cli("resume")
+
+    changed = cli("approve", "fit", "yes")
+    resumed = cli("resume")
+
+    assert (refused.code, changed.code, resumed.code) == (1, 0, 0)
+    assert "runner approve fit yes changes it" in refused.out
 
 
 def test_a_pipeline_in_a_pipeline_waits_and_goes_on(cli: Cli, pots: Path, emulator: Emulator) -> None:
