@@ -14,7 +14,7 @@ import anyio
 from runner import app, catalogue, checking, pipeline, planning
 from runner.execute import execute
 from runner.journal import Journal
-from runner.model import Artifact, Call, Chat, Finished, Job, Reply, Ticket
+from runner.model import Artifact, Call, Chat, Finished, Job, Question, Reply, Ticket
 from runner.planning import Plan
 from runner.runpod import Runpod
 from runner.store import Store
@@ -114,7 +114,7 @@ class Memory:
         del key, waits
         yield False
 
-    async def keep(self, key: str, call: Call, reply: Reply) -> None:
+    async def keep(self, key: str, call: Call | Question, reply: Reply) -> None:
         del call
         self.replies[key] = reply
 
@@ -169,7 +169,7 @@ class Nobody:
     def claimed(self, key: str, waits: Callable[[], None]) -> AbstractAsyncContextManager[bool]:
         raise AssertionError(key, waits)
 
-    async def keep(self, key: str, call: Call, reply: Reply) -> None:
+    async def keep(self, key: str, call: Call | Question, reply: Reply) -> None:
         raise AssertionError(key, call, reply)
 
     def finished(self, key: str, since: float = 0.0) -> Finished | None:

@@ -65,7 +65,7 @@ class Run:
 
     @property
     def outcome(self) -> Outcome | None:
-        """``done``, ``failed`` or ``cancelled``."""
+        """``done``, ``failed``, ``cancelled``, or ``waiting`` for a person's answer."""
         return self.state.outcome
 
     @property

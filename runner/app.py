@@ -31,6 +31,7 @@ from .pipeline import Pipeline
 from .planning import Plan
 
 if TYPE_CHECKING:
+    from .asking import Screen
     from .emulator import Endpoint
     from .provenance import Facts
     from .runpod.carrier import Carrier
@@ -131,6 +132,10 @@ class Options:
     """Where the store and the runs are; None for the project's own."""
     canned: Canned | None = None
     """Outputs that a test gives to steps: nobody is called, and no socket is opened."""
+    pick_first: bool = False
+    """Take the first candidate wherever a person would choose."""
+    approve: bool | None = None
+    """What to say wherever a person would be asked for yes or no; None to ask."""
 
     @classmethod
     def of(
@@ -159,6 +164,8 @@ class Options:
             profile=said.get("profile"),
             provider=said.get("provider"),
             reporters=tuple(said.get("reporters") or ()),
+            pick_first=bool(said.get("pick_first")),
+            approve=said.get("approve"),
         )
 
     @property
@@ -175,6 +182,7 @@ class Options:
         kept |= {"budget": self.budget, "lock": self.lock, "only": self.only}
         kept |= {"metadata": self.metadata, "offline": self.offline, "profile": self.profile}
         kept |= {"provider": self.provider, "reporters": list(self.reporters)}
+        kept |= {"pick_first": self.pick_first, "approve": self.approve}
         return {**kept, "calls": self.calls, "fail_fast": self.fail_fast}
 
 
@@ -309,24 +317,41 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
 
 
 async def run(
-    read: Read, given: Given, options: Options, reporter: Sink, leave: Leave | None, *, watched: bool = False
+    read: Read,
+    given: Given,
+    options: Options,
+    reporter: Sink,
+    leave: Leave | None,
+    *,
+    watched: bool = False,
+    screen: Screen | None = None,
 ) -> Done:
     """Run a pipeline file to its end, or to the signal that stops it. Nothing is sent if it has problems.
 
-    ``watched`` says that somebody looks on, so that texts are to be seen while they grow.
+    ``watched`` says that somebody looks on, so that texts are to be seen while they grow; ``screen`` is where somebody
+    sits who can be asked.
     """
     options = _as_recorded(options)
     read = localised(read, options)
-    return await _run(read, plan(read, given, options.env), options, reporter, leave, watched=watched)
+    return await _run(read, plan(read, given, options.env), options, reporter, leave, watched=watched, screen=screen)
 
 
 async def resume(
-    past: RunState, folder: Path, options: Options, reporter: Sink, leave: Leave | None, *, watched: bool = False
+    past: RunState,
+    folder: Path,
+    options: Options,
+    reporter: Sink,
+    leave: Leave | None,
+    *,
+    watched: bool = False,
+    screen: Screen | None = None,
 ) -> Done:
     """Take up a run that has stopped, with its pipeline as the file says now and the inputs that it had."""
     options = _as_recorded(options)
     found, planned = plan_again(past, options)
-    return await _run(found, planned, options, reporter, leave, watched=watched, past=past, folder=folder)
+    return await _run(
+        found, planned, options, reporter, leave, watched=watched, screen=screen, past=past, folder=folder
+    )
 
 
 def plan_again(past: RunState, options: Options) -> tuple[Read, Plan]:
@@ -349,6 +374,7 @@ async def _run(
     leave: Leave | None,
     *,
     watched: bool,
+    screen: Screen | None,
     past: RunState | None = None,
     folder: Path | None = None,
 ) -> Done:
@@ -389,6 +415,9 @@ async def _run(
             carrier=carrier,
             # A stream is another request: one that is watched could not be replayed where nobody looks on.
             watched=watched and options.record is None and options.replay is None,
+            screen=screen,
+            pick_first=options.pick_first,
+            approve=options.approve,
             locked=_locked(read.path, options),
             past=past,
         )

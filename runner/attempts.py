@@ -16,6 +16,7 @@ import anyio
 
 from .admission import Admission, Place
 from .budget import Budget, Held
+from .desk import Desk
 from .errors import (
     AttemptTimedOut,
     BadOutput,
@@ -122,6 +123,8 @@ class Tools:
     """What is asked for anew, though the store has it."""
     locked: Locked | None = None
     """Set where nothing may be sent: calls are answered by the store, and by what a lock allows of it."""
+    desk: Desk = field(default_factory=Desk)
+    """Where a person is asked."""
     cancel_jobs: bool = True
     """Whether jobs in flight are told to stop when the run is stopped; else they go on, as open tickets."""
 
@@ -176,7 +179,9 @@ class Attempts:
                 if wait is None:
                     raise self._last(err) from err.__cause__
                 number = max(self.sent, 1)
-                self.tools.emit(AttemptFailed(self.tools.clock(), self.cell, number, err.fault, str(err), wait))
+                self.tools.emit(
+                    AttemptFailed(self.tools.clock(), self.cell, number, err.fault, str(err), wait, self.key)
+                )
             self.place.give_back()
             await anyio.sleep(wait)
 
@@ -284,7 +289,7 @@ class Attempts:
                 self.past = False
                 self._ended("EXPIRED")
                 self.tools.emit(
-                    AttemptFailed(self.tools.clock(), self.cell, 0, err.fault, f"{err}; it is made anew", 0.0)
+                    AttemptFailed(self.tools.clock(), self.cell, 0, err.fault, f"{err}; it is made anew", 0.0, self.key)
                 )
                 return await self._job(job)
             self.finished = replace(self.finished, cost=self._paid(self.finished.cost))
@@ -298,7 +303,9 @@ class Attempts:
                 raise
             self.finished, self.past = None, False  # it was paid for earlier, and nobody has it any more
             self._ended("EXPIRED")
-            self.tools.emit(AttemptFailed(self.tools.clock(), self.cell, 0, err.fault, f"{err}; it is made anew", 0.0))
+            self.tools.emit(
+                AttemptFailed(self.tools.clock(), self.cell, 0, err.fault, f"{err}; it is made anew", 0.0, self.key)
+            )
             return await self._job(job)
         self._made(reply)
         return reply if reply.cost == self.finished.cost else replace(reply, cost=self.finished.cost)

@@ -145,6 +145,13 @@ class Budget:
             return True
         return tight[0].never(*tight[1:]) and not self._only_before(*tight[:2])
 
+    def affords(self, step: str, most: Amounts) -> bool:
+        """Whether there is room for a call now, beside all that is spent and held."""
+        try:
+            return self._tight(self._shares(step, most)) is None
+        except Unpriced:
+            return False
+
     async def reserve(self, step: str, most: Amounts) -> Held:
         """Hold the most that a call can take, for `settle`. Waits while others hold what would make it fit.
 

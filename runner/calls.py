@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from .attempts import RESCUE_WITHIN, Attempts, Flight, Tools, made
 from .errors import BadOutput, NotAdmitted, NotLocked, StepError
 from .events import CallDone
 from .lockfile import Locked
-from .model import JSON, Call, Cell, Chat, Errand, Finished, Job, Next, Output, Reply, key_of
+from .model import JSON, Call, Cell, Chat, Errand, Finished, Job, Next, Output, Question, Reply, key_of
 from .planning import PlannedStep
 
 
@@ -30,7 +30,7 @@ class Store(Protocol):
 
     async def get(self, key: str, since: float = 0.0) -> Reply | None: ...
     def claimed(self, key: str, waits: Callable[[], None]) -> AbstractAsyncContextManager[bool]: ...
-    async def keep(self, key: str, call: Call, reply: Reply) -> None: ...
+    async def keep(self, key: str, call: Call | Question, reply: Reply) -> None: ...
     def finished(self, key: str, since: float = 0.0) -> Finished | None: ...
     def keep_finished(self, key: str, finished: Finished) -> None: ...
     def forget(self, key: str) -> None: ...
@@ -48,6 +48,8 @@ class Calls:
     place: Place
     run: Callable[[Errand], Awaitable[Reply]]
     """Runs another pipeline, which the kind needs before it can go on."""
+    sample: int = 0
+    """Which candidate they make, where nothing that is sent tells it from the others."""
     replies: tuple[Reply, ...] = ()
     last: tuple[Reply, Next] | None = None
     """What the newest reply was read as: the try that got it has read it already."""
@@ -56,7 +58,7 @@ class Calls:
         """The output of the cell, and whether every call of it came from the store."""
         cached = True
         refused: tuple[tuple[str, str, str], str] | None = None
-        found = self.step.kind.advance(self.params, ())
+        found = self.next(())
         while not isinstance(found, Output):
             reply, stored = await (self._errand(found) if isinstance(found, Errand) else self._reply(found))
             if reply.refused and not stored:
@@ -73,13 +75,19 @@ class Calls:
     async def _errand(self, errand: Errand) -> tuple[Reply, bool]:
         """What another pipeline made, and whether that cost nothing. Its calls need places: this one is given up."""
         self.place.give_back()
-        reply = await self.run(errand)
+        with self.tools.desk.resting():
+            reply = await self.run(errand)
         await self.place.take()
         return reply, not reply.cost
 
+    def next(self, replies: tuple[Reply, ...]) -> Next:
+        """What the kind asks for after these replies, or what it makes of them."""
+        found = self.step.kind.advance(self.params, replies)
+        return replace(found, sample=self.sample) if self.sample and isinstance(found, Call) else found
+
     def _read(self, reply: Reply) -> Next:
         if self.last is None or self.last[0] is not reply:
-            self.last = reply, self.step.kind.advance(self.params, (*self.replies, reply))
+            self.last = reply, self.next((*self.replies, reply))
         return self.last[1]
 
     async def _reply(self, call: Call) -> tuple[Reply, bool]:
@@ -130,7 +138,7 @@ class Calls:
         if not self.step.cache or await self.store.get(key, self._since()) is not None:
             return ""
         refused = f"an earlier run was answered without {call.may_refuse}"
-        after = self.step.kind.advance(self.params, (*self.replies, Reply(None, refused=refused)))
+        after = self.next((*self.replies, Reply(None, refused=refused)))
         if not isinstance(after, Chat):
             return ""
         there = await self.store.get(key_of(after, self.tools.provider.origin), self._since()) is not None
@@ -174,7 +182,7 @@ class Calls:
 
     async def _locked(self, key: str, locked: Locked) -> Reply:
         """The reply that is locked, from the store. `NotLocked` where it is another or none: nothing is sent."""
-        cell = f"{self.place.wants.step}{self.cell.id.removeprefix(self.cell.step)}"
+        cell = self.cell.within(self.place.wants.step)
         model = self.step.model.id if self.step.model else None
         if why := locked.refusal(cell, key, model, self.params.get("seed")):
             raise NotLocked(why)

@@ -335,6 +335,8 @@ class _Checker:
         if (nested := self.nested.get(step.id)) is not None:
             self.nested_inputs(nested, params.get("inputs"), (*path, "inputs") if "inputs" in params else path)
         tools = self.tools(step, params.get("tools"), places["tools"]) if "tools" in params else {}
+        if step.pick is not None:
+            self.pick(step, params, places, tools)
         by_cell = self.control(step, names, edges)
         self.explicit(step, edges)
         return CheckedStep(step, kind, model, params, tuple(edges.values()), nested, tools, files, named, by_cell)
@@ -383,6 +385,25 @@ class _Checker:
         else:
             self.literal_cells(step)
         return by_cell
+
+    def pick(
+        self, step: Step, params: Mapping[str, Tree], places: Mapping[str, Path], tools: Mapping[str, Checked]
+    ) -> None:
+        """Candidates that would all be the same, or never there again."""
+        path: Path = ("steps", step.id, "pick")
+        options = params.get("options")
+        if tools:
+            message = f"There cannot be candidates where a pipeline answers a tool, as it does {next(iter(tools))}."
+            self.add("pick", message, path, "Remove pick:, or make the candidates in a step after it.", key=True)
+        elif not step.cache:
+            self.add("pick", "With cache: false the candidates are made anew each time, so no choice among them lasts.",
+                     ("steps", step.id, "cache"), "Remove it, or ask anew with --fresh.", key=True)  # fmt: skip
+        elif isinstance(options, Mapping) and "seed" in options:
+            self.add("pick", "options: gives every candidate the same seed.", (*places["options"], "seed"),
+                     "Write seed: beside pick: instead; it is counted up from there.", key=True)  # fmt: skip
+        elif params.get("temperature") == 0:
+            message = "At temperature 0 a model says the same each time, so there is nothing to choose."
+            self.warn("same-candidates", message, path, "Raise the temperature, or remove pick:.")
 
     def foreach(self, step: Step, edges: dict[str, Edge]) -> None:
         path: Path = ("steps", step.id, "foreach")

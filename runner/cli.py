@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from . import __version__
-from .commands import cache, problems, runs, seeing, start, test
+from .commands import cache, picking, problems, runs, seeing, start, test
 from .commands.given import (
     PATH,
     Local,
@@ -44,6 +44,11 @@ WRITER = "Texts by SmolLM2 135M on this machine, a demonstration; everything els
 def _ending_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that `run` and `resume` share."""
     for option in (
+        click.option(
+            "--pick", type=click.Choice(["first"]),
+            help="Ask nobody which candidate to take: make the first of each step, and no other.",
+        ),
+        click.option("--approve", type=click.Choice(["yes", "no"]), help="Ask nobody for yes or no: say this."),
         click.option("--json", "as_json", is_flag=True, help="Print the final state as JSON, and nothing else."),
         click.option("--quiet", is_flag=True, help="Say nothing but errors."),
         click.option("--events", metavar="FILE|-", help="Write each event there as it happens, as a line of JSON."),
@@ -74,6 +79,7 @@ def cli() -> None:
     runner graph FILE        the same as a picture
     runner run FILE          run it
     runner resume            take up the last run that was stopped or failed
+    runner pick              what waits for a choice; runner pick STEP N chooses
     runner kinds             which kinds of steps there are, what each takes and yields
     runner models            which models there are, what each takes and costs
     runner lock FILE         write down what each cell yields, for run --locked
@@ -88,7 +94,7 @@ def cli() -> None:
 
 _COMMANDS = (
     start.init, start.new, start.kinds, problems.check, problems.explain, seeing.plan, seeing.graph, seeing.report,
-    runs.runs, runs.show, runs.why, runs.diff, cache.cache, test.test,
+    picking.pick, picking.approve, runs.runs, runs.show, runs.why, runs.diff, cache.cache, test.test,
 )  # fmt: skip
 for _command in _COMMANDS:
     cli.add_command(_command)
@@ -142,6 +148,8 @@ def run(
     no_metadata: bool,
     again: bool,
     cancel_on_interrupt: bool,
+    pick: str | None,
+    approve: str | None,
     budget: float | None,
     quiet: bool,
     as_json: bool,
@@ -167,7 +175,7 @@ def run(
         fresh=fresh, no_cache=no_cache, catalogue=catalogue, profile=profile, budget=budget,
         lock=lock, only="lock" if locked else "world",
         metadata=not no_metadata, offline=offline, record=record, replay=replay,
-        provider=provider, reporters=reporters,
+        provider=provider, reporters=reporters, pick_first=pick == "first", approve=_said(approve),
     )  # fmt: skip
     if options.weights and read.writes and not quiet and not as_json:
         click.echo(WRITER, err=True)
@@ -184,6 +192,8 @@ def run(
 def resume(
     run_id: str | None,
     cancel_on_interrupt: bool,
+    pick: str | None,
+    approve: str | None,
     budget: float | None,
     quiet: bool,
     as_json: bool,
@@ -191,7 +201,8 @@ def resume(
     junit: Path | None,
     summary: Path | None,
 ) -> None:
-    """Take up a run that was stopped, or that failed: what is done stays, what is in flight is collected."""
+    """Take up a run that was stopped, that failed, or that waits: what is done stays, jobs in flight are collected."""
+    from dataclasses import replace
     from functools import partial
 
     from . import app, ci
@@ -201,6 +212,8 @@ def resume(
         raise UsageError("There is no run here that could be taken up again: all came to a good end.")
     state, folder = found
     options = app.Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt, budget=budget)
+    if pick or approve:
+        options = replace(options, pick_first=options.pick_first or pick == "first", approve=_said(approve))
     if options.weights and not quiet and not as_json:
         click.echo(WRITER, err=True)
     if ci.on_github(os.environ):
@@ -210,6 +223,10 @@ def resume(
     _end(partial(app.resume, state, folder, options), ci.Wanted(events, junit, summary), quiet=quiet, as_json=as_json)
 
 
+def _said(answer: str | None) -> bool | None:
+    return None if answer is None else answer == "yes"
+
+
 def _end(start: Callable[..., Coroutine[None, None, Done]], wanted: Wanted, *, quiet: bool, as_json: bool) -> NoReturn:
     """Do a run, show it while it goes on and what came of it, and leave with its exit code."""
     import time
@@ -217,9 +234,10 @@ def _end(start: Callable[..., Coroutine[None, None, Done]], wanted: Wanted, *, q
 
     import anyio
 
+    from .asking import Screen, somebody
     from .ci import Records
     from .reports import summary, terminal
-    from .runfolder import state_lines
+    from .runfolder import laid_out, state_lines
 
     if quiet and as_json:
         raise UsageError("--quiet and --json exclude each other. Write one of them.")
@@ -238,11 +256,13 @@ def _end(start: Callable[..., Coroutine[None, None, Done]], wanted: Wanted, *, q
             reporter.__exit__(None, None, None)
             click.echo(summary.open_tickets(state), err=True)
 
-        done = anyio.run(partial(start, watched=reporter.live), told, leave)
+        asks = not quiet and not as_json and somebody(os.environ)
+        screen = Screen(reporter, sys.stdin.fileno(), raw=reporter.live) if asks else None
+        done = anyio.run(partial(start, watched=reporter.live, screen=screen), told, leave)
     if as_json:
         click.echo("".join(state_lines(done.state)), nl=False)
     elif not quiet or done.exit_code:
-        said = summary.text(done.state, done.folder, done.outputs, done.missing)
+        said = summary.text(done.state, done.folder, done.outputs, done.missing, partial(laid_out, done.folder))
         click.echo(said, err=quiet or wanted.events == "-")
     if done.differs:
         click.echo(

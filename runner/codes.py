@@ -1100,6 +1100,33 @@ steps:
     prompt: A {{ item }}.
 """,
     ),
+    Code(
+        "E403",
+        "pick",
+        "There is nothing to choose from",
+        "pick: makes several candidates of what a step makes, one of which a person chooses. So the step has to make "
+        "one text, picture, sound or video by asking a model, each candidate has to be another one, and they have to "
+        "be kept until somebody has chosen. A step whose tools run pipelines cannot have candidates.",
+        """\
+name: tea
+steps:
+  photo:
+    kind: generate_image
+    model: qwen/qwen-image
+    prompt: A pot of tea
+    pick: {of: 4}
+    cache: false
+""",
+        """\
+name: tea
+steps:
+  photo:
+    kind: generate_image
+    model: qwen/qwen-image
+    prompt: A pot of tea
+    pick: {of: 4}
+""",
+    ),
     # -- E5: safety -------------------------------------------------------------------------------------
     Code(
         "E501",
@@ -1378,6 +1405,33 @@ steps:
     kind: generate_text
     model: qwen/qwen3-32b-awq
     prompt: Write a line about tea.
+""",
+    ),
+    Code(
+        "W608",
+        "same-candidates",
+        "The candidates will be the same",
+        "At temperature 0 a language model gives the likeliest answer each time, so that there is nothing to choose "
+        "from, and each candidate is paid for.",
+        """\
+name: tea
+steps:
+  draft:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: Write a line about tea.
+    temperature: 0
+    pick: {of: 3}
+""",
+        """\
+name: tea
+steps:
+  draft:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: Write a line about tea.
+    temperature: 0.9
+    pick: {of: 3}
 """,
     ),
 )

@@ -18,6 +18,8 @@ RunnerError                     a sentence for the user and an exit code
     ├── NotLocked               3   the store or the lock does not hold what the next call would yield
     ├── NotCanned                   a test gives a step no output, and nobody may be called
     ├── Unpriced                    the next call has no price, and the budget wants one
+    ├── Refused                     a person was asked, and said no
+    ├── LeftOpen                6   a person has to answer first, and nobody did
     └── CallFailed                  the outside world said no
         ├── NotSent                 the connection never opened: nothing was asked for
         ├── ConnectionLost          the connection broke while an answer was read
@@ -213,6 +215,19 @@ class Unpriced(StepError):
     """The next call has no known price, so a budget could not be kept. It was not sent."""
 
     fault = "unpriced"
+
+
+class Refused(StepError):
+    """A person was asked whether the run may go on from here, and said no."""
+
+    fault = "refused"
+
+
+class LeftOpen(StepError):
+    """A person has to answer first, and nobody did: the cell has not ended, a resumed run goes on with it."""
+
+    fault = "open"
+    exit_code = 6
 
 
 class Bug(StepError):

@@ -12,8 +12,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from .model import JSON, Amounts, Output, from_json, json_line, step_of, titled
 
-State: TypeAlias = Literal["waiting", "running", "done", "cached", "skipped", "failed", "blocked", "cancelled"]
-Outcome: TypeAlias = Literal["done", "failed", "cancelled"]
+State: TypeAlias = Literal[
+    "waiting", "running", "asking", "done", "cached", "skipped", "failed", "blocked", "cancelled"
+]
+Outcome: TypeAlias = Literal["done", "failed", "cancelled", "waiting"]
 
 TAIL = 200
 """Characters of a growing text that a state keeps."""
@@ -78,6 +80,8 @@ class CallStarted:
     key: str
     label: str
     attempt: int
+    candidate: int = 0
+    """Which candidate of its cell it is for, from 1; 0 where there is only one thing to make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,7 @@ class AttemptFailed:
     fault: str
     message: str
     wait: float
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +174,49 @@ class CallDone:
     cached: bool
     images: float = 0.0
     seconds: float = 0.0
+    candidate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CellAsked:
+    """A person is to choose, or to say yes or no. ``key`` names the question in the store.
+
+    ``shown`` is what it is about: the values of each candidate by its number, or what a step shows by name.
+    """
+
+    at: float
+    cell: str
+    key: str
+    asks: Literal["pick", "approve"]
+    question: str
+    shown: Mapping[str, JSON] = field(default_factory=dict)
+    more: int = 0
+    """How many candidates are made where somebody asks for more."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellAnswered:
+    """The answer: the number of a candidate ``of`` so many, or true or false. ``where`` says from where it came.
+
+    ``keys`` are the calls of what was chosen: those of the other candidates no longer count as the cell's.
+    """
+
+    at: float
+    cell: str
+    key: str
+    answer: JSON
+    of: int
+    where: str
+    keys: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class CellWaits:
+    """A cell that runs a pipeline stops where a person has to answer ``by`` first."""
+
+    at: float
+    cell: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +309,9 @@ Event: TypeAlias = (
     | AttemptFailed
     | CallPaid
     | CallDone
+    | CellAsked
+    | CellAnswered
+    | CellWaits
     | CellDone
     | CellFailed
     | CellBlocked
@@ -274,7 +325,8 @@ Sink: TypeAlias = Callable[[Event], None]
 
 _EVENTS: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Event)}
 _FIELDS: dict[type[Any], tuple[str, ...]] = {cls: tuple(f.name for f in fields(cls)) for cls in _EVENTS.values()}
-LATER = {("CallPaid", "tokens"), ("CallDone", "images"), ("CallDone", "seconds")}
+LATER = {("CallPaid", "tokens"), ("CallDone", "images"), ("CallDone", "seconds"), ("CallDone", "candidate"),
+         ("CallStarted", "candidate"), ("AttemptFailed", "key")}  # fmt: skip
 """Fields that journals of this format may lack: they came later, and have a default."""
 assert isinstance(Event, UnionType)
 
@@ -343,7 +395,10 @@ class CellState:
     used: dict[str, float] = field(default_factory=dict)
     """What it took of budgets, beside money."""
     keys: list[str] = field(default_factory=list)
-    """Its calls, as far as they are in the store."""
+    """Its calls, as far as they are in the store; those of the candidate that was chosen, once one was."""
+    asked: CellAsked | None = None
+    """What a person was asked last."""
+    answer: CellAnswered | None = None
 
 
 @dataclass(slots=True)
@@ -408,6 +463,11 @@ class RunState:
         return {**self.left_unknown, **{k: v for cell in self.cells.values() for k, v in cell.unknown.items()}}
 
     @property
+    def asking(self) -> list[CellState]:
+        """The cells that wait for a person."""
+        return [cell for cell in self.cells.values() if cell.state == "asking"]
+
+    @property
     def expected(self) -> int:
         """How many cells there are, as far as it is known: those of opened steps, and one for each other step."""
         plain = sum(step_of(cell) not in self.opened for cell in self.cells)
@@ -439,6 +499,8 @@ class RunState:
                 self.stopping = True
             case RunFinished():
                 self.ended, self.outcome, self.outputs = event.at, event.outcome, event.outputs
+            case CellAsked() | CellAnswered() | CellWaits():
+                self._question(self.cell(event.cell), event)
             case _:
                 self._add_to_cell(self.cell(event.cell), event)
 
@@ -474,6 +536,18 @@ class RunState:
                 del self.left[index]
                 return
 
+    def _question(self, cell: CellState, event: CellAsked | CellAnswered | CellWaits) -> None:
+        """A person comes into it. What is answered after the run has ended waits for the run to be taken up."""
+        match event:
+            case CellAsked():
+                cell.state, cell.asked, cell.answer, cell.message = "asking", event, None, event.question
+            case CellAnswered():
+                cell.state = "running" if self.ended is None else "waiting" if cell.state == "asking" else cell.state
+                cell.answer, cell.message = event, ""
+                cell.keys = list(event.keys) or cell.keys
+            case CellWaits():
+                cell.state, cell.message = "waiting", f"waits for {event.by}"
+
     def _add_to_cell(self, cell: CellState, event: Event) -> None:
         match event:
             case CellStarted():
@@ -493,7 +567,9 @@ class RunState:
             case JobMoved():
                 cell.status, cell.message = event.status, ""
             case AttemptFailed():
-                if event.fault != "unknown":
+                if event.fault != "unknown" and event.key:
+                    cell.unknown.pop(event.key, None)
+                elif event.fault != "unknown":
                     cell.unknown.clear()
                 cell.status, cell.message = f"waits {event.wait:.1f} s to try again", event.message
                 cell.tail = ""

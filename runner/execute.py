@@ -26,6 +26,7 @@ from .calls import Store
 from .canned import Canned
 from .cells import expand
 from .checking import Edge
+from .desk import Desk
 from .errors import StepError
 from .events import BudgetTold, CellBlocked, CellFailed, CellSkipped, Sink, State, StepOpened
 from .fresh import Fresh
@@ -62,10 +63,12 @@ async def execute(
     cancel_jobs: bool = True,
     locked: Locked | None = None,
     canned: Canned | None = None,
+    desk: Desk | None = None,
 ) -> Names:
     """Run a plan to its end. Gives back what templates may name then: the outputs of the steps that are done.
 
     ``watched`` streams chats, so that their texts can be seen growing (`TextGrew`). With ``canned`` nobody is called.
+    Without a ``desk`` nobody is asked, and what waits for a person stays open.
     Never raises for a failed step: the events say which cells failed and why.
     """
     admission = Admission(calls or plan.calls, plan.limits)
@@ -92,6 +95,7 @@ async def execute(
         fresh=fresh or Fresh(),
         cancel_jobs=cancel_jobs,
         locked=locked,
+        desk=desk or Desk(),
     )
     async with anyio.create_task_group() as clock_tasks:
         if plan.deadline is not None:
@@ -266,6 +270,9 @@ class _Run:
             step.queue.append(index)
             self.begin(step)
             return
+        if step.planned.asks:
+            self.tasks.start_soon(self.run_asking, step, index)
+            return
         if not step.planned.kind.CALLS:
             self.todo.append(partial(self.run_local, step, index))
             return
@@ -311,6 +318,8 @@ class _Run:
 
     def cell_ended(self, step: _Step, index: int, end: State, output: Output | None = None) -> None:
         """Note how a cell ended, and let the cells that follow it know."""
+        if end == "asking":
+            return  # it has not: what needs it stays waiting, and the run ends without it
         cell = step.cells[index]
         step.ends[index] = end
         if output is not None:
@@ -377,6 +386,12 @@ class _Run:
         step.running -= 1
         self.cell_ended(step, index, end, output)
         self.begin(step)
+        self.pump()
+
+    async def run_asking(self, step: _Step, index: int) -> None:
+        """A cell that asks a person, who takes no place among the calls."""
+        names = self.names_of(step, index)
+        self.cell_ended(step, index, *await self.work.asking(step.planned, step.cells[index], names, step.wants.step))
         self.pump()
 
     async def inside(self, step: _Step, plan: Plan, work: Work, above: str) -> Names:

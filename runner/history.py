@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from . import journal
@@ -21,7 +22,7 @@ from .pipeline import duration
 from .reports import changes as difference
 from .reports import runs as report
 from .reports.changes import Change, changes
-from .runfolder import files_of, state_lines
+from .runfolder import files_of, laid_out, state_lines
 from .store import Store
 
 
@@ -133,7 +134,8 @@ def shown(run: Run, now: float) -> str:
     def where(cell: CellState) -> list[str]:
         return [_relative(path) for path in files_of(run.folder, cell.cell)] or stored(cell.output)
 
-    text = report.shown(run.state, run.said, now, where, Path(_relative(run.folder)))
+    text = report.shown(run.state, run.said, now, where, Path(_relative(run.folder)),
+                        partial(laid_out, run.folder))  # fmt: skip
     return f"{text}\n\n{run.damage}" if run.damage else text
 
 
@@ -164,6 +166,8 @@ class Asked:
     """When its run began."""
     paid: bool = False
     stored: bool = False
+    candidate: int = 0
+    """Which candidate of its cell it was for, from 1; 0 where there was only one thing to make."""
 
 
 def asked(run: Run) -> list[Asked]:
@@ -174,7 +178,8 @@ def asked(run: Run) -> list[Asked]:
         for event in journal.read(run.folder):
             if isinstance(event, CallStarted | CallDone):
                 kind = run.state.kinds.get(step_of(event.cell), "")
-                new = Asked(run.id, local, event.cell, kind, event.key, run.state.started)
+                new = Asked(run.id, local, event.cell, kind, event.key, run.state.started,
+                            candidate=event.candidate)  # fmt: skip
                 call = found.setdefault((event.cell, event.key), new)
                 if isinstance(event, CallDone):
                     call.paid, call.stored = call.paid or not event.cached, True

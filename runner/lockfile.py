@@ -13,7 +13,6 @@ that change, so that git takes changes of neighbours from two branches without a
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from pathlib import Path
 from . import source
 from .errors import PipelineProblems, UsageError
 from .events import CellState, RunState
-from .model import JSON, Artifact, canonical
+from .model import JSON, Artifact, digests_of
 
 SUFFIX = ".lock.yaml"
 FORMAT = 1
@@ -80,6 +79,12 @@ class Locked:
         ]
         return f"it would be another call: {' and '.join(changed) or 'what is sent is not what was sent'}"
 
+    def picked(self, cell: str) -> int | None:
+        """The number of the candidate that is locked; None if the lock names none."""
+        entry = (self.entries or {}).get(cell)
+        number = entry.facts.get("pick") if entry is not None else None
+        return number if isinstance(number, int) else None
+
     def differences(self, state: RunState) -> Iterator[str]:
         """What is not as locked, a line a cell."""
         if self.entries is None:
@@ -131,8 +136,10 @@ def _entry(cell: CellState) -> Entry:
     if values.get("seed") is not None:
         facts["seed"] = values["seed"]
     facts["cost"] = round(cell.output.cost, 9)
-    digests = [file.sha256 for file in files] or [hashlib.sha256(canonical(values).encode()).hexdigest()]
-    return Entry(tuple(cell.keys), tuple(digests), facts)
+    if (answer := cell.answer) is not None:
+        picked = {"pick": answer.answer, "of": answer.of, "question": answer.key}
+        facts |= picked if answer.of else {"approved": answer.answer}
+    return Entry(tuple(cell.keys), digests_of(values), facts)
 
 
 def text(pipeline: str, profile: str | None, state: RunState) -> str:

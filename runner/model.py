@@ -89,6 +89,8 @@ class Job:
     """Whether its output is read in parts while it runs."""
     seconds: float | None = None
     """The most seconds of sound or video that it makes; None where nothing bounds them."""
+    sample: int = 0
+    """Which candidate it is for, where nothing in the request tells it from the others."""
 
     @property
     def most(self) -> Amounts:
@@ -130,6 +132,8 @@ class Chat:
     usd_in_all: float | None = None
     may_refuse: str = ""
     """What in it an endpoint may not know (``response_format``): its 400 is then a reply, and not a failure."""
+    sample: int = 0
+    """As of a `Job`."""
 
     @property
     def most(self) -> Amounts:
@@ -151,6 +155,19 @@ class Chat:
 
 
 Call: TypeAlias = Job | Chat
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person is asked. ``about`` is all that it depends on: what was answered once is not asked again."""
+
+    kind: str
+    about: JSON
+
+    @property
+    def text(self) -> str:
+        """The question in its one spelling."""
+        return canonical({"operation": "ask", "endpoint": "a person", "input": self.about})
 
 
 def prompt_of(request: JSON) -> str:
@@ -186,13 +203,14 @@ Next: TypeAlias = "Call | Errand | Output"
 """What a kind says after each reply."""
 
 
-def key_of(call: Call, origin: str) -> str:
+def key_of(call: Call | Question, origin: str) -> str:
     """The fingerprint of a call, 64 hex digits: equal for calls that must give the same output.
 
     ``origin`` is the provider's (`Provider.origin`): what the emulator made is never served for Runpod.
     Artifacts count by their bytes, never by path or URL; names, order and comments of the pipeline do not count.
     """
-    head = canonical([KEY_FORMAT, origin, call.kind])
+    sample = [call.sample] if not isinstance(call, Question) and call.sample else []
+    head = canonical([KEY_FORMAT, origin, call.kind, *sample])
     return hashlib.sha256(f"{head}\n{call.text}".encode()).hexdigest()
 
 
@@ -259,6 +277,12 @@ class Output:
         return {**self.values, "model": self.model, "cost": self.cost}
 
 
+def digests_of(values: Mapping[str, JSON]) -> tuple[str, ...]:
+    """What tells the values of an output from others: the digests of its files; without one, that of all it says."""
+    files = [value.sha256 for value in values.values() if isinstance(value, Artifact)]
+    return tuple(files or [hashlib.sha256(canonical(values).encode()).hexdigest()])
+
+
 def json_line(value: JSON) -> str:
     """A value as one line of text, its artifacts as mappings under ``$artifact``."""
     return _LINES.encode(value)
@@ -301,6 +325,10 @@ class Cell:
     def id(self) -> str:
         """``photo`` for a plain step, ``photo[red-shoe]`` for a cell of a fanned-out one."""
         return self.step if self.key is None else f"{self.step}[{self.key}]"
+
+    def within(self, step: str) -> str:
+        """Its id, where its step is a ``step`` of a pipeline that another cell runs (``each[1]/photo``)."""
+        return f"{step}{self.id.removeprefix(self.step)}"
 
     def scope(self, output: Output) -> dict[str, JSON]:
         """The mapping that a cell is in templates: its output, and what tells it from the others."""

@@ -83,6 +83,8 @@ class Step:
     at_once: int | None = None
     on_failure: Literal["continue", "stop"] = "continue"
     budget: Ceiling | None = None
+    pick: int | None = None
+    """How many candidates each cell makes, of which a person chooses one."""
 
     @property
     def fanned_out(self) -> bool:
@@ -285,6 +287,7 @@ class _Loader:
             cache=data.get("cache") is not False,
             cache_for=duration(_mapping(data, "cache").get("for")) if not self.told((*path, "cache", "for")) else None,
             budget=_ceiling(data),
+            pick=_mapping(data, "pick").get("of") if not self.told((*path, "pick", "of")) else None,
             **self.multiplied(path, {k: v for k, v in data.items() if not self.told((*path, k))}),
         )
 

@@ -15,7 +15,7 @@ from .cells import LIMIT, BadCells, expand, shown
 from .checking import Checked, CheckedStep, Edge, misfit
 from .errors import Mark, PipelineProblems, StepError, TemplateFailed, UsageError, nearest
 from .fitting import takes_seed
-from .kinds import Kind
+from .kinds import Kind, approve
 from .kinds.kind import chosen, fit
 from .kinds.nesting import mapped, parts, rendered
 from .model import JSON, Artifact, Call, Ceiling, Cell, Chat, titled
@@ -49,7 +49,10 @@ class PlannedStep:
     open: Mapping[str, str] = field(default_factory=dict)
     """Params that the preview lacks, because only the run will know them: their templates, by what they go out as."""
     usd: float | None = None
-    """The most that one of its cells can cost, in USD, if nothing is tried twice; None where no price is known."""
+    """The most that one of its cells can cost, in USD, candidates and all, if nothing is tried twice.
+
+    None where no price is known.
+    """
     when: Tree = None
     when_by_cell: bool = False
     foreach: Tree = None
@@ -70,6 +73,13 @@ class PlannedStep:
     budget: Ceiling | None = None
     tools: Mapping[str, Nested] = field(default_factory=dict)
     """The pipelines that answer its tools, by tool."""
+    pick: int | None = None
+    """How many candidates each of its cells makes, of which a person chooses one; None where there is no choice."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks a person yes or no."""
+        return self.kind.NAME == approve.NAME
 
     @property
     def fanned_out(self) -> bool:
@@ -190,7 +200,7 @@ class Plan:
             worst = step.preview.most.get(unit, 0.0) if step.preview is not None else 0.0
             if worst is None or step.count is None or step.nested is not None:
                 return None
-            total += worst * step.count
+            total += worst * step.count * (step.pick or 1)
         return total
 
     @property
@@ -228,7 +238,10 @@ class Plan:
             for step in self.steps:
                 if ceiling is None or step.preview is None or scope not in ("", step.id):
                     continue
-                known = step.usd == step.preview.usd  # else it depends on what only the run will know
+                one = step.preview.usd
+                known = step.usd == (
+                    one if one is None else one * (step.pick or 1)
+                )  # else it depends on what only the run will know
                 for unit, most in ceiling.most.items():
                     worst = step.preview.most.get(unit) or 0.0
                     if worst > most and (known or unit == "images") and ceiling.on_exceed != "warn":
@@ -346,11 +359,18 @@ def derived_seed(pipeline: str, cell: Cell, sample: int = 0) -> int:
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % 2**31
 
 
-def with_seed(pipeline: str, step: PlannedStep, cell: Cell, params: dict[str, JSON]) -> dict[str, JSON]:
-    """The params with a seed, if the model takes one and the author gave none."""
+def with_seed(
+    pipeline: str, step: PlannedStep, cell: Cell, params: dict[str, JSON], sample: int = 0
+) -> dict[str, JSON]:
+    """The params with a seed, if the model takes one and the author gave none.
+
+    Of several candidates each ``sample`` has a seed of its own: counted from the author's, if there is one.
+    """
+    if sample and isinstance(given := params.get("seed"), int):
+        return {**params, "seed": (given + sample) % 2**31 if given < 2**31 else given + sample}
     takes = step.model is not None and takes_seed(step.kind, step.model)
     if takes and params.get("seed") is None:
-        return {**params, "seed": derived_seed(pipeline, cell)}
+        return {**params, "seed": derived_seed(pipeline, cell, sample)}
     return params
 
 
@@ -435,6 +455,7 @@ def _controlled(
         limit=step.limit,
         on_failure=step.on_failure,
         budget=step.budget,
+        pick=step.pick,
         depth=1 + max((before[edge.needs].depth for edge in checked.edges), default=-1),
         tools={name: Nested(inner, env) for name, inner in checked.tools.items()},
         groups=(*groups, *([f"step {step.id}"] if step.at_once is not None else [])),
@@ -465,7 +486,8 @@ def _previewed(pipeline: str, checked: CheckedStep, planned: PlannedStep, names:
         raise UsageError(msg) from err
     assert isinstance(call, Call)
     free = all(inner.usd == 0 for inner in planned.tools.values())  # else it depends on how often they are called
-    return replace(planned, preview=call, open=unknown, usd=_most(call, checked, params) if free else None)
+    usd = _most(call, checked, params) if free else None
+    return replace(planned, preview=call, open=unknown, usd=usd if usd is None else usd * (step.pick or 1))
 
 
 def _most(call: Call, checked: CheckedStep, params: Mapping[str, JSON]) -> float | None:

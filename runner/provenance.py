@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from .events import CallDone, CellDone, Event
+from .events import CallDone, CellAnswered, CellDone, Event
 from .model import JSON, Artifact, prompt_of
 from .xmp import marked, note_in
 
@@ -51,6 +51,8 @@ class Makers:
         match event:
             case CallDone():
                 self._keys[event.cell] = event.key
+            case CellAnswered(keys=[*_, chosen]):
+                self._keys[event.cell] = chosen
             case CellDone():
                 key = self._keys.pop(event.cell, None)
                 for artifact in _pictures(event.output) if key else ():

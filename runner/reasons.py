@@ -22,10 +22,11 @@ from .execute import execute
 from .files import is_inline, is_url, place
 from .history import Asked, Run, asked, request, runs
 from .media import look
-from .model import Artifact, Call, Chat, Finished, Job, Reply, Ticket, key_of, step_of
+from .model import Artifact, Call, Chat, Finished, Job, Question, Reply, Ticket, key_of, step_of
 from .pipeline import Step
 from .planning import Plan
 from .reports.changes import changes
+from .reports.questions import answered
 from .reports.reasons import Reason, text
 from .reports.runs import duration
 from .runpod.wire import decode
@@ -60,7 +61,8 @@ def then(home: Path, run: Run, step: str) -> str:
         told: list[Reason] = []
         for cell in _cells(run.state, step):
             own = [call for call in calls if call.cell == cell.cell]
-            told += [past.recorded(call) for call in own] or [_without(cell)]
+            reasons = [_numbered(call, past.recorded(call)) for call in own]
+            told += [*reasons, *_chosen(cell)] or [_without(cell)]
     finally:
         store.close()
     return text(f"The run {run.id} of {run.state.pipeline}:", told)
@@ -78,7 +80,7 @@ def _cells(state: RunState, step: str) -> list[CellState]:
 
 def _next(cell: CellState, calls: Sequence[Asked], world: _Nobody, past: _Past, step: Step | None) -> list[Reason]:
     """Why each call of a cell would be a hit or a miss."""
-    own = [call for call in calls if call.cell == cell.cell]
+    own = sorted((call for call in calls if call.cell == cell.cell), key=lambda call: call.candidate)
     told: list[Reason] = []
     for call in own:
         call.kind = step.kind if step is not None and "/" not in cell.cell else ""
@@ -89,7 +91,21 @@ def _next(cell: CellState, calls: Sequence[Asked], world: _Nobody, past: _Past, 
         else:
             keep = step.cache_for if step is not None else None
             told.append(past.missed(call, world.asked[call.key].text, keep))
-    return told or [_without(cell)]
+    return [*map(_numbered, own, told), *_chosen(cell)] or [_without(cell)]
+
+
+def _numbered(call: Asked, reason: Reason) -> Reason:
+    """A reason under the name of the candidate that the call is for, if it is for one."""
+    return replace(reason, cell=f"{reason.cell}, candidate {call.candidate}") if call.candidate else reason
+
+
+def _chosen(cell: CellState) -> list[Reason]:
+    """What a person has to do with it."""
+    if cell.answer is not None:
+        return [Reason(cell.cell, "hit", answered(cell))]
+    if cell.state == "asking":
+        return [Reason(cell.cell, "unknown", "a person has not answered; runner pick lists what waits")]
+    return []
 
 
 def _step(checked: Checked, cell: str) -> Step | None:
@@ -110,6 +126,9 @@ def _without(cell: CellState) -> Reason:
         needed = cell.message.removeprefix("needs ")
         why = f"what it asks cannot be known yet: it needs {needed}, which has not run with what is asked now"
         return Reason(cell.cell, "unknown", f"{why}; see runner why {needed}")
+    if cell.state == "waiting":
+        return Reason(cell.cell, "unknown", "what it asks cannot be known yet: what it needs waits for a person; see "
+                      "runner pick")  # fmt: skip
     return Reason(cell.cell, "unknown", f"it asks nothing: {cell.state}{f', {cell.message}' if cell.message else ''}")
 
 
@@ -252,7 +271,7 @@ class _Reading:
         del key, waits
         yield False
 
-    async def keep(self, key: str, call: Call, reply: Reply) -> None:
+    async def keep(self, key: str, call: Call | Question, reply: Reply) -> None:
         raise AssertionError(key, call, reply)
 
     def finished(self, key: str, since: float = 0.0) -> Finished | None:
@@ -281,7 +300,8 @@ async def _tried(plan: Plan, world: _Nobody, store: Store) -> tuple[RunState, li
     def sink(event: Event) -> None:
         state.add(event)
         if isinstance(event, CallStarted | CallDone):
-            new = Asked("", local=local, cell=event.cell, kind="", key=event.key, began=event.at)
+            new = Asked("", local=local, cell=event.cell, kind="", key=event.key, began=event.at,
+                        candidate=event.candidate)  # fmt: skip
             call = found.setdefault((event.cell, event.key), new)
             call.stored = isinstance(event, CallDone)
 

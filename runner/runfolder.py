@@ -12,17 +12,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .errors import CannotStart, StoreFailed
-from .events import CellState, RunState
+from .events import CellAsked, CellState, RunState
 from .model import JSON, Artifact, Output, step_of
 from .provenance import Made, mark
 from .publish import plain, write, write_lines
+
+LAID_OUT = ".candidate-"
+"""Between the name of a cell and the number of a candidate, in the names of their files."""
 
 MOST_FILES = 100
 """Cells of which each leaves a file. In a larger run nobody leafs through them: ``state.json`` holds all outputs."""
@@ -49,6 +53,11 @@ class RunFolder:
             return None
         return path.name
 
+    def lay_out(self, asked: CellAsked) -> None:
+        """Write what a question is about, each thing as a file: see `laid_out`."""
+        for name, value in asked.shown.items():
+            _lay(self.path / f"{_name(asked.cell)}{LAID_OUT}{_name(name)}", value)
+
     def leave(self, state: RunState, made: Made | None = None) -> None:
         """Write where the run ended, and each output as a file; pictures carry what ``made`` them."""
         try:
@@ -73,6 +82,28 @@ class RunFolder:
             (self.path / f"{name}.json").write_text(_pretty(output.values["data"]), encoding="utf-8")
         elif isinstance(output.values.get("text"), str):
             (self.path / f"{name}.txt").write_text(output.values["text"], encoding="utf-8")
+
+
+def _lay(path: Path, value: JSON) -> None:
+    """One thing as a file: the file itself, or text. If the disk says no, it can be answered all the same."""
+    values = value if isinstance(value, Mapping) else {"data": value}
+    file = next((inner for inner in values.values() if isinstance(inner, Artifact)), None)
+    with contextlib.suppress(OSError):
+        if file is not None:
+            shutil.copyfile(file.path, path.with_name(f"{path.name}{file.suffix}"))
+            return
+        said = values.get("data", values.get("text", value))
+        suffix, text = ("txt", said) if isinstance(said, str) else ("json", _pretty(said))
+        path.with_name(f"{path.name}.{suffix}").write_text(text, encoding="utf-8")
+
+
+def laid_out(folder: Path, asked: CellAsked) -> dict[str, Path]:
+    """Where what a question is about lies in the folder of its run: each thing by its number or name."""
+    found = {}
+    for name in asked.shown:
+        if path := next(folder.glob(f"{_name(asked.cell)}{LAID_OUT}{_name(name)}.*"), None):
+            found[name] = path
+    return found
 
 
 def files_of(folder: Path, cell: str) -> list[Path]:
@@ -115,6 +146,8 @@ def _cell(state: RunState, cell: CellState) -> JSON:
         **({"model": cell.label} if cell.label else {}),
         **({"message": cell.message, "fault": cell.fault} if cell.message else {}),
         **({"kept": cell.keep} if cell.keep else {}),
+        **({"question": cell.asked.question, "candidates": dict(cell.asked.shown)} if cell.asked else {}),
+        **({"answer": cell.answer.answer} if cell.answer else {}),
         **({"output": cell.output.scope()} if cell.output else {}),
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from .catalogue import Model, builtin
 from .hints import TEMPLATE, hinted
-from .kinds import KINDS, Kind
+from .kinds import KINDS, Kind, makes
 from .kinds.kind import COMMON
 from .model import JSON, UNITS
 from .price import prices
@@ -148,6 +148,23 @@ CONTROL: dict[str, JSON] = {
 }
 """Keys that a step of any kind may have."""
 
+PICK: JSON = {
+    "type": "object",
+    "description": "Make several candidates, each with a seed of its own, and wait until a person chooses one.",
+    "properties": {
+        "of": {
+            "type": "integer",
+            "minimum": 2,
+            "maximum": 16,
+            "description": "How many to choose from.",
+            "examples": [4],
+        },
+    },
+    "minProperties": 1,  # not required: a misspelt one is one mistake and not two
+    "additionalProperties": False,
+    "examples": [{"of": 4}],
+}
+
 _INPUT: JSON = {
     "type": "object",
     "examples": [{"type": "string"}],
@@ -219,6 +236,7 @@ def step_schema(kind: Kind) -> JSON:
             "kind": {"const": kind.NAME, "description": kind.TITLE},
             **({"model": model} if kind.CALLS else {}),
             **{name: published(schema) for name, schema in kind.PARAMS.items()},
+            **({"pick": PICK} if makes(kind) else {}),
             **CONTROL,
         },
         "required": required,

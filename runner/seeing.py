@@ -143,7 +143,7 @@ def _look(step: PlannedStep, state: RunState | None, paid: float | None) -> Outl
     opened = (
         step.count if step.id not in state.opened and not step.fanned_out else state.opened.get(step.id, step.count)
     )
-    unknown = any(end in ("blocked", "waiting", "running", "cancelled") for end in ends)
+    unknown = any(end in ("blocked", "waiting", "running", "asking", "cancelled") for end in ends)
     done = sum(end in ("done", "cached") for end in ends)
     return replace(look, cells=opened, stored=done, skipped=ends.count("skipped"), unknown=unknown and not done)
 

@@ -15,10 +15,12 @@ from typing import Any, TypeAlias
 
 import anyio
 
+from .asking import Asker, Screen
 from .attempts import Past
 from .budget import Held
 from .canned import Canned
-from .errors import BadFile, Mark, PipelineProblems, Problem, StepError, StoreFailed, UsageError
+from .desk import Desk
+from .errors import BadFile, LeftOpen, Mark, PipelineProblems, Problem, StepError, StoreFailed, UsageError
 from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink
 from .execute import execute
 from .files import is_inline, is_url, place
@@ -90,6 +92,11 @@ class Session:
     """Whether all that is needed must be in the store."""
     carrier: Carrier = NETWORK
     watched: bool = False
+    screen: Screen | None = None
+    """Where a person sits who can be asked."""
+    pick_first: bool = False
+    approve: bool | None = None
+    """What is said to questions of yes or no; None to ask."""
     locked: Locked | None = None
     """Set where nothing may be sent."""
     canned: Canned | None = None
@@ -188,6 +195,7 @@ class Session:
                 cancel_jobs=self.cancel_on_interrupt,
                 locked=self.locked,
                 canned=self.canned,
+                desk=Desk(Asker(folder, self.screen), self.pick_first, self.approve),
                 jitter=None if self.carrier.network else AtOnce(),
             )
         except BaseExceptionGroup as group:
@@ -295,6 +303,8 @@ class Session:
         if self.state.outcome == "done":
             return 0
         faults = {cell.fault for cell in self.state.cells.values()}
+        if self.state.outcome == "waiting":
+            return LeftOpen.exit_code
         return 70 if "bug" in faults else 3 if "locked" in faults else 4 if self.state.exceeded else 1
 
 
@@ -327,7 +337,9 @@ def _first(group: BaseExceptionGroup[StoreFailed]) -> StoreFailed:
 
 def _outcome(state: RunState, missing: Mapping[str, str]) -> Outcome:
     ends = {cell.state for cell in state.cells.values()}
-    return "failed" if missing or ends & {"failed", "blocked", "cancelled", "waiting"} else "done"
+    if "asking" in ends and not ends & {"failed", "blocked", "cancelled"}:
+        return "waiting"  # an answer is all that is wanting
+    return "failed" if missing or ends & {"failed", "blocked", "cancelled", "waiting", "asking"} else "done"
 
 
 def _content(name: str, base: Path) -> AsyncGenerator[bytes, None]:

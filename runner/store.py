@@ -34,7 +34,7 @@ import anyio
 from .errors import BadReply, CannotStart, StoreFailed
 from .locks import claim, release, share
 from .media import NotWhole, look
-from .model import JSON, Artifact, Call, Finished, Job, Reply, from_json, json_line
+from .model import JSON, Artifact, Call, Finished, Job, Question, Reply, from_json, json_line
 
 FORMAT = 1
 
@@ -135,7 +135,7 @@ class Store:
         with contextlib.suppress(sqlite3.Error):  # on the way out with an error already
             self._rows.execute("DELETE FROM unfetched WHERE key = ?", (key,))
 
-    async def keep(self, key: str, call: Call, reply: Reply) -> None:
+    async def keep(self, key: str, call: Call | Question, reply: Reply) -> None:
         """Write a reply under its key: from here on the end of this process cannot lose it. `synced` makes sure that
         the end of the machine cannot either. `StoreFailed` if the disk says no.
         """

@@ -149,6 +149,8 @@ async def run(tests: Tests, case: Case) -> Tried:
             canned=Canned(case.canned) if case.canned is not None else None,
             replay=tests.path.parent / case.replay if case.replay is not None else None,
             env=case.env,
+            pick_first=True,
+            approve=True,
         )
         given = app.Given(values=case.inputs, beside=tests.path.parent)
         try:

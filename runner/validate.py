@@ -19,7 +19,7 @@ from jsonschema.protocols import Validator
 
 from .errors import Problem, counted, nearest
 from .hints import TEMPLATE
-from .kinds import KINDS
+from .kinds import KINDS, makes
 from .model import JSON
 from .schema import STEP_ID, step_schema, top_schema
 from .source import Document
@@ -205,6 +205,10 @@ def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
         if STEP_ID in patterns:
             yield Problem("name", f"{_short(key)} cannot be a name here.", mark,
                           "Use small letters, digits and _, with a letter first.")  # fmt: skip
+        elif key == "pick" and path[:1] == ("steps",) and len(path) == 2:
+            kinds = ", ".join(name for name, kind in KINDS.items() if makes(kind))
+            yield Problem("pick", f"{value.get('kind')} makes nothing that there could be several of to choose from.",
+                          mark, f"Remove it. These kinds make candidates: {kinds}.")  # fmt: skip
         else:
             belongs = key in OF_A_MODEL and path[:1] == ("steps",) and len(path) == 2 and "model" in properties
             instead = nearest(key, list(properties))

@@ -15,21 +15,35 @@ from .budget import USED_UP
 from .calls import Calls, Store
 from .canned import Canned
 from .cells import shown
-from .errors import BadFile, BudgetExceeded, Bug, NotAdmitted, NotAfforded, NotCanned, NotLocked, StepError
+from .errors import (
+    BadFile,
+    BudgetExceeded,
+    Bug,
+    LeftOpen,
+    NotAdmitted,
+    NotAfforded,
+    NotCanned,
+    NotLocked,
+    StepError,
+)
 from .events import (
     CallPaid,
+    CellAnswered,
+    CellAsked,
     CellBlocked,
     CellCancelled,
     CellDone,
     CellFailed,
     CellSkipped,
     CellStarted,
+    CellWaits,
     Event,
     State,
 )
 from .fresh import Fresh
 from .model import JSON, Artifact, Cell, Errand, Output, Reply
 from .outputs import outputs_of
+from .picking import Picking, approved
 from .planning import Nested, Plan, PlannedStep, render, with_seed
 from .templates import render_tree
 
@@ -86,20 +100,35 @@ class Work:
         async def errand(wanted: Errand) -> Reply:
             above = f"{cell.id}/{wanted.name}"
             fresh = self.tools.fresh.inside(cell).inside(Cell(wanted.tool, str(wanted.number)))
-            values, spent = await self._inside(planned.tools[wanted.tool], wanted.inputs, above, fresh, run)
+            values, spent = await self._inside(cell, planned.tools[wanted.tool], wanted.inputs, above, fresh, run)
             return Reply(values, cost=spent)
 
         async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
-            params = with_seed(self.plan.pipeline, planned, cell, params)
+            given, params = params, with_seed(self.plan.pipeline, planned, cell, params)
             if self.canned is not None:
                 planned.kind.advance(params, ())  # fails as it would if the model does not take this call
                 if (canned := self._canned(cell)) is None:
                     model = planned.model.id if planned.model is not None else "a model"
                     raise NotCanned(f"it would call {model}, and no output is canned for it")
                 return canned, False
-            return await Calls(self.tools, self.store, planned, cell, params, place, errand).output()
+            if planned.pick is not None:
+                return await Picking(self.tools, self.store, self.plan.pipeline, planned, cell, given, place).output()
+            with self.tools.desk.working():
+                return await Calls(self.tools, self.store, planned, cell, params, place, errand).output()
 
-        return await self._told(planned, cell, names, ask)
+        return await self._told(planned, cell, names, ask, cell.within(place.wants.step))
+
+    async def asking(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], step: str) -> End:
+        """A cell that asks a person yes or no; ``step`` is its step's whole id."""
+
+        async def ask(params: dict[str, JSON]) -> tuple[Output, bool]:
+            if canned := self._canned(cell):
+                return canned, False
+            if reason := self.tools.admission.refusal(step):
+                raise NotAdmitted(reason)
+            return await approved(self.tools, self.store, planned, cell, params, cell.within(step))
+
+        return await self._told(planned, cell, names, ask, cell.within(step))
 
     async def nested(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], run: RunInside) -> End:
         """A cell that runs another pipeline: done when all of its outputs are there."""
@@ -111,7 +140,7 @@ class Work:
                 return canned, False
             inner = self.canned.inside(cell) if self.canned is not None else None
             values, spent = await self._inside(
-                nested, params.get("inputs") or {}, cell.id, self.tools.fresh.inside(cell), run, inner
+                cell, nested, params.get("inputs") or {}, cell.id, self.tools.fresh.inside(cell), run, inner
             )
             return Output({"outputs": values}, None, spent), False
 
@@ -119,6 +148,7 @@ class Work:
 
     async def _inside(
         self,
+        cell: Cell,
         nested: Nested,
         inputs: Mapping[str, JSON],
         above: str,
@@ -129,11 +159,16 @@ class Work:
         """The outputs of another pipeline, and what it cost. `NestedFailed` if it did not make one of them."""
         emit = self.tools.emit
         spent: list[float] = []
+        open_: dict[str, None] = {}
 
         def inside(event: Event) -> None:
             """An event of the other pipeline, under the id of what runs it."""
             if isinstance(event, CallPaid):
                 spent.append(event.cost or 0.0)
+            elif isinstance(event, CellAsked):
+                open_[event.cell] = None
+            elif isinstance(event, CellAnswered):
+                open_.pop(event.cell, None)
             place: dict[str, Any] = {
                 name: f"{above}/{getattr(event, name)}" for name in ("cell", "step", "by") if hasattr(event, name)
             }
@@ -145,6 +180,9 @@ class Work:
         tools = replace(self.tools, emit=inside, fresh=fresh)
         work = replace(self, plan=plan, tools=tools, canned=canned)
         values, missing = outputs_of(plan.outputs, await run(plan, work, above))
+        if open_:
+            emit(CellWaits(self.tools.clock(), cell.id, f"{above}/{next(iter(open_))}"))
+            raise LeftOpen("a cell of it waits for a person")
         if missing and (closed := self.tools.admission.refusal("")):
             raise NotAdmitted(closed)
         for name, why in missing.items():
@@ -166,8 +204,12 @@ class Work:
         cell: Cell,
         names: Mapping[str, JSON],
         ask: Callable[[dict[str, JSON]], Awaitable[tuple[Output, bool]]],
+        whole: str = "",
     ) -> End:
-        """Render a cell's params and ask with them: every way of ending is told once, here."""
+        """Render a cell's params and ask with them: every way of ending is told once, here.
+
+        One whose question stays open has not ended: that is told where it is asked. ``whole`` is its whole id.
+        """
         emit, clock = self.tools.emit, self.tools.clock
         try:
             params = self._params(planned, cell, names)
@@ -182,12 +224,15 @@ class Work:
         except NotAfforded as err:
             emit(CellSkipped(clock(), cell.id, str(err)))
             return "skipped", None
+        except LeftOpen:
+            return "asking", None
         except StepError as err:
             return self._failed(planned, cell, err)
         except Exception as err:  # noqa: BLE001 - as above
             return self._failed(planned, cell, bug(err))
         except anyio.get_cancelled_exc_class():
-            emit(CellCancelled(clock(), cell.id))
+            if whole not in self.tools.desk.open:
+                emit(CellCancelled(clock(), cell.id))
             raise
         emit(CellDone(clock(), cell.id, cached, output.values, output.model, output.cost))
         return ("cached" if cached else "done"), output

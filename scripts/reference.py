@@ -33,6 +33,8 @@ VARIABLES = {
     "RUNNER_MODELS": "The folder in which `runner local pull` keeps the language model for `--local`.",
     "XDG_CACHE_HOME": "Where that folder is if `RUNNER_MODELS` does not say.",
     "LOCALAPPDATA": "The same, on Windows.",
+    "CI": "Set by most services for CI. Unless it is empty, `0` or `false`, nobody is asked at the terminal: what "
+    "waits for [a person](../picking.md) stays open.",
     "GITHUB_ACTIONS": "Set by GitHub. With `true`, problems are annotations, keys are masked and a summary is written: "
     "[in CI](../ci.md). Paths are told from `GITHUB_WORKSPACE`, on GitLab from `CI_PROJECT_DIR`.",
     "GITHUB_STEP_SUMMARY": "Set by GitHub: the file that the summary of a run goes to.",

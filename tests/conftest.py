@@ -15,6 +15,7 @@ from hypothesis import settings
 
 from runner import catalogue, checking, pipeline, planning
 from runner.cli import main
+from runner.desk import Desk
 from runner.emulator import Emulator
 from runner.events import Event, RunState, fold
 from runner.execute import execute
@@ -128,6 +129,7 @@ class Bench:
         inputs: Mapping[str, Any] | None = None,
         watched: bool = False,
         idle: float = 60.0,
+        desk: Desk | None = None,
     ) -> Ran:
         self.events = []
         chosen = planned(text, **(inputs or {}))
@@ -158,6 +160,7 @@ class Bench:
                     fail_fast=fail_fast,
                     watched=watched,
                     jitter=random.Random(1),
+                    desk=desk,
                 )
         store.close()
         return Ran(self.events, fold(self.events), chosen, names, self.kept)

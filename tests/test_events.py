@@ -44,7 +44,11 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "kinds": st.dictionaries(st.text("abc", max_size=3), st.text(max_size=4), max_size=3),
     "outputs": st.dictionaries(st.text("abc", max_size=3), st.text(max_size=4), max_size=3),
     "most": st.dictionaries(st.sampled_from(UNITS), st.none() | st.floats(0, 9)),
-    "outcome": st.sampled_from(["done", "failed", "cancelled"]),
+    "outcome": st.sampled_from(["done", "failed", "cancelled", "waiting"]),
+    "asks": st.sampled_from(["pick", "approve"]),
+    "shown": st.dictionaries(st.text("abc", max_size=3), JSON, max_size=3),
+    "answer": st.booleans() | st.integers(1, 16),
+    "keys": st.lists(st.text("abc", max_size=3), max_size=3),
 }
 TYPES: dict[Any, st.SearchStrategy[Any]] = {
     float: st.floats(0, 2e9),

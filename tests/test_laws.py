@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from runner.errors import Rejected
 from runner.events import Event, fold
 from runner.execute import execute
-from runner.model import Call, Chat, Finished, Job, Reply, Ticket
+from runner.model import Call, Chat, Finished, Job, Question, Reply, Ticket
 
 from .conftest import no_files, planned
 
@@ -175,7 +175,7 @@ class World:
         del key, waits  # nobody else is there
         yield False
 
-    async def keep(self, key: str, call: Call, reply: Reply) -> None:
+    async def keep(self, key: str, call: Call | Question, reply: Reply) -> None:
         del call
         await anyio.lowlevel.checkpoint()
         self.kept[key] = reply

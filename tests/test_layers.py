@@ -18,12 +18,13 @@ WORDS = {"errors", "codes", "model", "events"}
 READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "hints", "validate",
            "masking", "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "checking", "doubts",
            "planning", "event_schema", "outputs", "lockfile", "plugins", "cases"}  # fmt: skip
-DOING = {"fresh", "canned", "budget", "admission", "attempts", "calls", "work", "execute"}
+DOING = {"fresh", "canned", "desk", "picking", "budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp"}  # fmt: skip
 SHOWING = {"reports"}
 EDGES = {"app", "api", "ci", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons",
-         "retelling", "seeing", "testing", "starting", "examples", "pytest_plugin", "__main__", "__init__"}  # fmt: skip
+         "retelling", "seeing", "testing", "starting", "examples", "asking", "choosing", "pytest_plugin", "__main__",
+         "__init__"}  # fmt: skip
 
 BELOW = {
     "store": {"media", "locks"},

@@ -91,7 +91,7 @@ _VALUE: JSON = {
 STEP: dict[str, JSON] = {
     "state": {
         "type": "string",
-        "enum": [each for each in get_args(State) if each not in ("waiting", "running", "cached")],
+        "enum": [each for each in get_args(State) if each not in ("waiting", "running", "asking", "cached")],
         "title": "State",
         "description": "How the step ends; of a step with many cells, how each of them does.",
     },

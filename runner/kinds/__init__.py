@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from ..plugins import found
 from . import (
+    approve,
     call_endpoint,
     edit_image,
     generate_image,
@@ -20,7 +21,7 @@ from . import (
     run_pipeline,
     transcribe_audio,
 )
-from .kind import Kind
+from .kind import Kind, makes
 
 OURS: Mapping[str, Kind] = {
     kind.NAME: kind
@@ -35,6 +36,7 @@ OURS: Mapping[str, Kind] = {
         call_endpoint,
         render_text,
         run_pipeline,
+        approve,
     )
 }
 BROUGHT = found("runner.kinds", frozenset(OURS))
@@ -42,4 +44,4 @@ BROUGHT = found("runner.kinds", frozenset(OURS))
 
 KINDS: Mapping[str, Kind] = {**OURS, **BROUGHT.things}
 
-__all__ = ["BROUGHT", "KINDS", "OURS", "Kind", "run_pipeline"]
+__all__ = ["BROUGHT", "KINDS", "OURS", "Kind", "approve", "makes", "run_pipeline"]

@@ -38,6 +38,17 @@ class Kind(Protocol):
         """The next call, or the output. ``params["model"]`` is a `Model` where the kind ``CALLS``."""
 
 
+def makes(kind: Kind) -> str | None:
+    """The one thing that a kind makes by calling a model (``image``, ``text``): what there can be candidates of.
+
+    None for kinds that make nothing, or nobody knows how many things, and for what is there to be right.
+    """
+    if not kind.CALLS:
+        return None
+    files = [n for n, wanted in kind.output({})["properties"].items() if "artifact" in wanted]
+    return files[0] if len(files) == 1 else "text" if kind.NAME == "generate_text" else None
+
+
 class BadParams(StepError):
     """A value that was only known at run time is one that the model does not take. Nothing was sent."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import one_line
 from ..model import JSON
-from .summary import relative
+from .questions import relative
 
 
 def text(file: Path, facts: Mapping[str, JSON], runs: Sequence[Path]) -> str:

@@ -11,7 +11,7 @@ from ..model import step_of
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FAILED = ("failed",)
-_LEFT_OUT = ("skipped", "blocked", "cancelled", "waiting", "running")
+_LEFT_OUT = ("skipped", "blocked", "cancelled", "waiting", "running", "asking")
 
 
 def xml(

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from ..events import CellState, RunState
 from ..model import JSON, Artifact, step_of
-from .summary import headline, relative
+from .questions import relative
+from .summary import headline
 
 _MOST_STEPS = 200
 _MOST_PICTURES = 4

@@ -34,7 +34,7 @@ EMBEDDABLE = frozenset({
 """What a browser shows or plays and never runs."""
 
 GLYPHS = {"done": "✓", "cached": "◆", "failed": "✗", "blocked": "■", "skipped": "–", "cancelled": "○", "running": "▶",
-          "waiting": "…", "cut": "✂", "damaged": "✗"}  # fmt: skip
+          "waiting": "…", "asking": "?", "cut": "✂", "damaged": "✗"}  # fmt: skip
 SAID = {"cached": "from the store"}
 
 _WIDE, _NARROW = 980.0, 330.0
@@ -135,7 +135,7 @@ class Step:
     @property
     def state(self) -> str:
         """The worst end of its cells."""
-        order = ("failed", "running", "cancelled", "blocked", "waiting", "done", "cached", "skipped")
+        order = ("failed", "running", "asking", "cancelled", "blocked", "waiting", "done", "cached", "skipped")
         return next((state for state in order if self.counts.get(state)), "waiting")
 
     @property

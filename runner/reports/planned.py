@@ -93,6 +93,8 @@ def _most(step: PlannedStep, look: Outlook) -> float | None:
 def _why_unknown(plan: Plan, seen: Mapping[str, Outlook]) -> str:
     if any(seen[step.id].cells is None for step in plan.steps if _pays(step)):
         return "unknown: how many cells there are is only known in the run"
+    if any(step.usd is None and step.tools for step in plan.steps):
+        return "unknown: how often a model calls a pipeline is only known in the run"
     open_ended = [step for step in plan.steps if _most(step, seen[step.id]) is None]
     if any(step.model is not None and step.model.price is None for step in open_ended):
         return "unknown: not every model has a price in the catalogue"
@@ -240,9 +242,10 @@ def _step(number: int, step: PlannedStep) -> list[str]:
         price = f"  at most {money(step.usd)}" if step.usd is not None else "  price unknown"
         price += " a cell" if step.fanned_out else ""
     else:
-        price = "  local, free"
+        price = "  asks a person, free" if step.asks else "  local, free"
     lines = [f"{number:3}. {step.id}  {step.kind.NAME}{model}{price}{_cells(step)}"]
     lines += [f"     {'after' if edge.after else 'needs'} {edge.needs}: {edge.why}" for edge in step.edges]
+    lines += [f"     pick: {step.pick} candidates, of which a person chooses one"] if step.pick else []
     lines += [f"     budget: {ceiling(step.budget)}"] if step.budget is not None else []
     if step.preview is not None:
         lines += _call(step.preview, step.open)

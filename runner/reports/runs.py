@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..events import CellState, RunState
+from .questions import LaidOut, answered, command, question
 
 _WIDEST = 70
 
@@ -47,7 +48,8 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d"
 
 
-def shown(state: RunState, said: str, now: float, where: Callable[[CellState], Sequence[str]], folder: Path) -> str:
+def shown(state: RunState, said: str, now: float, where: Callable[[CellState], Sequence[str]], folder: Path,
+          laid_out: LaidOut) -> str:  # fmt: skip
     """A run, cell by cell: how each stands, what it cost, how long it took, who answered, where its output is."""
     name = state.title
     took = lasted(state, said, now)
@@ -73,12 +75,24 @@ def shown(state: RunState, said: str, now: float, where: Callable[[CellState], S
     lines += ["", f"  {rows_of[0]}"]
     for cell, line in zip(state.cells.values(), rows_of[1:], strict=True):
         lines.append(f"  {line}")
-        lines += [f"      {_cut(cell.message, 200)}"] if cell.message else []
+        lines += [f"      {_cut(cell.message, 200)}"] if cell.message and cell.state != "asking" else []
+        lines += _question(state.run, cell, laid_out)
         lines += [f"      {place}" for place in where(cell)]
         lines += [f"      the job {each.job} on {each.endpoint} may still be running" for each in cell.tickets.values()]
     if never := state.expected - len(state.cells):
         lines.append(f"  {never} cells were never started")
     return "\n".join(lines)
+
+
+def _question(run: str, cell: CellState, laid_out: LaidOut) -> list[str]:
+    """What a person was asked, and what they said."""
+    asked, lines = cell.asked, list[str]()
+    if asked is not None:
+        head, *things = question(asked, laid_out(asked))
+        lines += [head.removeprefix(f"{cell.cell}: "), *things]
+    if cell.answer is not None or asked is not None:
+        lines.append(answered(cell) or command(run, cell))
+    return [f"      {line}" for line in lines]
 
 
 def _cut(text: str, most: int = _WIDEST) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import counted
 from ..events import CellState, RunState
+from .questions import LaidOut, nothing, open_ones, relative
 
 _ENDED_BADLY = ("failed", "running", "blocked", "cancelled", "waiting", "skipped")
 _MOST_ALIKE = 5
@@ -15,7 +16,8 @@ _MOST_LINES = 40
 _MOST_OUTPUTS = 14
 
 
-def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Mapping[str, str]) -> str:
+def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Mapping[str, str],
+         laid_out: LaidOut = nothing) -> str:  # fmt: skip
     """The summary::
 
     product-card 1.2.0: done in 2.1 s, 0.0258 USD (4 steps, 1 cached)
@@ -44,6 +46,8 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
     if state.outcome == "done" and state.left:
         lines += ["", "From before, no longer wanted, and perhaps still running:"]
         lines += [f"  the job {each.job} on {each.endpoint}" for _, each in state.left]
+    if state.asking:
+        lines += ["", "Waiting for a person:", *(f"  {line}" for line in open_ones(state, laid_out))]
     if state.outcome != "done" and state.options.get("only", "world") == "world":
         lines += ["", again(state)]
     return "\n".join(lines)
@@ -100,11 +104,3 @@ def _bad(cell: CellState, folder: Path) -> list[str]:
         lines.append(f"    what was paid for is kept in {relative(folder / cell.keep)}")
     lines += _tickets(cell)
     return lines
-
-
-def relative(path: Path) -> str:
-    """The path as one would type it from here."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -17,12 +17,15 @@ from ..events import (
     AttemptFailed,
     BudgetTold,
     CallStarted,
+    CellAnswered,
+    CellAsked,
     CellBlocked,
     CellCancelled,
     CellDone,
     CellFailed,
     CellSkipped,
     CellState,
+    CellWaits,
     Event,
     JobEnded,
     JobMoved,
@@ -32,10 +35,12 @@ from ..events import (
     State,
     StepOpened,
 )
+from .questions import told
 
 _LOOKS: dict[State, tuple[str, str]] = {
     "waiting": ("·", "dim"),
     "running": ("▸", "cyan"),
+    "asking": ("?", "bold magenta"),
     "done": ("✓", "green"),
     "cached": ("=", "green"),
     "skipped": ("-", "dim"),
@@ -53,6 +58,8 @@ class Reporter(Protocol):
     live: bool
     """Whether it shows texts while they grow."""
 
+    def say(self, text: str) -> None: ...
+    def prompt(self, text: str | None) -> None: ...
     def __call__(self, event: Event) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -76,6 +83,12 @@ class Silent:
     def __call__(self, event: Event) -> None:
         pass
 
+    def say(self, text: str) -> None:
+        """Show lines that stay."""
+
+    def prompt(self, text: str | None) -> None:
+        """Show the line that a person types in, as far as it has come; None when there is none any more."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -91,6 +104,17 @@ class Lines(Silent):
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.state = RunState()
+        self._typed_in = ""
+
+    def say(self, text: str) -> None:
+        self.stream.write(f"{text}\n")
+        self.stream.flush()
+
+    def prompt(self, text: str | None) -> None:
+        if text is not None and text != self._typed_in:  # the terminal itself shows what is typed
+            self.stream.write(text)
+            self.stream.flush()
+        self._typed_in = text or ""
 
     def __call__(self, event: Event) -> None:
         self.state.add(event)
@@ -109,6 +133,7 @@ class LiveTable(Silent):
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self.console, self.clock = console, clock
         self.state = RunState()
+        self._prompt: str | None = None
         self._lock = threading.Lock()  # rich redraws from a thread of its own
         self._live = Live(get_renderable=self._table, console=console, refresh_per_second=8, transient=False)
 
@@ -117,6 +142,15 @@ class LiveTable(Silent):
             self.state.add(event)
         if isinstance(event, AttemptFailed | BudgetTold | RunStopping):
             self._live.console.print(Text(line_of(event), style="yellow"))
+        elif isinstance(event, CellAnswered) and event.where in ("terminal", "pick", "approve"):
+            self._live.console.print(Text(line_of(event), style="green"))
+
+    def say(self, text: str) -> None:
+        self._live.console.print(Text(text))
+
+    def prompt(self, text: str | None) -> None:
+        self._prompt = text
+        self._live.refresh()
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -136,7 +170,8 @@ class LiveTable(Silent):
             for cell in shown:
                 table.add_row(*_row(cell, self.clock()))
             counts = Text(_counts(cells, self.state), style="dim")
-        return Group(table, counts)
+        typed = [Text(f"{self._prompt}▏", style="bold", overflow="fold")] if self._prompt is not None else []
+        return Group(*typed, table, counts)
 
 
 def line_of(event: Event) -> str:
@@ -148,6 +183,7 @@ def line_of(event: Event) -> str:
             return f"{event.step}: {event.cells} cells"
         case CallStarted():
             tries = f", try {event.attempt}" if event.attempt > 1 else ""
+            tries = f", candidate {event.candidate}{tries}" if event.candidate else tries
             return f"{event.cell}: asks {event.label}{tries}"
         case JobSubmitted():
             return f"{event.cell}: job {event.job} on {event.endpoint}"
@@ -168,6 +204,12 @@ def line_of(event: Event) -> str:
             return f"{event.cell}: blocked, it needs {event.by}"
         case CellSkipped():
             return f"{event.cell}: skipped, {event.why}"
+        case CellAsked():
+            return f"{event.cell}: waits for a person: {event.question}"
+        case CellAnswered():
+            return f"{event.cell}: {said}" if (said := told(event)) else ""
+        case CellWaits():
+            return f"{event.cell}: waits for {event.by}"
         case BudgetTold():
             return event.message
         case RunStopping():
@@ -181,7 +223,7 @@ def _shown(cells: list[CellState]) -> list[CellState]:
     """All cells if they fit, else those in which something happens or went wrong."""
     if len(cells) <= _MOST_ROWS:
         return cells
-    return [c for c in cells if c.state in ("running", "failed")][-_MOST_ROWS:]
+    return [c for c in cells if c.state in ("running", "asking", "failed")][-_MOST_ROWS:]
 
 
 def _row(cell: CellState, now: float) -> tuple[Text, Text, Text, Text, Text]:

@@ -1,0 +1,190 @@
+"""Answers to the open questions of runs, from outside: into the store, and into the journal of a run that has ended.
+
+A run that is still going looks for answers in the store and notes them in its own journal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from . import history
+from .errors import CannotStart, UsageError, nearest
+from .events import CellAnswered, CellState
+from .history import Run
+from .journal import Journal
+from .model import JSON, Question, Reply, digests_of, step_of
+from .picking import MOST, Choice
+from .reports import questions
+from .runfolder import laid_out
+from .store import Store
+
+
+def listed(name: str | None) -> str:
+    """What waits for an answer, in one run or in all."""
+    at = history.home()
+    found = [history.find(at, name)] if name is not None else history.runs(at)
+    lines = []
+    for run in (run for run in found if run.state.asking):
+        lines += [f"{run.id}  {run.state.title}", *(f"  {line}" for line in _open(run)), ""]
+    return "\n".join(lines[:-1]) if lines else "Nothing waits for an answer."
+
+
+def _open(run: Run) -> list[str]:
+    return list(questions.open_ones(run.state, partial(laid_out, run.folder)))
+
+
+def shown(name: str | None, step: str) -> str:
+    """What one cell asks, and what was answered."""
+    run, cell = _cell(name, step, ("pick", "approve"))
+    told = questions.question(cell.asked, laid_out(run.folder, cell.asked)) if cell.asked is not None else []
+    return "\n".join([*told, f"  {questions.answered(cell) or questions.command(run.id, cell)}"])
+
+
+def pick(name: str | None, step: str, said: str) -> str:
+    """Choose a candidate, or ask for more of them."""
+    run, cell = _cell(name, step, ("pick",))
+    return anyio.run(_picked, run, cell, said)
+
+
+async def _picked(run: Run, cell: CellState, said: str) -> str:
+    store = Store(_store(run))
+    try:
+        key = _key(cell)
+        known = Choice.read(await store.get(key))
+        digests: dict[str, JSON] = dict(known.digests)
+        if cell.asked is not None:
+            digests |= {number: list(digests_of(values)) for number, values in cell.asked.shown.items()}
+        of = max([known.of, *(int(number) for number in digests)])
+        if said == "more":
+            choice = _more(cell, of, digests)
+        elif said in digests:
+            choice = Choice(of, int(said), digests)
+        else:
+            msg = f"{cell.cell} has no candidate {said}. It has {', '.join(digests)}."
+            raise UsageError(msg)
+        await _kept(store, cell, choice.reply)
+    finally:
+        store.close()
+    if choice.number is None:
+        return f"{cell.cell}: {choice.of - of} more candidates are to be made. {_on(run)}"
+    where = await _noted(run, cell, key, choice.number, choice.of)
+    changed = cell.answer is not None and cell.answer.answer not in (None, choice.number)
+    instead = f", instead of {cell.answer.answer}" if changed and cell.answer is not None else ""
+    file = laid_out(run.folder, cell.asked).get(said) if cell.asked is not None else None
+    place = f" ({questions.relative(file)})" if file is not None else ""
+    return f"{cell.cell}: {said} of {choice.of}{instead}{place}. {where}"
+
+
+def _more(cell: CellState, of: int, digests: Mapping[str, JSON]) -> Choice:
+    more = cell.asked.more if cell.asked is not None else 0
+    if cell.state != "asking":
+        msg = f"{cell.cell} is chosen. Choose another of its candidates, or run the pipeline with --fresh {cell.cell}."
+        raise UsageError(msg)
+    if not more or of + more > MOST:
+        msg = f"{cell.cell} cannot have more than its {of} candidates. Choose one of them, or ask anew with --fresh."
+        raise UsageError(msg)
+    return Choice(of + more, None, digests)
+
+
+def approve(name: str | None, step: str, said: str) -> str:
+    """Say yes or no."""
+    answers = {"yes": True, "y": True, "no": False, "n": False}
+    if said.lower() not in answers:
+        msg = f"{said} is neither yes nor no. Write: runner approve {step} yes"
+        raise UsageError(msg)
+    run, cell = _cell(name, step, ("approve",))
+    return anyio.run(_approved, run, cell, answers[said.lower()])
+
+
+async def _approved(run: Run, cell: CellState, answer: JSON) -> str:
+    store = Store(_store(run))
+    try:
+        await _kept(store, cell, Reply({"answer": answer}))
+    finally:
+        store.close()
+    where = await _noted(run, cell, _key(cell), answer, 0)
+    return f"{cell.cell}: {'yes' if answer else 'no'}. {where}"
+
+
+async def _kept(store: Store, cell: CellState, reply: Reply) -> None:
+    """Keep an answer under the key of its question. What the question is about was kept before, or is told in words."""
+    key = _key(cell)
+    known = store.asked(key)
+    about = history.request(known[0]).get("input") if known else None
+    await store.keep(key, Question("", about or {"prompt": cell.asked.question if cell.asked else ""}), reply)
+    await store.synced()
+
+
+async def _noted(run: Run, cell: CellState, key: str, answer: JSON, of: int) -> str:
+    """Write the answer into the journal, unless the run is going: then it does so itself. Says how it goes on."""
+    if not run.going:
+        where = "pick" if of else "approve"
+        keys = [] if of else [key]  # which calls made the candidate, the run knows that goes on with it
+        try:
+            with Journal(run.folder) as journal:
+                journal(CellAnswered(time.time(), cell.cell, key, answer, of, where, keys))
+                await journal.synced()
+        except CannotStart:
+            return _on(run)  # it goes on again
+    return _on(run)
+
+
+def _on(run: Run) -> str:
+    return "The run goes on with it." if run.going else f"Go on with: runner resume {run.id}"
+
+
+def _key(cell: CellState) -> str:
+    if cell.asked is not None:
+        return cell.asked.key
+    assert cell.answer is not None
+    return cell.answer.key
+
+
+def _store(run: Run) -> Path:
+    """The store that a run has its replies in: a replay has one of its own."""
+    return (run.folder if run.state.options.get("replay") else history.home()) / "store"
+
+
+def _cell(name: str | None, step: str, asks: tuple[str, ...]) -> tuple[Run, CellState]:
+    """The cell that is meant, in the run that is named, or in the last one in which its question is open.
+
+    One that was answered is found, too: an answer can be changed. `UsageError` if there is none, or several.
+    """
+    at = history.home()
+    found = [history.find(at, name)] if name is not None else history.runs(at)
+    cells = [(run, cell) for run in found for cell in _asked(run, step, asks)]
+    cells = [each for each in cells if each[1].state == "asking"] or cells
+    cells = [each for each in cells if each[0].id == cells[0][0].id]
+    if len(cells) > 1:
+        names = ", ".join(cell.cell for _, cell in cells)
+        msg = f"Several cells of {step} ask: {names}. Name one of them."
+        raise UsageError(msg)
+    if not cells:
+        known = [cell.cell for run in found for cell in _asked(run, "", asks)]
+        word = "waits for a choice" if asks == ("pick",) else "asks for yes or no" if len(asks) == 1 else "asks"
+        none = "No run here has a" if name is None else f"The run {found[0].id} has no"
+        msg = f"{none} {step} that {word}. {nearest(step, list(dict.fromkeys(known)))}".rstrip()
+        raise UsageError(msg)
+    return cells[0]
+
+
+def _asked(run: Run, step: str, asks: tuple[str, ...]) -> list[CellState]:
+    """The cells of a step, or the one of that id, that have asked a person; all of them for no step."""
+    return [
+        cell
+        for cell in run.state.cells.values()
+        if (cell.asked is not None or cell.answer is not None)
+        and _kind(cell) in asks
+        and step in ("", cell.cell, step_of(cell.cell))
+    ]
+
+
+def _kind(cell: CellState) -> str:
+    if cell.asked is not None:
+        return cell.asked.asks
+    return "pick" if cell.answer is not None and cell.answer.of else "approve"
