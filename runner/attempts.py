@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 
 from .admission import Admission, Place
 from .budget import Budget, Held
@@ -93,6 +94,8 @@ class Past:
     unknown: dict[str, str] = field(default_factory=dict)
     spent: dict[str, dict[str, float]] = field(default_factory=dict)
     """By step and unit."""
+    made: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Keys of the replies that its cells have in the store already: a step that asks each time has asked."""
 
     @property
     def held(self) -> list[Held]:
@@ -143,8 +146,12 @@ class Attempts:
     """Remembers a job that is paid for, until its files are here."""
     forget: Callable[[], None]
     """Forgets it: what it made is no use."""
+    hold: Callable[[Ticket], None]
+    """Remembers a job that was handed in, until it has ended."""
     finished: Finished | None = None
     """The finished job, while its files are still to be fetched."""
+    open: Ticket | None = None
+    """The same job, handed in by another run that did not see its end."""
     ticket: Ticket | None = None
     deadline: float = 0.0
     past: bool = False
@@ -186,6 +193,12 @@ class Attempts:
             self.tools.budget.taken(self.held)
             self.ticket = replace(ticket, stream=isinstance(self.call, Job) and self.call.stream)
             self.past = True
+        elif self.open is not None and isinstance(self.call, Job) and self.finished is None:
+            self.ticket, self.past = replace(self.open, stream=self.call.stream), True
+            self.held = self.tools.budget.hold(self.place.wants.step, self.call.most)
+            self.tools.emit(  # from here on it is a job of this run, too
+                JobSubmitted(self.tools.clock(), self.cell, self.key, self.open.endpoint, self.open.job, self.call.most)
+            )
         self.deadline = anyio.current_time() + self.timeout
 
     async def rescue(self) -> Reply | None:
@@ -314,11 +327,13 @@ class Attempts:
             self.place.give_back()
         self.held = await self.tools.budget.reserve(step, self.call.most)
         await self.place.take()
+        await anyio.lowlevel.checkpoint_if_cancelled()  # a place that was free is taken without looking up
         if self.sent == 0 and (reason := self.tools.admission.refusal(step)):
             self._release()  # while it waited for money, the run stopped letting anybody in
             raise NotAdmitted(reason)
         self.sent += 1
-        self.tools.emit(CallStarted(self.tools.clock(), self.cell, self.key, self.call.label, self.sent))
+        most = self.call.most if isinstance(self.call, Chat) else {}  # a job is told of when it is handed in
+        self.tools.emit(CallStarted(self.tools.clock(), self.cell, self.key, self.call.label, self.sent, most))
 
     def _known_fate(self) -> None:
         """A submit that the run was cut in, before it was taken up again, may have been accepted: ask first."""
@@ -344,6 +359,7 @@ class Attempts:
                 self.tools.emit(
                     JobSubmitted(self.tools.clock(), self.cell, self.key, ticket.endpoint, ticket.job, job.most)
                 )
+                self.hold(ticket)
                 await self.tools.synced()
             except StoreFailed as err:
                 await self._cancel()
@@ -385,6 +401,7 @@ class Attempts:
     def _ended(self, status: str) -> None:
         if self.ticket is not None:
             self.tools.emit(JobEnded(self.tools.clock(), self.cell, self.key, self.ticket.job, status))
+            self.forget()
         self.ticket = None
         self._release()
 

@@ -50,6 +50,8 @@ class RunResumed:
     version: str | None
     steps: Mapping[str, list[str]]
     kinds: Mapping[str, str]
+    options: Mapping[str, JSON] = field(default_factory=dict)
+    """How it goes on, where that is not as it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class CallStarted:
     key: str
     label: str
     attempt: int
+    most: Amounts = field(default_factory=dict)
+    """What a chat takes of budgets at most; a job says so when it is handed in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +348,8 @@ class CellState:
     """What it took of budgets, beside money."""
     keys: list[str] = field(default_factory=list)
     """Its calls, as far as they are in the store."""
+    asking: dict[str, Amounts] = field(default_factory=dict)
+    """Chats that were sent and have no answer yet, with the most that they take."""
 
 
 @dataclass(slots=True)
@@ -371,6 +377,10 @@ class RunState:
     """What budgets had to say."""
     exceeded: bool = False
     """Whether a budget ended it."""
+    lost: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The most that chats may have taken which were sent and had no answer, by step and unit."""
+    made: dict[str, list[str]] = field(default_factory=dict)
+    """The calls of cells that were in the store before it was taken up again."""
     left: list[tuple[str, OpenJob]] = field(default_factory=list)
     """Open jobs from before it was taken up again, with their keys: equal calls of several cells may share one."""
     left_unknown: dict[str, OpenJob] = field(default_factory=dict)
@@ -399,6 +409,10 @@ class RunState:
         for cell in self.cells.values():
             units = found.setdefault(step_of(cell.cell), {})
             for unit, amount in (("usd", cell.cost), *cell.used.items()):
+                units[unit] = units.get(unit, 0.0) + amount
+        for step, amounts in self.lost.items():
+            units = found.setdefault(step, {})
+            for unit, amount in amounts.items():
                 units[unit] = units.get(unit, 0.0) + amount
         return found
 
@@ -445,16 +459,37 @@ class RunState:
     def _resume(self, event: RunResumed) -> None:
         """Everything waits again: the store knows what is done. What was paid stays paid."""
         self.stopping, self.ended, self.outcome, self.kinds = False, None, None, event.kinds
+        self.options = event.options or self.options
         self.run, self.pipeline, self.version = event.run, event.pipeline, event.version
         self.started = self.started or event.at  # who looks on from here has not seen the beginning
+        for cell in self.cells.values():
+            self._unanswered(cell)
         self.before, self.exceeded = self.spent, False
+        self.lost.clear()
         self.told.clear()
         for cell in self.cells.values():
+            self.made.setdefault(cell.cell, []).extend(cell.keys)
             self.paid += cell.cost
             self.left += cell.tickets.items()
             self.left_unknown.update(cell.unknown)
         self.opened.clear()
         self.cells = {step: CellState(step) for step in event.steps}
+
+    def _failed(self, cell: CellState, fault: str) -> None:
+        """A try of a cell has failed: what is said of its calls with that."""
+        if fault != "unknown":
+            cell.unknown.clear()
+        if fault in ("unknown", "timeout"):
+            self._unanswered(cell)
+        cell.asking.clear()
+
+    def _unanswered(self, cell: CellState) -> None:
+        """Chats of a cell that were sent and had no answer: they may have been billed."""
+        units = self.lost.setdefault(step_of(cell.cell), {}) if cell.asking else {}
+        for most in cell.asking.values():
+            for unit, amount in most.items():
+                units[unit] = units.get(unit, 0.0) + (amount or 0.0)
+        cell.asking.clear()
 
     def _answered(self, cell: CellState, event: CallDone) -> None:
         """A reply is in the store: nothing of this call is open any more."""
@@ -480,6 +515,7 @@ class RunState:
                 cell.state, cell.started = "running", event.at
             case CallStarted():
                 cell.attempts, cell.label, cell.status, cell.message = event.attempt, event.label, "sent", ""
+                cell.asking |= {event.key: event.most} if event.most else {}
                 cell.tail = ""
             case TextGrew():
                 cell.tail = (cell.tail + event.text)[-TAIL:]
@@ -493,8 +529,7 @@ class RunState:
             case JobMoved():
                 cell.status, cell.message = event.status, ""
             case AttemptFailed():
-                if event.fault != "unknown":
-                    cell.unknown.clear()
+                self._failed(cell, event.fault)
                 cell.status, cell.message = f"waits {event.wait:.1f} s to try again", event.message
                 cell.tail = ""
             case JobEnded():
@@ -503,18 +538,19 @@ class RunState:
                 cell.status = event.status
             case CallPaid():
                 cell.tail = ""
+                cell.asking.pop(event.key, None)
                 cell.calls += 1
                 cell.cost += event.cost or 0.0
                 cell.used["tokens"] = cell.used.get("tokens", 0.0) + event.tokens
             case CallDone():
                 self._answered(cell, event)
             case CellDone():
+                cell.asking.clear()  # what is left was refused, which costs nothing
                 cell.state, cell.ended = "cached" if event.cached else "done", event.at
                 cell.output = Output(event.output, event.model, event.cost)
                 cell.message = cell.status = ""
             case CellFailed():
-                if event.fault != "unknown":
-                    cell.unknown.clear()
+                self._failed(cell, event.fault)
                 cell.state, cell.ended, cell.keep = "failed", event.at, event.keep
                 cell.fault, cell.message = event.fault, event.message
             case CellBlocked():
@@ -522,6 +558,7 @@ class RunState:
             case CellSkipped():
                 cell.state, cell.ended, cell.message = "skipped", event.at, event.why
             case CellCancelled():
+                self._unanswered(cell)
                 cell.state, cell.ended, cell.message = "cancelled", event.at, event.why
 
 

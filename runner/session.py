@@ -207,7 +207,7 @@ class Session:
         steps = {step.id: [edge.needs for edge in step.edges] for step in plan.steps}
         kinds = {step.id: step.kind.NAME for step in plan.steps}
         if self.past is not None:
-            return RunResumed(time.time(), run_id, plan.pipeline, plan.version, steps, kinds)
+            return RunResumed(time.time(), run_id, plan.pipeline, plan.version, steps, kinds, self.options)
         return RunStarted(
             at=time.time(),
             run=run_id,
@@ -305,7 +305,7 @@ def _past(state: RunState | None) -> Past:
     """What a run that is taken up again has paid and has left in flight."""
     if state is None:
         return Past()
-    past = Past(spent=state.spent)
+    past = Past(spent=state.spent, made=state.made)
     for job in state.unknown.values():
         units = past.spent.setdefault(job.step, {})
         for unit, amount in job.most.items():

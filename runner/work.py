@@ -14,7 +14,7 @@ from .attempts import Tools
 from .budget import USED_UP
 from .calls import Calls, Store
 from .cells import shown
-from .errors import BadFile, BudgetExceeded, Bug, NotAdmitted, NotAfforded, NotLocked, StepError
+from .errors import BadFile, BudgetExceeded, Bug, NotAdmitted, NotAfforded, NotLocked, StepError, StoreFailed
 from .events import (
     CallPaid,
     CellBlocked,
@@ -194,6 +194,8 @@ class Work:
         return render(planned, names)
 
     def _failed(self, planned: PlannedStep, cell: Cell, err: StepError) -> End:
+        if isinstance(err, StoreFailed):  # what is paid for from here on could not be kept
+            self.tools.admission.close("the disk takes nothing more")
         kept = self.keep_text(cell.id, err.keep) if err.keep else None
         own_item = cell.key is not None and not any(edge.cells for edge in planned.edges)
         own_item = own_item and not isinstance(err, NotLocked)  # told for many cells, and the item is not what is wrong
