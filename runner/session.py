@@ -146,12 +146,18 @@ class Session:
 
         sink(self._started(plan, run_id))
         names: dict[str, JSON] | None = None
+        failed: StoreFailed | None = None
         async with anyio.create_task_group() as tasks:
             with anyio.CancelScope() as scope:
                 if self.leave is not None:
                     tasks.start_soon(self._watch, scope, sink)
-                names = await self._executed(plan, run_id, provider, store, sink, folder, journal)
+                try:
+                    names = await self._executed(plan, run_id, provider, store, sink, folder, journal)
+                except StoreFailed as err:
+                    failed = err
             tasks.cancel_scope.cancel()
+        if failed is not None:  # told as itself, and not as one of a group
+            raise failed
         await store.synced()
         differs = list(self.locked.differences(self.state)) if self.locked and not self.stopped else []
         outputs, missing = self._published(plan, names, self._made(plan, store)) if not differs else ({}, {})

@@ -616,3 +616,24 @@ def test_a_disk_that_takes_nothing_more_stops_what_is_sent(tmp_path: Path) -> No
     assert full.returncode == 1, full.stderr
     assert "Traceback" not in full.stderr
     assert len(emulator.jobs) <= 15
+
+
+def test_a_journal_that_cannot_grow_ends_the_run_with_a_sentence_and_it_goes_on_later(
+    folder: Path, emulator: Emulator
+) -> None:
+    limited = (
+        "import resource, signal, sys\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (150000, 150000))\nfrom runner.cli import main\nmain(sys.argv[1:])\n"
+    )
+    words = '  each: {kind: render_text, foreach: "{{ range(1000) | list }}", text: "{{ item }} cups of tea"}\n'
+    (folder / "many.yaml").write_text("name: many\nsteps:\n" + words)
+
+    full = subprocess.run(
+        [sys.executable, "-c", limited, "run", "many.yaml", "--local"],
+        cwd=folder, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert full.returncode == 1, full.stderr
+    assert "Traceback" not in full.stderr
+    assert "events.jsonl cannot be written: File too large" in full.stderr
+    assert ended(begin(folder, emulator.url, "resume"))[0] == 0
