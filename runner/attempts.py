@@ -156,6 +156,8 @@ class Attempts:
     deadline: float = 0.0
     past: bool = False
     """Whether the ticket is one of the run before it was taken up again."""
+    settled: bool = False
+    """Whether it was paid before the run was taken up again, so that only its files are missing."""
     held: Held | None = None
     """What it holds of budgets."""
     sent: int = 0
@@ -191,6 +193,7 @@ class Attempts:
         if tickets := self.tools.past.tickets.get(self.key):
             ticket, self.held = tickets.pop()
             self.tools.budget.taken(self.held)
+            self.settled = not self.held.most
             self.ticket = replace(ticket, stream=isinstance(self.call, Job) and self.call.stream)
             self.past = True
         elif self.open is not None and isinstance(self.call, Job) and self.finished is None:
@@ -402,13 +405,15 @@ class Attempts:
         if self.ticket is not None:
             self.tools.emit(JobEnded(self.tools.clock(), self.cell, self.key, self.ticket.job, status))
             self.forget()
-        self.ticket = None
+        self.ticket, self.settled = None, False
         self._release()
 
     def _paid(self, cost: float | None, tokens: float | None = 0.0) -> float | None:
         """Note what an answer cost: what it says, else what the catalogue says, else what the budget counts it as."""
         if cost is None:
             cost = self.call.usd if self.call.usd is not None else (self.held and self.held.usd) or None
+        if self.settled:
+            return cost
         if tokens is None:
             tokens = self.call.most.get("tokens")
         self.tools.emit(CallPaid(self.tools.clock(), self.cell, self.key, cost, tokens or 0.0))

@@ -483,6 +483,16 @@ class RunState:
             self._unanswered(cell)
         cell.asking.clear()
 
+    def _paid_for(self, cell: CellState, event: CallPaid) -> None:
+        """An answer is there, and what it took is known."""
+        cell.tail = ""
+        cell.asking.pop(event.key, None)
+        if (job := cell.tickets.get(event.key)) is not None:
+            cell.tickets[event.key] = job._replace(most={})  # it holds nothing more
+        cell.calls += 1
+        cell.cost += event.cost or 0.0
+        cell.used["tokens"] = cell.used.get("tokens", 0.0) + event.tokens
+
     def _unanswered(self, cell: CellState) -> None:
         """Chats of a cell that were sent and had no answer: they may have been billed."""
         units = self.lost.setdefault(step_of(cell.cell), {}) if cell.asking else {}
@@ -537,11 +547,7 @@ class RunState:
                 self.left = [ticket for ticket in self.left if ticket[1].job != event.job]
                 cell.status = event.status
             case CallPaid():
-                cell.tail = ""
-                cell.asking.pop(event.key, None)
-                cell.calls += 1
-                cell.cost += event.cost or 0.0
-                cell.used["tokens"] = cell.used.get("tokens", 0.0) + event.tokens
+                self._paid_for(cell, event)
             case CallDone():
                 self._answered(cell, event)
             case CellDone():
