@@ -223,10 +223,11 @@ def test_a_pipeline_that_fails_fails_the_step_that_called_it(cli: Cli, report: P
 
 def test_the_budget_counts_what_the_pipeline_pays(cli: Cli, report: Path) -> None:
     report.write_text(REPORT.replace("name: report\n", "name: report\nbudget: {usd: 0.33}\n"))
-    plan, done = cli("plan", report), cli("run", report, "--local", "--json")
+    plan, calls, done = cli("plan", report), cli("plan", report, "--calls"), cli("run", report, "--local", "--json")
 
-    assert "unknown: how often a model calls a pipeline is only known in the run" in plan.out
-    assert "station runs " in plan.out
+    for shown in (plan, calls):
+        assert "unknown: how often a model calls a pipeline is only known in the run" in shown.out
+    assert "station runs " in calls.out
     assert json.loads(done.out)["cost"] <= 0.33
 
 

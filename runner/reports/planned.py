@@ -93,6 +93,8 @@ def _most(step: PlannedStep, look: Outlook) -> float | None:
 def _why_unknown(plan: Plan, seen: Mapping[str, Outlook]) -> str:
     if any(seen[step.id].cells is None for step in plan.steps if _pays(step)):
         return "unknown: how many cells there are is only known in the run"
+    if any(step.tools for step in plan.steps):
+        return "unknown: how often a model calls a pipeline is only known in the run"
     open_ended = [step for step in plan.steps if _most(step, seen[step.id]) is None]
     if any(step.model is not None and step.model.price is None for step in open_ended):
         return "unknown: not every model has a price in the catalogue"
