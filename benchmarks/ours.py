@@ -125,6 +125,17 @@ class Memory:
     def keep_finished(self, key: str, finished: Finished) -> None:
         raise AssertionError(key, finished)
 
+    def ticket(self, key: str, since: float = 0.0) -> Ticket | None:
+        del key, since
+        return None
+
+    def keep_ticket(self, key: str, ticket: Ticket) -> None:
+        raise AssertionError(key, ticket)
+
+    def has(self, key: str, since: float = 0.0) -> bool:
+        del key, since
+        return False
+
     def forget(self, key: str) -> None:
         raise AssertionError(key)
 
@@ -174,6 +185,17 @@ class Nobody:
 
     def finished(self, key: str, since: float = 0.0) -> Finished | None:
         raise AssertionError(key, since)
+
+    def ticket(self, key: str, since: float = 0.0) -> Ticket | None:
+        del key, since
+        return None
+
+    def keep_ticket(self, key: str, ticket: Ticket) -> None:
+        raise AssertionError(key, ticket)
+
+    def has(self, key: str, since: float = 0.0) -> bool:
+        del key, since
+        return False
 
     def forget(self, key: str) -> None:
         raise AssertionError(key)

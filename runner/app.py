@@ -526,18 +526,32 @@ def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, 
 
     runs = project(pipeline or Path.cwd() / "x") / ".runner" / "runs"
     if name is not None:
-        if not (runs / name / journal.NAME).is_file():
-            known = sorted((p.name for p in runs.glob("*")), reverse=True)
-            msg = f"There is no run {name} in {runs}. {nearest(name, known)}".rstrip()
+        known = sorted((p.name for p in runs.glob("*") if (p / journal.NAME).is_file()), reverse=True)
+        fits = [name] if name in known else [each for each in known if each.startswith(name) or each.endswith(name)]
+        if not name or len(fits) != 1:
+            why = f"{len(fits)} runs are called like that." if fits and name else nearest(name, known)
+            msg = f"There is no run {name} in {runs}. {why}".rstrip()
             raise UsageError(msg)
-        return fold(journal.read(runs / name)), runs / name
+        state = fold(journal.read(runs / fits[0]))
+        if not state.file:
+            msg = f"The run {fits[0]} was cut before it began: there is nothing to go on with."
+            raise UsageError(msg)
+        return state, runs / fits[0]
+    going: tuple[RunState, Path] | None = None
     for folder in sorted(runs.glob("*"), reverse=True):
         if (folder / journal.NAME).is_file():
             state = fold(journal.read(folder))
-            sends = state.options.get("only", "world") == "world"  # else there is nothing to go on with
-            if state.outcome != "done" and sends and pipeline in (None, Path(state.file)):
-                return state, folder
-    return None
+            if state.file and state.outcome != "done" and _sends(state) and pipeline in (None, Path(state.file)):
+                if state.outcome is not None or not journal.going(folder):
+                    return state, folder
+                going = going or (state, folder)
+    return going  # which cannot be taken up, as will be told
+
+
+def _sends(state: RunState) -> bool:
+    """Whether a run asks anybody; else there is nothing to go on with."""
+    said = state.options
+    return said.get("only", "world") == "world" and not said.get("offline") and not said.get("replay")
 
 
 def _known_steps(names: Sequence[str], checked: Checked, planned: Plan) -> None:
@@ -611,12 +625,14 @@ def has_extra() -> bool:
 
 
 def project(path: Path) -> Path:
-    """The project of a pipeline: the nearest folder above it that is one, else the pipeline's own folder."""
-    folder = path.resolve().parent
+    """The project of a pipeline: the nearest folder above it that is one; else where we stand, if it lies below; else
+    its own folder.
+    """
+    folder, here = path.resolve().parent, Path.cwd()
     for each in (folder, *folder.parents):
         if any((each / mark).exists() for mark in (".git", "runner.yaml")):
             return each
-    return folder
+    return here if here in folder.parents else folder
 
 
 def endpoints(checked: Checked) -> dict[str, Endpoint]:
@@ -674,7 +690,8 @@ def _conversation(
     """How requests travel, and what there is to say of it afterwards."""
     from .runpod import carrier, cassette
 
-    secrets = [v for k, v in options.env.items() if k.upper().endswith(("KEY", "TOKEN", "SECRET", "PASSWORD"))]
+    plain = [v for k, v in options.env.items() if k.upper().endswith(("KEY", "TOKEN", "SECRET", "PASSWORD"))]
+    secrets = [*plain, *(json.dumps(value)[1:-1] for value in plain)]  # also as JSON spells it
     if options.replay:
         tape = cassette.Cassette.to_replay(options.replay, secrets)
         yield carrier.replaying(tape), lambda done: _unused(tape, done)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 
 from .admission import Admission, Place
 from .budget import Budget, Held
@@ -94,6 +95,8 @@ class Past:
     unknown: dict[str, str] = field(default_factory=dict)
     spent: dict[str, dict[str, float]] = field(default_factory=dict)
     """By step and unit."""
+    made: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Keys of the replies that its cells have in the store already: a step that asks each time has asked."""
 
     @property
     def held(self) -> list[Held]:
@@ -146,12 +149,18 @@ class Attempts:
     """Remembers a job that is paid for, until its files are here."""
     forget: Callable[[], None]
     """Forgets it: what it made is no use."""
+    hold: Callable[[Ticket], None]
+    """Remembers a job that was handed in, until it has ended."""
     finished: Finished | None = None
     """The finished job, while its files are still to be fetched."""
+    open: Ticket | None = None
+    """The same job, handed in by another run that did not see its end."""
     ticket: Ticket | None = None
     deadline: float = 0.0
     past: bool = False
     """Whether the ticket is one of the run before it was taken up again."""
+    settled: bool = False
+    """Whether it was paid before the run was taken up again, so that only its files are missing."""
     held: Held | None = None
     """What it holds of budgets."""
     sent: int = 0
@@ -189,8 +198,15 @@ class Attempts:
         if tickets := self.tools.past.tickets.get(self.key):
             ticket, self.held = tickets.pop()
             self.tools.budget.taken(self.held)
+            self.settled = not self.held.most
             self.ticket = replace(ticket, stream=isinstance(self.call, Job) and self.call.stream)
             self.past = True
+        elif self.open is not None and isinstance(self.call, Job) and self.finished is None:
+            self.ticket, self.past = replace(self.open, stream=self.call.stream), True
+            self.held = self.tools.budget.hold(self.place.wants.step, self.call.most)
+            self.tools.emit(  # from here on it is a job of this run, too
+                JobSubmitted(self.tools.clock(), self.cell, self.key, self.open.endpoint, self.open.job, self.call.most)
+            )
         self.deadline = anyio.current_time() + self.timeout
 
     async def rescue(self) -> Reply | None:
@@ -321,11 +337,13 @@ class Attempts:
             self.place.give_back()
         self.held = await self.tools.budget.reserve(step, self.call.most)
         await self.place.take()
+        await anyio.lowlevel.checkpoint_if_cancelled()  # a place that was free is taken without looking up
         if self.sent == 0 and (reason := self.tools.admission.refusal(step)):
             self._release()  # while it waited for money, the run stopped letting anybody in
             raise NotAdmitted(reason)
         self.sent += 1
-        self.tools.emit(CallStarted(self.tools.clock(), self.cell, self.key, self.call.label, self.sent))
+        most = self.call.most if isinstance(self.call, Chat) else {}  # a job is told of when it is handed in
+        self.tools.emit(CallStarted(self.tools.clock(), self.cell, self.key, self.call.label, self.sent, most=most))
 
     def _known_fate(self) -> None:
         """A submit that the run was cut in, before it was taken up again, may have been accepted: ask first."""
@@ -351,6 +369,7 @@ class Attempts:
                 self.tools.emit(
                     JobSubmitted(self.tools.clock(), self.cell, self.key, ticket.endpoint, ticket.job, job.most)
                 )
+                self.hold(ticket)
                 await self.tools.synced()
             except StoreFailed as err:
                 await self._cancel()
@@ -392,13 +411,16 @@ class Attempts:
     def _ended(self, status: str) -> None:
         if self.ticket is not None:
             self.tools.emit(JobEnded(self.tools.clock(), self.cell, self.key, self.ticket.job, status))
-        self.ticket = None
+            self.forget()
+        self.ticket, self.settled = None, False
         self._release()
 
     def _paid(self, cost: float | None, tokens: float | None = 0.0) -> float | None:
         """Note what an answer cost: what it says, else what the catalogue says, else what the budget counts it as."""
         if cost is None:
             cost = self.call.usd if self.call.usd is not None else (self.held and self.held.usd) or None
+        if self.settled:
+            return cost
         if tokens is None:
             tokens = self.call.most.get("tokens")
         self.tools.emit(CallPaid(self.tools.clock(), self.cell, self.key, cost, tokens or 0.0))

@@ -7,7 +7,6 @@ keys and digests are ``named`` by somebody who counts on them: those stay.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from .errors import StoreFailed
-from .model import from_json
-from .store import FORMAT, Store
+from .model import Artifact, from_json
+from .store import FORMAT, Store, read_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def entries(store: Store) -> list[Entry]:
 def _entry(key: str, form: int, request: str, row: str, kept: float, used: float) -> Entry:
     text = len(row.encode()) + len(request.encode())
     try:
-        files = from_json(json.loads(row)["files"])
+        files: list[Artifact] = from_json((read_row(key, row) or {})["files"])
         digests = tuple(str(file.sha256) for file in files)
     except (ValueError, TypeError, KeyError, AttributeError):
         return Entry(key, request, kept, used, (), text, sound=False, old=form < FORMAT)

@@ -19,9 +19,9 @@ import anyio
 from .admission import Place
 from .attempts import RESCUE_WITHIN, Attempts, Flight, Tools, made
 from .errors import BadOutput, NotAdmitted, NotLocked, StepError
-from .events import CallDone
+from .events import AttemptFailed, CallDone
 from .lockfile import Locked
-from .model import JSON, Call, Cell, Chat, Errand, Finished, Job, Next, Output, Question, Reply, key_of
+from .model import JSON, Call, Cell, Chat, Errand, Finished, Job, Next, Output, Question, Reply, Ticket, key_of
 from .planning import PlannedStep
 
 
@@ -34,6 +34,9 @@ class Store(Protocol):
     def finished(self, key: str, since: float = 0.0) -> Finished | None: ...
     def keep_finished(self, key: str, finished: Finished) -> None: ...
     def forget(self, key: str) -> None: ...
+    def ticket(self, key: str, since: float = 0.0) -> Ticket | None: ...
+    def keep_ticket(self, key: str, ticket: Ticket) -> None: ...
+    def has(self, key: str, since: float = 0.0) -> bool: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -51,8 +54,15 @@ class Calls:
     sample: int = 0
     """Which candidate they make, where nothing that is sent tells it from the others."""
     replies: tuple[Reply, ...] = ()
+    unread: bool = False
+    """Whether the store had a reply that the step reads no longer."""
     last: tuple[Reply, Next] | None = None
     """What the newest reply was read as: the try that got it has read it already."""
+
+    @property
+    def name(self) -> str:
+        """The cell's id in the whole run: ``each[1]/photo[red]``."""
+        return self.cell.within(self.place.wants.step)
 
     async def output(self) -> tuple[Output, bool]:
         """The output of the cell, and whether every call of it came from the store."""
@@ -98,6 +108,10 @@ class Calls:
         if self.tools.locked is not None:
             return await self._locked(key, self.tools.locked), True
         if not self.step.cache:
+            made = key in self.tools.past.made.get(self.name, ())  # by this run, before it was taken up again
+            if made and (stored := await self._stored(key)):
+                self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
+                return stored, True
             return await self._asked(key, call), False
         flights = self.tools.flights
         while (flight := flights.get(key)) is not None:
@@ -135,7 +149,8 @@ class Calls:
         """Why a call need not be sent: it would be refused, or an earlier run has an answer from after a refusal."""
         if known := self.tools.refusals.get(_of(call)):
             return known
-        if not self.step.cache or await self.store.get(key, self._since()) is not None:
+        stored = self.step.cache or self.tools.locked is not None
+        if not stored or await self.store.get(key, self._since()) is not None:
             return ""
         refused = f"an earlier run was answered without {call.may_refuse}"
         after = self.next((*self.replies, Reply(None, refused=refused)))
@@ -146,6 +161,9 @@ class Calls:
 
     async def _asked(self, key: str, call: Call) -> Reply:
         """The reply from the world, kept. What an earlier run paid for and could not fetch is fetched."""
+        if self.step.cache and not self.unread and self.store.has(key, self._since()):
+            told = "what the store has for it is damaged, or a file of it is gone; it is made anew"
+            self.tools.emit(AttemptFailed(self.tools.clock(), self.cell.id, 0, "store", told, 0.0, key))
         attempts = Attempts(
             self.tools,
             self.cell.id,
@@ -157,7 +175,9 @@ class Calls:
             self._judge,
             keep=partial(self.store.keep_finished, key),
             forget=partial(self.store.forget, key),
+            hold=partial(self.store.keep_ticket, key) if self.step.cache else _nothing,
             finished=self.store.finished(key, self._since()) if isinstance(call, Job) else None,
+            open=self.store.ticket(key, self._since()) if isinstance(call, Job) and self.step.cache else None,
         )
         try:
             reply = await attempts.reply()
@@ -175,6 +195,7 @@ class Calls:
     async def _stored(self, key: str) -> Reply | None:
         """The reply that the store has, if it is not too old for this cell and the step can still read it."""
         stored = await self.store.get(key, self._since())
+        self.unread = stored is not None
         return stored if stored is not None and self._holds(stored) else None
 
     def _since(self) -> float:
@@ -182,9 +203,8 @@ class Calls:
 
     async def _locked(self, key: str, locked: Locked) -> Reply:
         """The reply that is locked, from the store. `NotLocked` where it is another or none: nothing is sent."""
-        cell = self.cell.within(self.place.wants.step)
         model = self.step.model.id if self.step.model else None
-        if why := locked.refusal(cell, key, model, self.params.get("seed")):
+        if why := locked.refusal(self.name, key, model, self.params.get("seed")):
             raise NotLocked(why)
         stored = await self.store.get(key)
         if stored is None or not self._holds(stored):
@@ -231,3 +251,7 @@ class Calls:
 def _of(call: Chat) -> tuple[str, str, str]:
     """Who may refuse what."""
     return call.base_url or call.endpoint, str(call.body.get("model")), call.may_refuse
+
+
+def _nothing(_: Ticket) -> None:
+    """A step that asks each time leaves no job for others."""

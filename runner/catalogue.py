@@ -130,14 +130,14 @@ class Model:
     def cost(self, params: Mapping[str, JSON], length: int = 0) -> float | None:
         """The most that a call with these params can cost in USD; None where the catalogue has no price.
 
-        ``length`` is that of the text that goes in. Chats are bounded by ``max_tokens`` and a token for each three
-        bytes of the prompt, speech by its slowest.
+        ``length`` is that of the text that goes in. Chats are bounded by ``max_tokens`` and a token for each byte of
+        the prompt, because no text has more tokens than bytes; speech by its slowest.
         """
         price = self.price
         if price is None:
             return None
         if price.per == "1m_tokens":
-            return price.tokens(length / 3, int(params.get("max_tokens", 0)) * int(params.get("n") or 1))
+            return price.tokens(length, int(params.get("max_tokens", 0)) * int(params.get("n") or 1))
         if params.get("options"):
             return self._most(length)
         said = {**{n: rule["default"] for n, rule in self.params.items() if "default" in rule}, **params}

@@ -181,9 +181,23 @@ def run(
         click.echo(WRITER, err=True)
     if found is None:
         _end(partial(app.run, read, given(typed, inputs_file), options), wanted, quiet=quiet, as_json=as_json)
-    if typed or inputs_file:
-        raise UsageError("A run that is taken up again keeps its inputs. Leave out -i and --inputs, or --resume.")
+    _keep_options(click.get_current_context())
+    options = app.Options.of(found[0], env=os.environ, cancel_on_interrupt=cancel_on_interrupt, budget=budget)
     _end(partial(app.resume, *found, options), wanted, quiet=quiet, as_json=as_json)
+
+
+_AGAIN = ("file", "again", "cancel_on_interrupt", "budget", "quiet", "as_json", "events", "junit", "summary")
+"""What may stand beside ``run --resume``."""
+
+
+def _keep_options(context: click.Context) -> None:
+    """`UsageError` for what a run that is taken up again has from its beginning."""
+    for parameter in context.command.params:
+        given_here = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+        if given_here and parameter.name not in _AGAIN:
+            name = max(parameter.opts, key=len)
+            msg = f"A run that is taken up again keeps its inputs and options. Leave out {name}, or --resume."
+            raise UsageError(msg)
 
 
 @cli.command()

@@ -52,6 +52,8 @@ class RunResumed:
     version: str | None
     steps: Mapping[str, list[str]]
     kinds: Mapping[str, str]
+    options: Mapping[str, JSON] = field(default_factory=dict)
+    """How it goes on, where that is not as it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class CallStarted:
     attempt: int
     candidate: int = 0
     """Which candidate of its cell it is for, from 1; 0 where there is only one thing to make."""
+    most: Amounts = field(default_factory=dict)
+    """What a chat takes of budgets at most; a job says so when it is handed in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +403,8 @@ class CellState:
     asked: CellAsked | None = None
     """What a person was asked last."""
     answer: CellAnswered | None = None
+    asking: dict[str, Amounts] = field(default_factory=dict)
+    """Chats that were sent and have no answer yet, with the most that they take."""
 
 
 @dataclass(slots=True)
@@ -426,6 +432,10 @@ class RunState:
     """What budgets had to say."""
     exceeded: bool = False
     """Whether a budget ended it."""
+    lost: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The most that chats may have taken which were sent and had no answer, by step and unit."""
+    made: dict[str, list[str]] = field(default_factory=dict)
+    """The calls of cells that were in the store before it was taken up again."""
     left: list[tuple[str, OpenJob]] = field(default_factory=list)
     """Open jobs from before it was taken up again, with their keys: equal calls of several cells may share one."""
     left_unknown: dict[str, OpenJob] = field(default_factory=dict)
@@ -454,6 +464,10 @@ class RunState:
         for cell in self.cells.values():
             units = found.setdefault(step_of(cell.cell), {})
             for unit, amount in (("usd", cell.cost), *cell.used.items()):
+                units[unit] = units.get(unit, 0.0) + amount
+        for step, amounts in self.lost.items():
+            units = found.setdefault(step, {})
+            for unit, amount in amounts.items():
                 units[unit] = units.get(unit, 0.0) + amount
         return found
 
@@ -507,16 +521,48 @@ class RunState:
     def _resume(self, event: RunResumed) -> None:
         """Everything waits again: the store knows what is done. What was paid stays paid."""
         self.stopping, self.ended, self.outcome, self.kinds = False, None, None, event.kinds
+        self.options = event.options or self.options
         self.run, self.pipeline, self.version = event.run, event.pipeline, event.version
         self.started = self.started or event.at  # who looks on from here has not seen the beginning
+        for cell in self.cells.values():
+            self._unanswered(cell)
         self.before, self.exceeded = self.spent, False
+        self.lost.clear()
         self.told.clear()
         for cell in self.cells.values():
+            self.made.setdefault(cell.cell, []).extend(cell.keys)
             self.paid += cell.cost
             self.left += cell.tickets.items()
             self.left_unknown.update(cell.unknown)
         self.opened.clear()
         self.cells = {step: CellState(step) for step in event.steps}
+
+    def _failed(self, cell: CellState, fault: str, key: str = "") -> None:
+        """A try of a cell has failed, of one of its calls or of all: what is said of them with that."""
+        calls = [key] if key else [*cell.unknown, *cell.asking]
+        if fault in ("unknown", "timeout"):
+            self._unanswered(cell, key)
+        for call in calls:
+            cell.asking.pop(call, None)
+            if fault != "unknown":
+                cell.unknown.pop(call, None)
+
+    def _paid_for(self, cell: CellState, event: CallPaid) -> None:
+        """An answer is there, and what it took is known."""
+        cell.tail = ""
+        cell.asking.pop(event.key, None)
+        if (job := cell.tickets.get(event.key)) is not None:
+            cell.tickets[event.key] = job._replace(most={})  # it holds nothing more
+        cell.calls += 1
+        cell.cost += event.cost or 0.0
+        cell.used["tokens"] = cell.used.get("tokens", 0.0) + event.tokens
+
+    def _unanswered(self, cell: CellState, key: str = "") -> None:
+        """Chats of a cell that were sent and had no answer: they may have been billed."""
+        for call in [key] if key else list(cell.asking):
+            units = self.lost.setdefault(step_of(cell.cell), {})
+            for unit, amount in cell.asking.pop(call, {}).items():
+                units[unit] = units.get(unit, 0.0) + (amount or 0.0)
 
     def _answered(self, cell: CellState, event: CallDone) -> None:
         """A reply is in the store: nothing of this call is open any more."""
@@ -554,6 +600,7 @@ class RunState:
                 cell.state, cell.started = "running", event.at
             case CallStarted():
                 cell.attempts, cell.label, cell.status, cell.message = event.attempt, event.label, "sent", ""
+                cell.asking |= {event.key: event.most} if event.most else {}
                 cell.tail = ""
             case TextGrew():
                 cell.tail = (cell.tail + event.text)[-TAIL:]
@@ -567,10 +614,7 @@ class RunState:
             case JobMoved():
                 cell.status, cell.message = event.status, ""
             case AttemptFailed():
-                if event.fault != "unknown" and event.key:
-                    cell.unknown.pop(event.key, None)
-                elif event.fault != "unknown":
-                    cell.unknown.clear()
+                self._failed(cell, event.fault, event.key)
                 cell.status, cell.message = f"waits {event.wait:.1f} s to try again", event.message
                 cell.tail = ""
             case JobEnded():
@@ -578,19 +622,16 @@ class RunState:
                 self.left = [ticket for ticket in self.left if ticket[1].job != event.job]
                 cell.status = event.status
             case CallPaid():
-                cell.tail = ""
-                cell.calls += 1
-                cell.cost += event.cost or 0.0
-                cell.used["tokens"] = cell.used.get("tokens", 0.0) + event.tokens
+                self._paid_for(cell, event)
             case CallDone():
                 self._answered(cell, event)
             case CellDone():
+                cell.asking.clear()  # what is left was refused, which costs nothing
                 cell.state, cell.ended = "cached" if event.cached else "done", event.at
                 cell.output = Output(event.output, event.model, event.cost)
                 cell.message = cell.status = ""
             case CellFailed():
-                if event.fault != "unknown":
-                    cell.unknown.clear()
+                self._failed(cell, event.fault)
                 cell.state, cell.ended, cell.keep = "failed", event.at, event.keep
                 cell.fault, cell.message = event.fault, event.message
             case CellBlocked():
@@ -598,6 +639,7 @@ class RunState:
             case CellSkipped():
                 cell.state, cell.ended, cell.message = "skipped", event.at, event.why
             case CellCancelled():
+                self._unanswered(cell)
                 cell.state, cell.ended, cell.message = "cancelled", event.at, event.why
 
 

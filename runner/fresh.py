@@ -23,7 +23,8 @@ class Fresh:
 
     def since(self, cell: Cell, keep: float | None, now: float) -> float:
         """The time before which a kept reply is too old for a cell; ``keep`` are the seconds that its step says."""
-        return max(self.began if self._wants(cell) else 0.0, now - keep if keep is not None else 0.0)
+        old = min(now - keep, self.began or now) if keep is not None else 0.0  # what this run made is never too old
+        return max(self.began if self._wants(cell) else 0.0, old)
 
     def inside(self, cell: Cell) -> Fresh:
         """The same for the pipeline that a cell runs: all of it, if the cell is wanted anew."""

@@ -135,13 +135,16 @@ class Chat:
     sample: int = 0
     """As of a `Job`."""
 
-    @property
+    @cached_property
     def most(self) -> Amounts:
-        """The most that it takes of a budget: a token for each three bytes that go in, and ``max_tokens``."""
+        """The most that it takes of a budget: ``max_tokens``, and a token for each byte that goes in, because no text
+        has more tokens than bytes.
+        """
         answer = self.body.get("max_tokens", self.body.get("max_completion_tokens"))
         if not isinstance(answer, int):
             return {"usd": self.usd, "tokens": None}
-        sent = len(canonical(self.body.get("messages", ())).encode()) / 3
+        asked = {name: self.body[name] for name in ("messages", "tools", "response_format") if name in self.body}
+        sent = len(canonical(asked).encode())
         return {"usd": self.usd, "tokens": sent + answer * int(self.body.get("n") or 1)}
 
     @cached_property

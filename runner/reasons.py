@@ -284,6 +284,17 @@ class _Reading:
     def forget(self, key: str) -> None:
         raise AssertionError(key)
 
+    def ticket(self, key: str, since: float = 0.0) -> Ticket | None:
+        del key, since
+        return None
+
+    def keep_ticket(self, key: str, ticket: Ticket) -> None:
+        raise AssertionError(key, ticket)
+
+    def has(self, key: str, since: float = 0.0) -> bool:
+        del key, since
+        return False
+
 
 async def ahead(plan: Plan, origin: str, store: Store) -> tuple[RunState, Mapping[str, Call]]:
     """The state that a run of this plan comes to which may ask the store and nobody else; and what it lacks, by key."""

@@ -156,12 +156,18 @@ class Session:
 
         sink(self._started(plan, run_id))
         names: dict[str, JSON] | None = None
+        failed: StoreFailed | None = None
         async with anyio.create_task_group() as tasks:
             with anyio.CancelScope() as scope:
                 if self.leave is not None:
                     tasks.start_soon(self._watch, scope, sink)
-                names = await self._executed(plan, run_id, provider, store, sink, folder, journal)
+                try:
+                    names = await self._executed(plan, run_id, provider, store, sink, folder, journal)
+                except StoreFailed as err:
+                    failed = err
             tasks.cancel_scope.cancel()
+        if failed is not None:  # told as itself, and not as one of a group
+            raise failed
         await store.synced()
         differs = list(self.locked.differences(self.state)) if self.locked and not self.stopped else []
         outputs, missing = self._published(plan, names, self._made(plan, store)) if not differs else ({}, {})
@@ -219,7 +225,7 @@ class Session:
         steps = {step.id: [edge.needs for edge in step.edges] for step in plan.steps}
         kinds = {step.id: step.kind.NAME for step in plan.steps}
         if self.past is not None:
-            return RunResumed(time.time(), run_id, plan.pipeline, plan.version, steps, kinds)
+            return RunResumed(time.time(), run_id, plan.pipeline, plan.version, steps, kinds, self.options)
         return RunStarted(
             at=time.time(),
             run=run_id,
@@ -319,7 +325,7 @@ def _past(state: RunState | None) -> Past:
     """What a run that is taken up again has paid and has left in flight."""
     if state is None:
         return Past()
-    past = Past(spent=state.spent)
+    past = Past(spent=state.spent, made=state.made)
     for job in state.unknown.values():
         units = past.spent.setdefault(job.step, {})
         for unit, amount in job.most.items():

@@ -34,9 +34,9 @@ import anyio
 from .errors import BadReply, CannotStart, StoreFailed
 from .locks import claim, release, share
 from .media import NotWhole, look
-from .model import JSON, Artifact, Call, Finished, Job, Question, Reply, from_json, json_line
+from .model import JSON, Artifact, Call, Finished, Job, Question, Reply, Ticket, from_json, json_line
 
-FORMAT = 1
+FORMAT = 2
 
 PIECE = 4_000_000
 """Bytes of a file that are held in memory before they are written."""
@@ -64,6 +64,29 @@ USED_WITHIN = 1800.0
 
 EVERYTHING = 1 << 60
 """The place in ``claims`` that stands for the whole store: no key has it."""
+
+
+_RECOVER = "Keep a copy of it; `sqlite3 replies.sqlite .recover` reads what is whole. A new one is made if it is away."
+
+
+def signed(key: str, row: JSON) -> str:
+    """A row as it is kept: its JSON, and a sum that tells whether a bit of it has changed since."""
+    text = json_line(row)
+    return f"{text}\n{_sum(key, text)}"
+
+
+def read_row(key: str, kept: str) -> dict[str, JSON] | None:
+    """What was kept under a key; None if it is damaged."""
+    text, _, said = kept.rpartition("\n")
+    try:
+        row = json.loads(text) if said == _sum(key, text) else None
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _sum(key: str, text: str) -> str:
+    return hashlib.sha256(f"{key}\n{text}".encode()).hexdigest()[:16]
 
 
 class Store:
@@ -95,7 +118,7 @@ class Store:
         except (OSError, sqlite3.Error) as err:
             why = err.strerror if isinstance(err, OSError) else err
             broken = isinstance(err, sqlite3.DatabaseError) and not isinstance(err, sqlite3.OperationalError)
-            instead = "Move it away; a new one is made." if broken else "Free the disk, or allow writing there."
+            instead = _RECOVER if broken else "Free the disk, or allow writing there."
             msg = f"The store {folder} cannot be used: {why}. {instead}"
             raise CannotStart(msg) from err
         if not share(self._claims, EVERYTHING):
@@ -123,7 +146,23 @@ class Store:
     def finished(self, key: str, since: float = 0.0) -> Finished | None:
         """The job that an earlier run paid for under this key, and whose files it could not fetch."""
         said = self._row("unfetched", key, since)
-        return Finished(said.get("output"), said.get("cost")) if said is not None else None
+        return Finished(said.get("output"), said.get("cost")) if said is not None and "output" in said else None
+
+    def ticket(self, key: str, since: float = 0.0) -> Ticket | None:
+        """The job that was handed in under this key, by a process that did not live to see its end."""
+        said = self._row("unfetched", key, since)
+        return Ticket(said["endpoint"], said["job"]) if said is not None and "job" in said else None
+
+    def keep_ticket(self, key: str, ticket: Ticket) -> None:
+        """Remember a job that was handed in, so that whoever wants the same waits for it. The journal is its proof."""
+        with contextlib.suppress(StoreFailed):
+            self._put("unfetched", key, {"endpoint": ticket.endpoint, "job": ticket.job}, "")
+
+    def has(self, key: str, since: float = 0.0) -> bool:
+        """Whether something was kept under this key ``since`` then, whole or not."""
+        with _disk(self.folder):
+            found = self._rows.execute(_GET["replies"], (key, FORMAT)).fetchone()
+        return found is not None and (found[1] or 0.0) >= since
 
     def keep_finished(self, key: str, finished: Finished) -> None:
         """Remember a job that is paid for: its files can be fetched as long as Runpod has them."""
@@ -256,7 +295,7 @@ class Store:
     def _put(self, table: Literal["replies", "unfetched"], key: str, row: JSON, request: str) -> None:
         now = self._clock()
         with _disk(self.folder):
-            self._rows.execute(_PUT[table], (key, FORMAT, request, json_line(row), now, now))
+            self._rows.execute(_PUT[table], (key, FORMAT, request, signed(key, row), now, now))
 
     def _complete(self) -> None:
         """Add what the tables of an older store lack. Its replies are as good as ever, and of unknown age."""
@@ -275,11 +314,7 @@ class Store:
                 return None
             if found and (found[2] or 0.0) < (now := self._clock()) - USED_WITHIN:
                 self._rows.execute(f"UPDATE {table} SET used = ? WHERE key = ?", (now, key))  # noqa: S608 - our own names
-        try:
-            row = json.loads(found[0]) if found else None
-        except ValueError:
-            return None
-        return row if isinstance(row, dict) else None
+        return read_row(key, found[0]) if found else None
 
     def _there(self, file: Artifact) -> Artifact | None:
         path = self._blob(file)

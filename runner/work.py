@@ -25,6 +25,7 @@ from .errors import (
     NotCanned,
     NotLocked,
     StepError,
+    StoreFailed,
 )
 from .events import (
     CallPaid,
@@ -261,6 +262,8 @@ class Work:
         return render(planned, names)
 
     def _failed(self, planned: PlannedStep, cell: Cell, err: StepError) -> End:
+        if isinstance(err, StoreFailed):  # what is paid for from here on could not be kept
+            self.tools.admission.close("the disk takes nothing more")
         kept = self.keep_text(cell.id, err.keep) if err.keep else None
         own_item = cell.key is not None and not any(edge.cells for edge in planned.edges)
         own_item = own_item and not isinstance(err, NotLocked)  # told for many cells, and the item is not what is wrong

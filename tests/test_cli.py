@@ -248,7 +248,7 @@ def test_plan_shows_order_edges_calls_and_price(cli: Cli) -> None:
     assert done.out.index("1. draft") < done.out.index("2. facts") < done.out.index("3. photo")
     assert "needs facts: prompt reads steps.facts" in done.out
     assert "POST qwen-image-edit/run" in done.out
-    assert "At most, if nothing is tried twice: 0.0429 USD" in done.out
+    assert "At most, if nothing is tried twice: 0.0442 USD" in done.out
 
 
 def test_plan_of_a_pipeline_whose_inputs_are_not_given_yet(cli: Cli, pipeline: Path) -> None:

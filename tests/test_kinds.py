@@ -63,7 +63,7 @@ def test_a_text_is_asked_for_in_one_chat(params: dict[str, Any], body: dict[str,
     assert isinstance(call, Chat)
     assert call.body == body
     assert (call.kind, call.endpoint, call.label) == ("generate_text@1", "qwen3-32b-awq", "qwen/qwen3-32b-awq")
-    assert call.usd == pytest.approx((body["max_tokens"] + sum(len(m["content"]) for m in body["messages"]) / 3) / 1e5)
+    assert call.usd == pytest.approx((body["max_tokens"] + sum(16 + len(m["content"]) for m in body["messages"])) / 1e5)
 
 
 def test_a_model_outside_the_catalogue_is_named_as_it_is() -> None:

@@ -164,6 +164,17 @@ class World:
         assert since == 0.0
         return None
 
+    def ticket(self, key: str, since: float = 0.0) -> Ticket | None:
+        del key, since
+        return None
+
+    def keep_ticket(self, key: str, ticket: Ticket) -> None:
+        raise AssertionError(key, ticket)
+
+    def has(self, key: str, since: float = 0.0) -> bool:
+        del since
+        return key in self.kept
+
     def forget(self, key: str) -> None:
         raise AssertionError(key)
 

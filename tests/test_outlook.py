@@ -62,14 +62,14 @@ def test_a_plan_is_a_table_with_totals(cli: Cli, card: Path) -> None:
         "product-card 1.2.0: 4 steps\n"
         "\n"
         "step      kind            model                             needs           cells  cached  expected  at most\n"
-        "draft     generate_text   qwen/qwen3-32b-awq                                1      no      0.0046    0.0210\n"
+        "draft     generate_text   qwen/qwen3-32b-awq                                1      no      0.0046    0.0223\n"
         "facts     parse_json                                        draft (text)    1      local   free      free\n"
         "photo     generate_image  black-forest-labs/flux-1-schnell  facts (prompt)  1      no      0.0019    0.0019\n"
         "seasonal  edit_image      qwen/qwen-image-edit              photo (image)   1      no      0.0200    0.0200\n"
-        "total                                                                                      0.0264    0.0429\n"
+        "total                                                                                      0.0264    0.0442\n"
         "\n"
         "Expected: 0.0264 USD; where nothing was paid before, an answer is taken to be of 400 tokens\n"
-        "At most, if nothing is stored or tried twice: 0.0429 USD\n"
+        "At most, if nothing is stored or tried twice: 0.0442 USD\n"
         "Budget: 0.1000 USD\n"
     )
 
@@ -195,7 +195,7 @@ def test_programs_read_the_same_plan_as_json(cli: Cli, card: Path) -> None:
     steps = {step["step"]: step for step in said["steps"]}
     assert steps["photo"]["needs"] == [{"step": "facts", "sort": "data", "why": "prompt reads facts"}]
     assert [step["cached"] for step in said["steps"]] == ["yes", "local", "yes", "no"]
-    assert (said["expected_usd"], said["most_usd"]) == (0.02, 0.042864)
+    assert (said["expected_usd"], said["most_usd"]) == (0.02, 0.044177)
     assert steps["seasonal"]["call"]["input"]["image"] == {"file": "{{ steps.photo.image }}"}
     assert steps["seasonal"]["expected_from"] == "earlier runs"
     assert said["budget"] == {"usd": 0.1}

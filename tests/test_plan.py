@@ -33,7 +33,7 @@ def test_the_plan_of_the_product_card_is_what_its_author_expects() -> None:
     assert text == (
         "product-card 1.2.0: 4 steps\n"
         "\n"
-        "  1. draft  generate_text  qwen/qwen3-32b-awq  at most 0.0210 USD\n"
+        "  1. draft  generate_text  qwen/qwen3-32b-awq  at most 0.0223 USD\n"
         "     POST qwen3-32b-awq/openai/v1/chat/completions\n"
         "       model: Qwen/Qwen3-32B-AWQ\n"
         "       max_tokens: 2048\n"
@@ -60,7 +60,7 @@ def test_the_plan_of_the_product_card_is_what_its_author_expects() -> None:
         "       seed: 55934549\n"
         "       image: <{{ steps.photo.image }}>\n"
         "\n"
-        "At most, if nothing is tried twice: 0.0429 USD\n"
+        "At most, if nothing is tried twice: 0.0442 USD\n"
         "Budget: 0.1000 USD"
     )
 
@@ -91,7 +91,7 @@ def test_the_order_of_a_plan_is_always_the_same() -> None:
 @pytest.mark.parametrize(
     ("step", "usd"),
     [
-        pytest.param(f"kind: generate_text, model: {WRITER}, prompt: abc, max_tokens: 100", 101 / 1e5, id="known"),
+        pytest.param(f"kind: generate_text, model: {WRITER}, prompt: abc, max_tokens: 100", 119 / 1e5, id="known"),
         pytest.param(f"kind: generate_text, model: {WRITER}, prompt: '{{{{ steps.first.text }}}}'", 0.32768,
                      id="a prompt that is not known"),
         pytest.param(f"kind: generate_text, model: {WRITER}, prompt: x, max_tokens: '{{{{ steps.first.text | int }}}}'",

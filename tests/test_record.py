@@ -259,9 +259,11 @@ def test_a_budget_is_no_reason_for_an_offline_run_to_stop(cli: Cli, pipeline: Pa
 
 def test_an_offline_run_is_taken_up_offline(cli: Cli, pipeline: Path, no_network: None) -> None:
     cli("run", pipeline, "--offline")
+    (run,) = (pipeline.parent / ".runner" / "runs").iterdir()
 
-    done = cli("resume")
+    done = cli("resume", run.name)
 
+    assert cli("resume").code == 2  # where nothing was sent there is nothing to collect, so it is not taken up unnamed
     assert (done.code, "--offline sends nothing" in done.out) == (1, True)
 
 

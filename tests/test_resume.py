@@ -17,10 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import runner
 from runner.emulator import Emulator, parse_fault, parse_latency
 from runner.events import CallDone, CellDone, JobSending, JobSubmitted
 from runner.journal import NAME, read
@@ -425,3 +427,213 @@ def test_a_job_that_was_faster_than_its_cancellation_is_kept(folder: Path) -> No
 
     assert code == 0
     assert len(emulator.jobs) == 1
+
+
+# -- what a reviewer found --------------------------------------------------------------------------
+
+
+MANY = """\
+name: many
+steps:
+  photo: {kind: generate_image, model: pruna/p-image-t2i, foreach: "{{ range(30) | list }}", prompt: "cup {{ item }}"}
+"""
+
+
+@pytest.mark.parametrize("arguments", [(), ("--cancel-on-interrupt",)])
+def test_a_signal_lets_nothing_new_start(folder: Path, arguments: tuple[str, ...]) -> None:
+    (folder / "many.yaml").write_text(MANY)
+    with Emulator(seed=1, latency=parse_latency("5")) as emulator:
+        process = begin(folder, emulator.url, "run", "many.yaml", "--concurrency", "2", *arguments)
+        wait_for(lambda: len(emulator.jobs) == 2)
+        process.send_signal(signal.SIGINT)
+        code, _ = ended(process)
+
+    assert code == 130
+    assert len(emulator.jobs) == 2
+
+
+@pytest.mark.parametrize("end", ["interrupted", "killed"])
+def test_a_new_run_waits_for_the_jobs_that_another_left_in_flight(folder: Path, end: str) -> None:
+    step = MANY.replace("range(30)", "range(3)")
+    (folder / "many.yaml").write_text(step)
+    with Emulator(seed=1, latency=parse_latency("2")) as emulator:
+        first = begin(folder, emulator.url, "run", "many.yaml")
+        wait_for(lambda: emulator.count("status-sync") >= 3)
+        first.send_signal(signal.SIGINT if end == "interrupted" else signal.SIGKILL)
+        first.communicate()
+        code, _ = ended(begin(folder, emulator.url, "run", "many.yaml"))
+        again, said = ended(begin(folder, emulator.url, "resume"))
+
+    assert (code, len(emulator.jobs)) == (0, 3)
+    assert again == 0, said
+
+
+def test_a_run_that_was_to_send_nothing_does_not_stand_before_one_with_jobs(folder: Path) -> None:
+    with Emulator(seed=1, latency=parse_latency("1.5")) as emulator:
+        first = begin(folder, emulator.url, "run", "many.yaml")
+        wait_for(lambda: emulator.count("status-sync") >= 1)
+        first.send_signal(signal.SIGINT)
+        ended(first)
+        ended(begin(folder, emulator.url, "run", "many.yaml", "--offline"))
+        code, said = ended(begin(folder, emulator.url, "resume"))
+
+    assert code == 0, said
+    assert len(emulator.jobs) == JOBS
+
+
+@pytest.mark.parametrize("cache", ["false", "{for: 1ms}"])
+def test_what_a_run_has_made_is_not_made_again_when_it_is_taken_up(
+    folder: Path, emulator: Emulator, cache: str
+) -> None:
+    step = "kind: generate_image, model: pruna/p-image-t2i, prompt: a cup"
+    text = (
+        f"name: once\nsteps:\n  photo: {{{step}, cache: {cache}}}\n"
+        '  size: {kind: render_text, text: "{{ steps.photo.image.width // DIVISOR }}"}\n'
+    )
+    (folder / "many.yaml").write_text(text.replace("DIVISOR", "0"))
+    assert ended(begin(folder, emulator.url, "run", "many.yaml"))[0] == 1
+    (folder / "many.yaml").write_text(text.replace("DIVISOR", "2"))
+
+    code, said = ended(begin(folder, emulator.url, "resume"))
+
+    assert code == 0, said
+    assert len(emulator.jobs) == 1
+
+
+def test_a_run_that_is_taken_up_keeps_its_options(folder: Path, emulator: Emulator) -> None:
+    (folder / "many.yaml").write_text("budget: {usd: 0.5}\n" + MANY)
+    assert ended(begin(folder, emulator.url, "run", "many.yaml", "--budget", "0.007", "--out", "here"))[0] == 4
+
+    refused, said = ended(begin(folder, emulator.url, "run", "many.yaml", "--resume", "--out", "there"))
+    code, _ = ended(begin(folder, emulator.url, "run", "many.yaml", "--resume"))
+    spent = len(emulator.jobs)
+    raised, _ = ended(begin(folder, emulator.url, "resume", "--budget", "0.012"))
+    then = len(emulator.jobs)
+    last, _ = ended(begin(folder, emulator.url, "resume"))
+
+    assert (refused, code, raised, last) == (2, 4, 4, 4)
+    assert "keeps its inputs and options. Leave out --out" in said
+    assert spent == 1
+    assert len(emulator.jobs) == then
+
+
+def test_chats_that_were_not_answered_count_against_the_budget_of_a_run_that_is_taken_up(folder: Path) -> None:
+    """Each may have been billed: the budget pays one and a half."""
+    (folder / "many.yaml").write_text(
+        "name: many\nbudget: {usd: 0.03}\nsteps:\n"
+        "  words: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: hi, max_tokens: 2000}\n"
+    )
+    with Emulator(seed=1, latency=parse_latency("5")) as emulator:
+        process = begin(folder, emulator.url, "run", "many.yaml")
+        wait_for(lambda: emulator.count("chat") == 1)
+        process.kill()
+        process.communicate()
+        code, said = ended(begin(folder, emulator.url, "resume"))
+
+    assert code == 4, said
+    assert emulator.count("chat") == 1
+
+
+def test_a_journal_that_was_cut_before_it_began_stands_in_nobodys_way(folder: Path, emulator: Emulator) -> None:
+    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    empty = folder / ".runner" / "runs" / "29991231-235959-ffff"
+    empty.mkdir()
+    (empty / NAME).write_bytes(b'{"event": "RunSta')
+
+    code, said = ended(begin(folder, emulator.url, "resume", empty.name))
+
+    assert code == 2
+    assert "was cut before it began" in said
+    assert "There is no run here" in ended(begin(folder, emulator.url, "resume"))[1]
+
+
+def test_in_a_folder_that_is_no_project_a_run_is_found_from_where_it_was_started(
+    folder: Path, emulator: Emulator
+) -> None:
+    (folder / "recipes").mkdir()
+    (folder / "many.yaml").rename(folder / "recipes" / "many.yaml")
+
+    ended(begin(folder, emulator.url, "run", "recipes/many.yaml"))
+
+    assert "many" in ended(begin(folder, emulator.url, "runs"))[1]
+    assert (folder / ".runner" / "store").is_dir()
+
+
+def test_a_run_is_named_by_a_part_of_its_id(folder: Path, emulator: Emulator) -> None:
+    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    (run,) = (folder / ".runner" / "runs").iterdir()
+
+    assert ended(begin(folder, emulator.url, "resume", run.name[-4:]))[0] == 0
+
+
+@pytest.mark.anyio
+async def test_two_runs_of_one_program_pay_once(folder: Path, emulator: Emulator) -> None:
+    env = {"RUNPOD_API_KEY": "k", "RUNPOD_BASE_URL": emulator.url}
+    ends: list[int] = []
+
+    async def one(number: int) -> None:
+        run = await runner.run(folder / "many.yaml", env=env, out=folder / f"out{number}")
+        ends.append(run.exit_code)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(2):
+            tasks.start_soon(one, number)
+
+    assert ends == [0, 0]
+    assert len(emulator.jobs) == JOBS
+
+
+def test_a_bit_of_a_text_that_has_flipped_in_the_store_is_never_served(folder: Path, emulator: Emulator) -> None:
+    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    with contextlib.closing(sqlite3.connect(folder / ".runner" / "store" / "replies.sqlite")) as rows:
+        for key, row in rows.execute("SELECT key, row FROM replies").fetchall():
+            rows.execute(
+                "UPDATE replies SET row = ? WHERE key = ?", (row.replace('"content":"', '"content":"x', 1), key)
+            )
+        rows.commit()
+
+    damaged, said = ended(begin(folder, emulator.url, "cache", "verify"))
+    code, told = ended(begin(folder, emulator.url, "run", "many.yaml"))
+
+    assert damaged == 1, said
+    assert (code, emulator.count("chat"), len(emulator.jobs)) == (0, 2, JOBS)
+    assert "words: what the store has for it is damaged" in told
+
+
+def test_a_disk_that_takes_nothing_more_stops_what_is_sent(tmp_path: Path) -> None:
+    limited = (
+        "import resource, signal, sys\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))\nfrom runner.cli import main\nmain(sys.argv[1:])\n"
+    )
+    (tmp_path / "many.yaml").write_text(MANY)
+    with Emulator(seed=1, latency=parse_latency("0.1")) as emulator:
+        env = {**os.environ, "RUNPOD_API_KEY": "k", "RUNPOD_BASE_URL": emulator.url}
+        full = subprocess.run(
+            [sys.executable, "-c", limited, "run", "many.yaml", "--concurrency", "3"],
+            cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    assert full.returncode == 1, full.stderr
+    assert "Traceback" not in full.stderr
+    assert len(emulator.jobs) <= 15
+
+
+def test_a_journal_that_cannot_grow_ends_the_run_with_a_sentence_and_it_goes_on_later(
+    folder: Path, emulator: Emulator
+) -> None:
+    limited = (
+        "import resource, signal, sys\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (150000, 150000))\nfrom runner.cli import main\nmain(sys.argv[1:])\n"
+    )
+    words = '  each: {kind: render_text, foreach: "{{ range(1000) | list }}", text: "{{ item }} cups of tea"}\n'
+    (folder / "many.yaml").write_text("name: many\nsteps:\n" + words)
+
+    full = subprocess.run(
+        [sys.executable, "-c", limited, "run", "many.yaml", "--local"],
+        cwd=folder, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert full.returncode == 1, full.stderr
+    assert "Traceback" not in full.stderr
+    assert "events.jsonl cannot be written: File too large" in full.stderr
+    assert ended(begin(folder, emulator.url, "resume"))[0] == 0

@@ -280,6 +280,10 @@ def _chat(params: Mapping[str, JSON], talk: _Talk) -> Chat:
     )
 
 
+MARKS = 16
+"""Tokens with which a model's template may set each message apart."""
+
+
 def _costs(params: Mapping[str, JSON], talk: _Talk, body: Mapping[str, JSON]) -> list[float | None]:
     """The most that the next chat can cost, and each that may follow it.
 
@@ -287,14 +291,15 @@ def _costs(params: Mapping[str, JSON], talk: _Talk, body: Mapping[str, JSON]) ->
     is, nobody knows before, nor how many tokens a picture is: then the model's context is the bound.
     """
     model = model_of(params)
-    sent = length(talk.messages) + (len(json.dumps(body["tools"]).encode()) if "tools" in body else 0)
+    beside = [body[name] for name in ("tools", "response_format") if name in body]
+    sent = length(talk.messages) + MARKS * len(talk.messages) + len(json.dumps(beside).encode()) * bool(beside)
     turns = (params.get("max_turns") or MAX_TURNS) - 1 - talk.turns if "tools" in body else 0
     again = _reask(params) - talk.asked_again if "schema" in params else 0
     if sees(talk.messages):
         return [model.most] * (1 + turns + again)
     if turns:
         return [model.cost(body, sent), *[model.most] * (turns + again)]
-    longer = 3 * int(body["max_tokens"]) + TOLD
+    longer = int(body["max_tokens"]) + TOLD
     return [model.cost(body, sent + n * longer) for n in range(1 + again)]
 
 

@@ -191,6 +191,8 @@ def line_of(event: Event) -> str:
             return f"{event.cell}: {event.status}"
         case JobEnded():
             return f"{event.cell}: job {event.job} ended {event.status}"
+        case AttemptFailed(attempt=0):  # nothing was sent for it yet
+            return f"{event.cell}: {event.message}"
         case AttemptFailed():
             return (
                 f"{event.cell}: try {event.attempt} failed ({event.fault}): {event.message}; next in {event.wait:.1f} s"
