@@ -158,7 +158,8 @@ def _guess(step: PlannedStep) -> tuple[float | None, Basis]:
     each_in = call.usd_per_token if call.usd_per_token_in is None else call.usd_per_token_in
     sent = len(canonical(call.body.get("messages", ())).encode()) / 4
     most = call.body.get("max_tokens", ANSWER)
-    return min(step.usd, each_in * sent + call.usd_per_token * min(ANSWER, most)), "guess"
+    usual = each_in * sent + call.usd_per_token * min(ANSWER, most)
+    return min(step.usd, usual * (step.pick or 1)), "guess"
 
 
 def _paid(home: Path, file: Path) -> dict[tuple[str, str], float]:

@@ -207,3 +207,32 @@ def test_the_calls_are_shown_in_full_or_as_json_and_not_both(cli: Cli, card: Pat
     assert "     POST qwen-image-edit/run\n" in full.out
     assert both.code == 2
     assert both.err == "Error: --calls and --json exclude each other: the JSON holds the calls. Write one of them.\n"
+
+
+def test_candidates_are_expected_to_cost_as_many_calls(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "lines.yaml"
+    path.write_text(
+        "name: lines\nsteps:\n"
+        "  one: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: A line., max_tokens: 400}\n"
+        "  many: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: A line., max_tokens: 400, pick: {of: 3}}\n"
+    )
+
+    done = cli("plan", path, "--json")
+
+    one, many = json.loads(done.out)["steps"]
+    assert many["expected_usd"] == pytest.approx(3 * one["expected_usd"], abs=1e-5)  # each is rounded
+
+
+def test_a_step_that_waits_for_a_choice_is_not_known_to_be_stored(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "lines.yaml"
+    path.write_text(
+        "name: lines\nsteps:\n"
+        "  many: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: A line., pick: {of: 3}}\n"
+    )
+    cli("run", path, "--local")
+
+    before = column(cli("plan", path, "--local").out, "cached")
+    cli("pick", "many", "2")
+    after = column(cli("plan", path, "--local").out, "cached")
+
+    assert (before["many"], after["many"]) == ("?", "yes")

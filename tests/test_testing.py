@@ -489,3 +489,40 @@ def test_the_cases_in_the_docs_pass(cli: Cli) -> None:
 
     assert done.code == 0, done.out + done.err
     assert done.out.count("  ok  ") == len(examples) == 2
+
+
+# -- a person in the loop ---------------------------------------------------------------------------
+
+ASKS = """\
+name: asks
+steps:
+  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a teapot, pick: {of: 4}}
+  fit: {kind: approve, question: Is it fit to print?, show: "{{ steps.photo.image }}"}
+  warm:
+    kind: edit_image
+    model: pruna/p-image-edit
+    image: "{{ steps.photo.image }}"
+    prompt: warmer
+    when: "{{ steps.fit.approved }}"
+outputs:
+  warm.jpg: "{{ steps.warm.image }}"
+"""
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "",
+        "    mode: {canned: {photo: {image: pot.png}, warm: {image: pot.png}}}\n",
+        "    mode: {canned: {photo: {image: pot.png}, fit: {approved: true}, warm: {image: pot.png}}}\n",
+    ],
+    ids=["emulator", "canned", "canned with an answer"],
+)
+def test_a_test_asks_nobody(cli: Cli, card: Path, mode: str) -> None:
+    card.with_name("card.yaml").write_text(ASKS)
+    cases(card, "    expect: {steps: {fit: {approved: {is: true}}}, outputs: {warm.jpg: {state: made}}}\n", mode)
+
+    done = cli("test")
+
+    assert done.code == 0, done.out + done.err
+    assert "1 case: all passed" in done.out

@@ -263,3 +263,37 @@ def test_models_of_the_pipeline_are_played_by_the_emulator_in_a_local_run(cli: C
     found = state(cli, report)
 
     assert ends(found)["report/station[0]/say"] == "done"
+
+
+LOOKED = """\
+name: station
+inputs: {city: {type: string}}
+steps:
+  say: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: "The sky of {{ inputs.city }}"}
+  fit: {kind: approve, question: "May {{ inputs.city }} know?", show: "{{ steps.say.text }}"}
+  photo:
+    kind: generate_image
+    model: pruna/p-image-t2i
+    prompt: "{{ inputs.city }}"
+    when: "{{ steps.fit.approved }}"
+outputs:
+  sky: "{{ steps.say.text }}"
+  day.png: "{{ steps.photo.image }}"
+"""
+
+
+def test_a_pipeline_for_a_tool_that_asks_a_person_leaves_the_run_waiting_and_goes_on_with_the_answer(
+    cli: Cli, report: Path
+) -> None:
+    (report.parent / "parts/station.yaml").write_text(LOOKED)
+
+    first = cli("run", report, "--local", "--json")
+    question = next(cell for cell, end in ends(json.loads(first.out)).items() if end == "asking")
+    said = cli("approve", question, "yes")
+    again = cli("resume", "--json")
+
+    assert (first.code, json.loads(first.out)["outcome"]) == (6, "waiting")
+    assert question == "report/station[0]/fit"
+    assert said.code == 0, said.err
+    assert (again.code, json.loads(again.out)["outcome"]) == (0, "done")
+    assert json.loads(again.out)["cost"] > json.loads(first.out)["cost"]
