@@ -88,7 +88,7 @@ def test_a_picture_that_is_written_out_is_one_for_a_step_and_for_an_input(cli: C
     (tmp_path / "a.yaml").write_text(PARAM.replace("URL", uri))
     (tmp_path / "b.yaml").write_text(DEFAULT.replace("URL", GONE).replace("name: default", "name: param"))
 
-    planned = cli("plan", "a.yaml").out
+    planned = cli("plan", "a.yaml", "--calls").out
     done = [cli("run", "a.yaml"), cli("run", "b.yaml", "-i", f"picture={uri}")]
 
     assert [each.code for each in done] == [0, 0]
