@@ -69,6 +69,13 @@ def test_schema_and_checks_know_the_kind_of_a_package(short: Path, installed: Pa
     assert "short.yaml:4:72: at_most cannot be 3" in found.stderr
 
 
+def test_the_kind_of_a_package_is_told_with_a_step_to_start_from(short: Path, installed: Path) -> None:
+    done = ran(short, installed, "kinds", "shorten_text")
+
+    assert done.returncode == 0, done.stderr
+    assert "A step to start from:\n\n  step:\n    kind: shorten_text\n" in done.stdout
+
+
 def test_without_the_package_its_kind_is_unknown(short: Path, tmp_path: Path) -> None:
     found = ran(short, tmp_path, "check", "short.yaml")
 

@@ -481,7 +481,7 @@ def test_pytest_tells_a_problem_where_it_collects(card: Path) -> None:
 def test_the_cases_in_the_docs_pass(cli: Cli) -> None:
     shutil.copytree(REPO / "pipelines", "pipelines", ignore=shutil.ignore_patterns("*.test.yaml"))
     page = (REPO / "docs" / "testing.md").read_text()
-    examples = [each.split("```")[0] for each in page.split("```yaml\n")[1:]]
+    examples = [each.split("```")[0] for each in page.split('```yaml title="pipelines/product-card.test.yaml"\n')[1:]]
     for number, text in enumerate(examples):
         Path(f"pipelines/{number}.test.yaml").write_text(f"pipeline: product-card.yaml\n{text}")
 

@@ -32,6 +32,12 @@ _STEPS: Mapping[str, str] = {
     text: |
       # {{ steps.facts.data.title }}
 """,
+    "approve": """\
+  fit:
+    kind: approve
+    question: Is this fit to print?
+    show: "{{ steps.photo.image }}"
+""",
     "run_pipeline": """\
   card:
     kind: run_pipeline
@@ -92,7 +98,11 @@ def step(kind: Kind) -> str:
     """A step of the kind, to paste under ``steps:`` and to change."""
     if kind.NAME in _STEPS:
         return _STEPS[kind.NAME]
-    lines = models.snippet(builtin().of_kind(kind.NAME)[0]).splitlines()
+    known = builtin().of_kind(kind.NAME)
+    if not known:  # one that a package brings
+        params = [*(["model"] if kind.CALLS else []), *(group[0] for group in kind.REQUIRED)]
+        return "\n".join(["  step:", f"    kind: {kind.NAME}", *(f"    {name}: …" for name in params)]) + "\n"
+    lines = models.snippet(known[0]).splitlines()
     return "\n".join(lines[lines.index("steps:") + 1 : lines.index("outputs:")]) + "\n"
 
 
