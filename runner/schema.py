@@ -260,10 +260,13 @@ _ENV: JSON = {
 
 def model_schema() -> JSON:
     """What an entry of ``models:`` may say: where the model is, and params for every step that uses it."""
-    params: dict[str, JSON] = {}
+    shared: dict[str, JSON] = {}
     for kind in KINDS.values():
-        if kind.CALLS:
-            params.update((n, published(s)) for n, s in kind.PARAMS.items() if n not in _NOT_SHARED)
+        for name, schema in kind.PARAMS.items() if kind.CALLS else ():
+            if name not in _NOT_SHARED:  # pictures and sound have formats of their own; which model, checks know
+                words = dict.fromkeys([*shared.get(name, {}).get("enum", ()), *schema.get("enum", ())])
+                shared[name] = {**schema, "enum": list(words)} if words else schema
+    params = {name: published(schema) for name, schema in shared.items()}
     where = {
         "model": {"type": "string", "description": "A Runpod model, or a private endpoint's id or console URL.",
                   "examples": [m.id for m in builtin().models.values() if m.status != "removed"]},

@@ -119,3 +119,21 @@ def test_a_pipeline_that_a_step_runs_is_in_the_profile_where_it_has_it(cups: Pat
 
     assert nested is not None
     assert nested.pipeline.profile == "draft"
+
+
+def test_pictures_and_sound_have_formats_of_their_own_under_models_too(cli: Cli, tmp_path: Path) -> None:
+    text = (
+        "name: f\nmodels:\n  painter: {model: qwen/qwen-image-edit-2511, output_format: png}\n"
+        "  speaker: {model: resembleai/chatterbox-turbo, output_format: FORMAT}\nsteps:\n"
+        "  say: {kind: generate_speech, model: speaker, text: hi}\n"
+        "  edit: {kind: edit_image, model: painter, prompt: warmer, image: a.png}\n"
+        'outputs: {a.png: "{{ steps.edit.image }}", a.wav: "{{ steps.say.audio }}"}\n'
+    )
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "right.yaml").write_text(text.replace("FORMAT", "flac"))
+    (tmp_path / "wrong.yaml").write_text(text.replace("FORMAT", "png"))
+
+    right, wrong = cli("check", "right.yaml"), cli("check", "wrong.yaml")
+
+    assert right.code == 0, right.err
+    assert "wrong.yaml:4:64: output_format cannot be png" in wrong.err
