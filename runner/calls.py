@@ -109,7 +109,8 @@ class Calls:
             return await self._locked(key, self.tools.locked), True
         if not self.step.cache:
             made = key in self.tools.past.made.get(self.name, ())  # by this run, before it was taken up again
-            if made and (stored := await self._stored(key)):
+            alone = not getattr(self.tools.provider, "sends", True)  # what is kept is all there is
+            if (made or alone) and (stored := await self._stored(key)):
                 self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
                 return stored, True
             return await self._asked(key, call), False

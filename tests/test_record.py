@@ -257,6 +257,20 @@ def test_a_budget_is_no_reason_for_an_offline_run_to_stop(cli: Cli, pipeline: Pa
     assert done.code == 1
 
 
+def test_offline_a_step_that_asks_each_time_has_what_it_was_answered_last(
+    cli: Cli, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    (tmp_path / ".git").mkdir(exist_ok=True)
+    (tmp_path / "each.yaml").write_text(
+        "name: each\nsteps:\n  words: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: hi, cache: false}\n"
+        'outputs: {words.txt: "{{ steps.words.text }}"}\n'
+    )
+    assert cli("run", "each.yaml", "--local").code == 0
+    request.getfixturevalue("no_network")
+
+    assert cli("run", "each.yaml", "--local", "--offline").code == 0
+
+
 def test_an_offline_run_is_taken_up_offline(cli: Cli, pipeline: Path, no_network: None) -> None:
     cli("run", pipeline, "--offline")
     (run,) = (pipeline.parent / ".runner" / "runs").iterdir()

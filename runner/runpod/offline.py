@@ -21,6 +21,8 @@ class NotStored(CallFailed):
 class Offline:
     """Answers nothing. ``origin`` is that of the provider whose replies the store is asked for."""
 
+    sends = False
+
     def __init__(self, origin: str) -> None:
         self.origin = origin
 
