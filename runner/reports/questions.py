@@ -89,8 +89,8 @@ def command(run: str, cell: CellState) -> str:
     """The command that answers a question."""
     name = shlex.quote(cell.cell)
     if cell.asked is not None and cell.asked.asks == "approve":
-        return f"runner approve {run} {name} yes|no"
-    return f"runner pick {run} {name} {'|'.join(cell.asked.shown) if cell.asked else 'N'}"
+        return f"runner approve {run} {name} yes   (or no)"
+    return f"runner pick {run} {name} N"  # no |, which a shell would take for a pipe, and no number that chooses
 
 
 def open_ones(state: RunState, laid_out: LaidOut) -> Iterator[str]:
