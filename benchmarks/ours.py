@@ -132,8 +132,8 @@ class Memory:
     def keep_ticket(self, key: str, ticket: Ticket) -> None:
         raise AssertionError(key, ticket)
 
-    def has(self, key: str, since: float = 0.0) -> bool:
-        del key, since
+    def torn(self, key: str) -> bool:
+        del key
         return False
 
     def forget(self, key: str) -> None:
@@ -193,8 +193,8 @@ class Nobody:
     def keep_ticket(self, key: str, ticket: Ticket) -> None:
         raise AssertionError(key, ticket)
 
-    def has(self, key: str, since: float = 0.0) -> bool:
-        del key, since
+    def torn(self, key: str) -> bool:
+        del key
         return False
 
     def forget(self, key: str) -> None:

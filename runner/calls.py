@@ -36,7 +36,7 @@ class Store(Protocol):
     def forget(self, key: str) -> None: ...
     def ticket(self, key: str, since: float = 0.0) -> Ticket | None: ...
     def keep_ticket(self, key: str, ticket: Ticket) -> None: ...
-    def has(self, key: str, since: float = 0.0) -> bool: ...
+    def torn(self, key: str) -> bool: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -162,7 +162,7 @@ class Calls:
 
     async def _asked(self, key: str, call: Call) -> Reply:
         """The reply from the world, kept. What an earlier run paid for and could not fetch is fetched."""
-        if self.step.cache and not self.unread and self.store.has(key, self._since()):
+        if self.step.cache and not self.unread and self.store.torn(key):
             told = "what the store has for it is damaged, or a file of it is gone; it is made anew"
             self.tools.emit(AttemptFailed(self.tools.clock(), self.cell.id, 0, "store", told, 0.0, key))
         attempts = Attempts(

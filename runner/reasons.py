@@ -291,8 +291,8 @@ class _Reading:
     def keep_ticket(self, key: str, ticket: Ticket) -> None:
         raise AssertionError(key, ticket)
 
-    def has(self, key: str, since: float = 0.0) -> bool:
-        del key, since
+    def torn(self, key: str) -> bool:
+        del key
         return False
 
 

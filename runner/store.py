@@ -94,6 +94,7 @@ class Store:
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self.folder, self._clock = folder, clock
+        self._torn: set[str] = set()
         self._blobs, self._new = folder / "blobs", folder / "new"
         try:
             for each in (self._blobs, self._new):
@@ -139,6 +140,7 @@ class Store:
         if files:
             there = await anyio.to_thread.run_sync(lambda: [self._there(file) for file in files])
             if None in there:
+                self._torn.add(key)
                 return None
             files = [file for file in there if file is not None]
         return Reply(data=from_json(reply.get("data")), files=tuple(files), cost=reply.get("cost"))
@@ -158,11 +160,9 @@ class Store:
         with contextlib.suppress(StoreFailed):
             self._put("unfetched", key, {"endpoint": ticket.endpoint, "job": ticket.job}, "")
 
-    def has(self, key: str, since: float = 0.0) -> bool:
-        """Whether something was kept under this key ``since`` then, whole or not."""
-        with _disk(self.folder):
-            found = self._rows.execute(_GET["replies"], (key, FORMAT)).fetchone()
-        return found is not None and (found[1] or 0.0) >= since
+    def torn(self, key: str) -> bool:
+        """Whether `get` has found a reply under this key that is damaged, or lacks a file."""
+        return key in self._torn
 
     def keep_finished(self, key: str, finished: Finished) -> None:
         """Remember a job that is paid for: its files can be fetched as long as Runpod has them."""
@@ -314,7 +314,10 @@ class Store:
                 return None
             if found and (found[2] or 0.0) < (now := self._clock()) - USED_WITHIN:
                 self._rows.execute(f"UPDATE {table} SET used = ? WHERE key = ?", (now, key))  # noqa: S608 - our own names
-        return read_row(key, found[0]) if found else None
+        row = read_row(key, found[0]) if found else None
+        if found and row is None:
+            self._torn.add(key)
+        return row
 
     def _there(self, file: Artifact) -> Artifact | None:
         path = self._blob(file)
