@@ -182,11 +182,13 @@ def run(
     if found is None:
         _end(partial(app.run, read, given(typed, inputs_file), options), wanted, quiet=quiet, as_json=as_json)
     _keep_options(click.get_current_context())
-    options = app.Options.of(found[0], env=os.environ, cancel_on_interrupt=cancel_on_interrupt, budget=budget)
-    _end(partial(app.resume, *found, options), wanted, quiet=quiet, as_json=as_json)
+    _again(found, wanted, cancel_on_interrupt, pick, approve, budget, quiet=quiet, as_json=as_json)
 
 
-_AGAIN = ("file", "again", "cancel_on_interrupt", "budget", "quiet", "as_json", "events", "junit", "summary")
+_AGAIN = (
+    "file", "again", "cancel_on_interrupt", "pick", "approve", "budget",
+    "quiet", "as_json", "events", "junit", "summary",
+)  # fmt: skip
 """What may stand beside ``run --resume``."""
 
 
@@ -216,14 +218,32 @@ def resume(
     summary: Path | None,
 ) -> None:
     """Take up a run that was stopped, that failed, or that waits: what is done stays, jobs in flight are collected."""
-    from dataclasses import replace
-    from functools import partial
-
     from . import app, ci
 
     found = app.find_run(run_id)
     if found is None:
         raise UsageError("There is no run here that could be taken up again: all came to a good end.")
+    wanted = ci.Wanted(events, junit, summary)
+    _again(found, wanted, cancel_on_interrupt, pick, approve, budget, quiet=quiet, as_json=as_json)
+
+
+def _again(
+    found: tuple[RunState, Path],
+    wanted: Wanted,
+    cancel_on_interrupt: bool,
+    pick: str | None,
+    approve: str | None,
+    budget: float | None,
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> NoReturn:
+    """Take up a run as it was started, but for what is said now."""
+    from dataclasses import replace
+    from functools import partial
+
+    from . import app, ci
+
     state, folder = found
     options = app.Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt, budget=budget)
     if pick or approve:
@@ -234,7 +254,7 @@ def resume(
         from pathlib import Path
 
         _mask(app.read(Path(state.file), options.catalogue, options.profile).checked)
-    _end(partial(app.resume, state, folder, options), ci.Wanted(events, junit, summary), quiet=quiet, as_json=as_json)
+    _end(partial(app.resume, state, folder, options), wanted, quiet=quiet, as_json=as_json)
 
 
 def _said(answer: str | None) -> bool | None:

@@ -637,3 +637,17 @@ def test_a_journal_that_cannot_grow_ends_the_run_with_a_sentence_and_it_goes_on_
     assert "Traceback" not in full.stderr
     assert "events.jsonl cannot be written: File too large" in full.stderr
     assert ended(begin(folder, emulator.url, "resume"))[0] == 0
+
+
+@pytest.mark.parametrize("words", [("resume",), ("run", "many.yaml", "--resume")])
+def test_a_run_that_waits_for_a_choice_is_taken_up_with_one_either_way(
+    folder: Path, emulator: Emulator, words: tuple[str, ...]
+) -> None:
+    (folder / "many.yaml").write_text(
+        "name: many\nsteps:\n  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a cup, pick: {of: 2}}\n"
+    )
+    waits, _ = ended(begin(folder, emulator.url, "run", "many.yaml"))
+
+    code, said = ended(begin(folder, emulator.url, *words, "--pick", "first"))
+
+    assert (waits, code, len(emulator.jobs)) == (6, 0, 2), said

@@ -1,5 +1,5 @@
 // Pages in a real browser: what to open as JSON on stdin, what was seen on stdout.
-//   {"browser": "/usr/bin/chromium", "pages": ["/tmp/report.html"], "flowcharts": ["flowchart TD …"]}
+//   {"browser": "chromium", "pages": ["report.html"], "flowcharts": ["flowchart TD …"]}
 import { chromium } from 'playwright-core';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
