@@ -16,7 +16,7 @@ from runner.execute import execute
 from runner.journal import Journal
 from runner.model import Artifact, Call, Chat, Finished, Job, Question, Reply, Ticket
 from runner.planning import Plan
-from runner.runpod import Runpod
+from runner.runpod.provider import Runpod
 from runner.store import Store
 
 IN_FLIGHT = 64

@@ -13,7 +13,6 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from xml.sax.saxutils import escape, unescape
 
 PROPERTY = "runner:made"
 
@@ -56,6 +55,8 @@ def note_in(picture: bytes) -> str | None:
         found = _NOTE.search(_packet_in(picture))
     except (ValueError, IndexError, struct.error, zlib.error):
         return None
+    from xml.sax.saxutils import unescape
+
     return unescape(found[1].decode("utf-8", "replace")) if found else None
 
 
@@ -72,6 +73,8 @@ def _packet_in(picture: bytes) -> bytes:
 
 def _packet(old: bytes, note: str, title: str) -> bytes:
     """The packet that is there, with the note in it; or a new one."""
+    from xml.sax.saxutils import escape  # here, as it brings urllib.request and ssl, which most commands do without
+
     made = (
         f'<rdf:Description rdf:about="" xmlns:runner="{_SPACE}">\n'
         f"<{PROPERTY}>{escape(_UNFIT.sub('�', note))}</{PROPERTY}>\n</rdf:Description>\n"

@@ -22,7 +22,7 @@ from runner.execute import execute
 from runner.journal import Journal
 from runner.model import Artifact
 from runner.planning import Plan
-from runner.runpod import Runpod
+from runner.runpod.provider import Runpod
 from runner.store import Store
 from runner.templates import render_tree
 

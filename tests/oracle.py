@@ -22,7 +22,7 @@ from runner.catalogue import Model
 from runner.errors import StepError, UsageError
 from runner.kinds import KINDS
 from runner.model import Artifact, Chat, Job
-from runner.runpod import Runpod
+from runner.runpod.provider import Runpod
 from runner.store import Store
 
 from .conftest import SHARED

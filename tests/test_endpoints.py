@@ -9,7 +9,7 @@ import pytest
 
 from runner.emulator import Emulator
 from runner.model import Artifact, Job
-from runner.runpod import Runpod
+from runner.runpod.provider import Runpod
 from runner.store import Store
 
 from .conftest import Cli

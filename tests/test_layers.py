@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -132,13 +133,27 @@ NOT_READING = {"json_repair", "httpx2", "uvicorn", "starlette", "PIL", "rich", "
     ids=["version", "help", "check", "plan", "plan --calls", "graph", "models", "kinds", "new"],
 )
 def test_a_command_loads_only_what_it_needs(arguments: list[str], never: set[str]) -> None:
+    assert not loaded(arguments, REPO) & never
+
+
+def test_a_plan_that_asks_the_store_of_an_earlier_run_loads_no_client(tmp_path: Path) -> None:
+    shutil.copy(REPO / "pipelines/blog-header.yaml", tmp_path)
+    loaded(["run", "--local", "blog-header.yaml"], tmp_path)
+
+    modules = loaded(["plan", "--local", "blog-header.yaml"], tmp_path)
+
+    assert "runner.store" in modules
+    assert not modules & {"httpx2", "uvicorn", "starlette", "rich"}
+
+
+def loaded(arguments: list[str], folder: Path) -> set[str]:
+    """The modules that a command has imported at its end."""
     program = (
-        "import sys\nfrom runner.__main__ import main\nsys.argv[1:] = sys.argv[1:]\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\nprint('\\n'.join(sys.modules), file=sys.stderr)\n"
+        "import sys\nfrom runner.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print('\\n'.join(sys.modules), file=sys.stderr)\n"
     )
-
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=REPO, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, *arguments], cwd=folder, capture_output=True, text=True, check=True
     )
-
-    assert not set(done.stderr.split()) & never
+    return set(done.stderr.split())

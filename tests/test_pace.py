@@ -26,7 +26,7 @@ from runner.events import Event, JobSubmitted, RunState
 from runner.execute import execute
 from runner.journal import Journal
 from runner.model import Chat, Job
-from runner.runpod import Runpod
+from runner.runpod.provider import Runpod
 from runner.runpod.client import Client
 from runner.runpod.pace import DOCUMENTED, FIRST, FLOOR, UNLIMITED, Law, Limit, Pace, Paces
 from runner.store import Store
