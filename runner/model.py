@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, TypeAlias
 
 JSON: TypeAlias = Any
@@ -137,15 +137,13 @@ class Chat:
 
     @cached_property
     def most(self) -> Amounts:
-        """The most that it takes of a budget: ``max_tokens``, and a token for each byte that goes in, because no text
+        """The most that it takes of a budget: ``max_tokens``, and a token for each byte of the request, because no text
         has more tokens than bytes.
         """
         answer = self.body.get("max_tokens", self.body.get("max_completion_tokens"))
         if not isinstance(answer, int):
             return {"usd": self.usd, "tokens": None}
-        asked = {name: self.body[name] for name in ("messages", "tools", "response_format") if name in self.body}
-        sent = len(canonical(asked).encode())
-        return {"usd": self.usd, "tokens": sent + answer * int(self.body.get("n") or 1)}
+        return {"usd": self.usd, "tokens": len(self.text.encode()) + answer * int(self.body.get("n") or 1)}
 
     @cached_property
     def request(self) -> JSON:
@@ -212,9 +210,13 @@ def key_of(call: Call | Question, origin: str) -> str:
     ``origin`` is the provider's (`Provider.origin`): what the emulator made is never served for Runpod.
     Artifacts count by their bytes, never by path or URL; names, order and comments of the pipeline do not count.
     """
-    sample = [call.sample] if not isinstance(call, Question) and call.sample else []
-    head = canonical([KEY_FORMAT, origin, call.kind, *sample])
-    return hashlib.sha256(f"{head}\n{call.text}".encode()).hexdigest()
+    sample = 0 if isinstance(call, Question) else call.sample
+    return hashlib.sha256(f"{_head(origin, call.kind, sample)}\n{call.text}".encode()).hexdigest()
+
+
+@lru_cache
+def _head(origin: str, kind: str, sample: int) -> str:
+    return canonical([KEY_FORMAT, origin, kind, *([sample] if sample else [])])
 
 
 def canonical(value: JSON) -> str:

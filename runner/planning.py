@@ -5,6 +5,7 @@ The plan is what `execute` runs. It is made before the first request, so that ev
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -518,14 +519,14 @@ def _preview(wanted: JSON, tree: Tree, names: Mapping[str, JSON]) -> JSON:
         return mapped(wanted, tree, lambda inner, item: _preview(inner, item, names))
     if "artifact" in wanted:
         return replace(UNKNOWN, path=tree.text if isinstance(tree, Template) else str(tree))
-    try:
-        return fit("", wanted, render_tree(tree, names))
-    except TemplateFailed:
-        wanted = chosen(wanted, "")
-        if isinstance(tree, Mapping | list):
-            return _as_written(tree, names)
-        free = wanted.get("type") == "string" and "enum" not in wanted and "pattern" not in wanted
-        return partly(tree, names) if isinstance(tree, Template) and free else None
+    if not isinstance(tree, Template) or tree.starts(names):
+        with contextlib.suppress(TemplateFailed):
+            return fit("", wanted, render_tree(tree, names))
+    if isinstance(tree, Mapping | list):
+        return _as_written(tree, names)
+    wanted = chosen(wanted, "")
+    free = wanted.get("type") == "string" and "enum" not in wanted and "pattern" not in wanted
+    return partly(tree, names) if isinstance(tree, Template) and free else None
 
 
 def _as_written(tree: Tree, names: Mapping[str, JSON]) -> JSON:

@@ -7,6 +7,7 @@ import os
 import random
 import secrets
 import signal
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -116,11 +117,10 @@ class Session:
         run_id = self.past.run if self.past else f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         # A replay is to ask the recording for everything, and to leave nothing that a real run would take for paid.
         store = Store((self.home if self.carrier.network else self.home / "runs" / run_id) / "store")
-        gc.freeze()  # modules and the plan stay until the end: the collector need not look at them again and again
         try:
-            return await self._with(store, run_id)
+            with _COLLECTOR:
+                return await self._with(store, run_id)
         finally:
-            gc.unfreeze()
             store.close()
 
     def _provider(self, store: Store) -> Provider:
@@ -320,6 +320,33 @@ class AtOnce(random.Random):
 
     def uniform(self, a: float, b: float) -> float:
         return min(a, b)
+
+
+class _Collector:
+    """Python's collector while there are runs: modules and plans stay until the end, so it need not look at them, nor
+    look at all after every few calls. What it was told before is told again when the last run of the process ends.
+    """
+
+    def __init__(self) -> None:
+        self._runs, self._lock, self._before = 0, threading.Lock(), gc.get_threshold()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._runs += 1
+            if self._runs == 1:
+                gc.freeze()
+                self._before = gc.get_threshold()
+                gc.set_threshold(self._before[0] and max(self._before[0], 20_000), *self._before[1:])
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._runs -= 1
+            if self._runs == 0:
+                gc.set_threshold(*self._before)
+                gc.unfreeze()
+
+
+_COLLECTOR = _Collector()
 
 
 def _past(state: RunState | None) -> Past:

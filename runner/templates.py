@@ -7,6 +7,7 @@ which lists and mappings appear as JSON. Jinja's native types are not used: they
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import textwrap
@@ -261,6 +262,19 @@ class Template:
     expression: nodes.Expr | None
     """The one expression of a text that is nothing else."""
     _compiled: list[Callable[[Mapping[str, Any]], Any]] = field(default_factory=list)
+    _parts: list[list[str | _Chain] | None] = field(default_factory=list)
+
+    @property
+    def parts(self) -> list[str | _Chain] | None:
+        """The parts of a text that is only words and chains such as ``steps.a.data[0].title``; None for any other."""
+        if not self._parts:
+            self._parts.append(_simple(self))
+        return self._parts[0]
+
+    def starts(self, names: Mapping[str, Any]) -> bool:
+        """Whether there is all that its chains begin with; without it, it cannot be rendered."""
+        known = environment().globals
+        return all(isinstance(part, str) or part[0] in names or part[0] in known for part in self.parts or ())
 
     def render(self, names: Mapping[str, Any]) -> JSON:
         """The value, or the text. `TemplateFailed` says what could not be had."""
@@ -389,7 +403,7 @@ def _only_expression(tree: nodes.Template) -> nodes.Expr | None:
 
 
 def _compile(template: Template) -> Callable[[Mapping[str, Any]], Any]:
-    if (parts := _simple(template)) is not None:
+    if (parts := template.parts) is not None:
         return _walk_of(parts, whole=template.expression is not None)
     if template.expression is not None:
         return _compile_expression(template)
@@ -412,10 +426,7 @@ _Chain: TypeAlias = tuple[str, tuple[tuple[bool, Any], ...]]
 
 
 def _simple(template: Template) -> list[str | _Chain] | None:
-    """The parts of a template that is only text and chains such as ``steps.a.data[0].title``; None for any other.
-
-    Most templates are. Walking a chain takes microseconds; having Jinja compile it takes most of a millisecond.
-    """
+    # Most templates are. Walking a chain takes microseconds; having Jinja compile it takes most of a millisecond.
     parts: list[str | _Chain] = []
     for node in template.tree.body:
         if not isinstance(node, nodes.Output):
@@ -469,22 +480,23 @@ def _walk_of(parts: Sequence[str | _Chain], *, whole: bool) -> Callable[[Mapping
 
 def partly(template: Template, names: Mapping[str, Any]) -> str:
     """The text of a template as far as ``names`` have what it reads: the rest stays as it was written."""
-    parts = _simple(template)
-    if parts is None:
+    if template.parts is None:
         return template.text.strip()
-    said = ""
-    for part in parts:
-        try:
-            said += part if isinstance(part, str) else to_text(_walk_of([part], whole=True)(names))
-        except (TemplateFailed, jinja2.UndefinedError):
-            said += "{{ " + _written(part) + " }}"
+    said, known = "", environment().globals
+    for part in template.parts:
+        if isinstance(part, str):
+            said += part
+            continue
+        value = None
+        if part[0] in names or part[0] in known:  # asking first: an error costs more than all the rest
+            with contextlib.suppress(TemplateFailed, jinja2.UndefinedError):
+                value = to_text(_walk_of([part], whole=True)(names))
+        said += "{{ " + _written(part) + " }}" if value is None else value
     return said.strip()
 
 
-def _written(part: str | _Chain) -> str:
+def _written(part: _Chain) -> str:
     """A chain as an author writes it."""
-    if isinstance(part, str):
-        return part
     return part[0] + "".join(f".{which}" if is_field else f"[{which!r}]" for is_field, which in part[1])
 
 

@@ -291,8 +291,9 @@ def _costs(params: Mapping[str, JSON], talk: _Talk, body: Mapping[str, JSON]) ->
     is, nobody knows before, nor how many tokens a picture is: then the model's context is the bound.
     """
     model = model_of(params)
-    beside = [body[name] for name in ("tools", "response_format") if name in body]
-    sent = length(talk.messages) + MARKS * len(talk.messages) + len(json.dumps(beside).encode()) * bool(beside)
+    sent = length(talk.messages) + MARKS * len(talk.messages)
+    if beside := [body[name] for name in ("tools", "response_format") if name in body]:
+        sent += len(json.dumps(beside).encode())
     turns = (params.get("max_turns") or MAX_TURNS) - 1 - talk.turns if "tools" in body else 0
     again = _reask(params) - talk.asked_again if "schema" in params else 0
     if sees(talk.messages):
