@@ -8,7 +8,7 @@ demo: .venv/installed
 	@$(BIN)/runner run pipelines/product-card.yaml --local
 
 test: .venv/tested
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: .venv/tested
 	scripts/check

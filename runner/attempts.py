@@ -157,6 +157,7 @@ class Attempts:
     """The same job, handed in by another run that did not see its end."""
     ticket: Ticket | None = None
     deadline: float = 0.0
+    """When a job is given up."""
     past: bool = False
     """Whether the ticket is one of the run before it was taken up again."""
     settled: bool = False
@@ -207,7 +208,8 @@ class Attempts:
             self.tools.emit(  # from here on it is a job of this run, too
                 JobSubmitted(self.tools.clock(), self.cell, self.key, self.open.endpoint, self.open.job, self.call.most)
             )
-        self.deadline = anyio.current_time() + self.timeout
+        if isinstance(self.call, Job):
+            self.deadline = anyio.current_time() + self.timeout
 
     async def rescue(self) -> Reply | None:
         """While being stopped: stop the job where that is wanted, so that it stops costing money; else it goes on, and

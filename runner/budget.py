@@ -178,6 +178,8 @@ class Budget:
         """Note what a call took and give back what was held for it, of these units; of all units if it is None, which
         counts as what was held. So does an amount that is None.
         """
+        if not self._pots:
+            return
         for pot, share in held.shares:
             for unit in list(share) if took is None else took:
                 if unit not in pot.ceiling.most:

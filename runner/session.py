@@ -34,9 +34,9 @@ from .planning import Plan
 from .provenance import Facts, Made, Makers
 from .publish import publish
 from .runfolder import RunFolder
+from .runpod.carrier import NETWORK, Carrier
 from .runpod.offline import Offline
 from .runpod.provider import Runpod
-from .runpod.carrier import NETWORK, Carrier
 from .runpod.wire import decode
 from .store import Store
 

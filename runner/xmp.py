@@ -73,7 +73,7 @@ def _packet_in(picture: bytes) -> bytes:
 
 def _packet(old: bytes, note: str, title: str) -> bytes:
     """The packet that is there, with the note in it; or a new one."""
-    from xml.sax.saxutils import escape  # here, as it brings urllib.request and ssl, which most commands do without
+    from xml.sax.saxutils import escape
 
     made = (
         f'<rdf:Description rdf:about="" xmlns:runner="{_SPACE}">\n'

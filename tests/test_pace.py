@@ -26,9 +26,9 @@ from runner.events import Event, JobSubmitted, RunState
 from runner.execute import execute
 from runner.journal import Journal
 from runner.model import Chat, Job
-from runner.runpod.provider import Runpod
 from runner.runpod.client import Client
 from runner.runpod.pace import DOCUMENTED, FIRST, FLOOR, UNLIMITED, Law, Limit, Pace, Paces
+from runner.runpod.provider import Runpod
 from runner.store import Store
 
 from .conftest import REPO, no_files, planned
@@ -303,7 +303,7 @@ async def test_each_operation_of_each_endpoint_counts_by_itself() -> None:
             await client.status_sync("flux", "j", 1)
             await client.status("other", "j")
             await client.cancel("flux", "j")
-            await client.chat("flux", b"{}", 5)
+            await client.chat("flux", b"{}")
             counted = {key: len(pace.law._starts) for key, pace in client.paces._paces.items()}
 
     assert counted == {("flux", "run"): 1, ("flux", "status"): 2, ("other", "status"): 1, ("flux", "cancel"): 1,

@@ -15,9 +15,9 @@ from runner import app
 from runner.emulator import Emulator, parse_latency
 from runner.errors import UsageError
 from runner.model import Chat, Job, Reply
-from runner.runpod.provider import Runpod
 from runner.runpod.carrier import Carrier, recording, replaying
 from runner.runpod.cassette import Cassette, NotRecorded
+from runner.runpod.provider import Runpod
 from runner.store import Store
 
 from .conftest import Cli

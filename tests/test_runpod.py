@@ -16,9 +16,9 @@ from runner.emulator import Emulator
 from runner.errors import BadReply, DownloadFailed, FateUnknown, JobFailed, NotSent, Rejected
 from runner.model import Artifact, Chat, Finished, Job, Ticket
 from runner.runpod import wire
-from runner.runpod.provider import Runpod
 from runner.runpod.client import Client
 from runner.runpod.download import Downloader
+from runner.runpod.provider import Runpod
 from runner.runpod.times import Times
 from runner.store import Store
 

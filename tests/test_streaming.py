@@ -26,8 +26,8 @@ from runner.events import AttemptFailed, CallStarted, CellCancelled, CellStarted
 from runner.journal import read
 from runner.model import Artifact, Chat, Reply
 from runner.reports.terminal import Lines, LiveTable
-from runner.runpod.provider import Runpod
 from runner.runpod.chunks import Completion
+from runner.runpod.provider import Runpod
 from runner.runpod.sse import Events
 from runner.store import Store
 

@@ -154,18 +154,17 @@ class Client:
         self,
         endpoint: str,
         body: bytes,
-        answer: float,
         headers: Mapping[str, str] = NO_HEADERS,
         growth: Growth | None = None,
         sending: Callable[[], None] | None = None,
     ) -> JSON:
         """A chat completion from an endpoint's OpenAI-compatible route; with ``growth`` it is read while it grows.
 
-        ``sending`` as in `run`.
+        ``sending`` as in `run`. How long an answer may take is for the caller to say, who cancels it.
         """
         path = "/openai/v1/chat/completions"
         return await self._json(
-            "POST", self.base_url, endpoint, path, body=body, answer=answer, sends="chat", more=headers,
+            "POST", self.base_url, endpoint, path, body=body, answer=None, sends="chat", more=headers,
             sending=sending, growth=growth,
         )  # fmt: skip
 
@@ -173,7 +172,6 @@ class Client:
         self,
         base_url: str,
         body: bytes,
-        answer: float,
         key: str | None,
         headers: Mapping[str, str] = NO_HEADERS,
         growth: Growth | None = None,
@@ -181,7 +179,7 @@ class Client:
     ) -> JSON:
         """A chat completion from another server, with that server's own key or none; the rest as in `chat`."""
         return await self._json(
-            "POST", base_url, "", "/chat/completions", body=body, answer=answer, sends="chat", other_key=(key,),
+            "POST", base_url, "", "/chat/completions", body=body, answer=None, sends="chat", other_key=(key,),
             more=headers, sending=sending, growth=growth,
         )  # fmt: skip
 
@@ -197,7 +195,7 @@ class Client:
         path: str,
         *,
         body: bytes | None = None,
-        answer: float = ANSWER,
+        answer: float | None = ANSWER,
         sends: Sends = "",
         other_key: tuple[str | None] | None = None,
         more: Mapping[str, str] = NO_HEADERS,
@@ -234,11 +232,11 @@ class Client:
         url: str,
         headers: Mapping[str, str],
         body: bytes | None,
-        answer: float,
+        answer: float | None,
         sends: Sends,
         growth: Growth | None = None,
     ) -> httpx.Response:
-        timeout = {"connect": CONNECT, "read": answer, "write": ANSWER, "pool": None}
+        timeout = {"connect": CONNECT, "read": answer, "write": answer and ANSWER, "pool": None}
         pool = self._pool(name, url)
         pool.busy += 1
         try:

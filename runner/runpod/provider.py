@@ -209,12 +209,13 @@ class Runpod:
 
     async def _asked(self, chat: Chat, growth: Growth | None, sending: Callable[[], None] | None) -> JSON:
         streamed = {"stream": True, "stream_options": {"include_usage": True}} if growth is not None else {}
-        body = json.dumps({**await self._encoded(chat.body), **streamed}, ensure_ascii=False).encode()
+        asked = await self._encoded(chat.body) if '"sha256":' in chat.text else chat.body
+        body = json.dumps({**asked, **streamed}, ensure_ascii=False).encode()
         headers = self._headers(chat.headers)
         if chat.base_url:
             key = self._env.get(chat.api_key_env) if chat.api_key_env else None
-            return await self.client.chat_at(chat.base_url, body, 600.0, key, headers, growth, sending)
-        return await self.client.chat(chat.endpoint, body, 600.0, headers, growth, sending)
+            return await self.client.chat_at(chat.base_url, body, key, headers, growth, sending)
+        return await self.client.chat(chat.endpoint, body, headers, growth, sending)
 
     async def cancel(self, ticket: Ticket) -> Finished | None:
         """Stop a job. Gives back its output if it had ended before."""
