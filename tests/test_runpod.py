@@ -228,6 +228,20 @@ async def test_a_redirect_is_not_followed_with_the_key() -> None:
     assert asked == []
 
 
+async def test_the_proxy_of_the_environment_carries_what_is_not_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted = "http://api.runpod.invalid/v2/flux/run"
+
+    with server({wanted: (200, {}, b'{"id": "j"}')}) as (proxy, asked):
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        async with Client("http://api.runpod.invalid/v2", "the-key") as client:
+            said = await client.run("flux", b"{}")
+
+    assert said == {"id": "j"}
+    assert [path for path, _ in asked] == [wanted]
+
+
 async def test_another_chat_server_gets_its_own_key_and_never_runpods(
     tmp_path: Path,
 ) -> None:

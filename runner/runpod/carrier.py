@@ -1,12 +1,18 @@
 """How requests travel: over the network, over the network and onto a cassette, or from a cassette without a network.
 
 Recording and replaying are transports of the HTTP client: everything above them is the code of any run.
+
+Calls of the API are handed to a transport, and not to a client: they want no cookies, redirects or authentication, and
+a client's look at each costs a tenth of a call. Files are fetched by clients.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -15,11 +21,33 @@ import httpx2 as httpx
 from .cassette import Asked, Cassette
 
 
+def _transport(**options: Any) -> httpx.AsyncBaseTransport:
+    """The network. Where there may be proxies, a client is below it: it knows those of the environment."""
+    proxied = sys.platform in ("darwin", "win32") or any(name.lower().endswith("_proxy") for name in os.environ)
+    if options["trust_env"] and proxied:
+        return _Below(httpx.AsyncClient(**options))
+    return httpx.AsyncHTTPTransport(**options)
+
+
+class _Below(httpx.AsyncBaseTransport):
+    """A client as a transport."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._client.send(request, stream=True)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """Makes the clients and sleeps between looks. Without a ``network`` no address is looked up and no limit holds."""
+    """Makes what sends and sleeps between looks. Without a ``network`` no address is looked up and no limit holds."""
 
     client: Callable[..., httpx.AsyncClient] = httpx.AsyncClient
+    transport: Callable[..., httpx.AsyncBaseTransport] = _transport
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     network: bool = True
 
@@ -30,12 +58,10 @@ NETWORK = Carrier()
 def recording(cassette: Cassette) -> Carrier:
     """The network, with each whole exchange kept on a cassette."""
 
-    def client(**options: object) -> httpx.AsyncClient:
-        # A client below the transport, not a bare transport: it knows the proxies of the environment.
-        below = httpx.AsyncClient(**options)  # type: ignore[arg-type] # the options of this very class
-        return _over(Recorder(cassette, below), options)
+    def client(**options: Any) -> httpx.AsyncClient:
+        return _over(Recorder(cassette, _Below(httpx.AsyncClient(**options))), options)
 
-    return Carrier(client)
+    return Carrier(client, lambda **options: Recorder(cassette, _transport(**options)))
 
 
 def replaying(cassette: Cassette) -> Carrier:
@@ -45,23 +71,26 @@ def replaying(cassette: Cassette) -> Carrier:
         del seconds
         await anyio.lowlevel.checkpoint()
 
-    return Carrier(lambda **options: _over(Replayer(cassette), options), at_once, network=False)
+    def client(**options: Any) -> httpx.AsyncClient:
+        return _over(Replayer(cassette), options)
+
+    return Carrier(client, lambda **_: Replayer(cassette), at_once, network=False)
 
 
-def _over(transport: httpx.AsyncBaseTransport, options: dict[str, object]) -> httpx.AsyncClient:
+def _over(transport: httpx.AsyncBaseTransport, options: dict[str, Any]) -> httpx.AsyncClient:
     timeout = options.get("timeout", httpx.Timeout(None))
-    return httpx.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)  # type: ignore[arg-type] # as above
+    return httpx.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)
 
 
 class Recorder(httpx.AsyncBaseTransport):
     """Carries a request and keeps what was said, once the answer is whole."""
 
-    def __init__(self, cassette: Cassette, below: httpx.AsyncClient) -> None:
+    def __init__(self, cassette: Cassette, below: httpx.AsyncBaseTransport) -> None:
         self._cassette, self._below = cassette, below
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         asked = await _asked(self._cassette, request)
-        response = await self._below.send(request, stream=True)
+        response = await self._below.handle_async_request(request)
         headers = [(k, v) for k, v in response.headers.items() if k not in ("content-encoding", "content-length")]
         return httpx.Response(
             response.status_code,

@@ -240,12 +240,9 @@ class Client:
         pool = self._pool(name, url)
         pool.busy += 1
         try:
-            # Ready-made, because what the client would merge in (cookies, defaults) costs as much as a tenth of a call.
             request = httpx.Request(method, _url(url), headers=headers, content=body, extensions={"timeout": timeout})
-            if growth is None:
-                return await pool.client.send(request)
-            async with contextlib.aclosing(await pool.client.send(request, stream=True)) as response:
-                await growth.read(response)
+            async with contextlib.aclosing(await pool.transport.handle_async_request(request)) as response:
+                await (response.aread() if growth is None else growth.read(response))
             return response
         except (httpx.ConnectError, httpx.ConnectTimeout) as err:
             msg = f"no connection to {urlsplit(url).netloc}: {_why(err)}; nothing was sent"
@@ -292,22 +289,21 @@ class Client:
             return min(pools, key=lambda pool: pool.busy)
         if self._tls is None and url.startswith("https:"):
             self._tls = httpx.create_ssl_context()  # costs as much as a start, so only where it is needed
-        client = self._carrier.client(
+        transport = self._carrier.transport(
             verify=self._tls or False,  # without a context there is no TLS to verify: the address is http:
             limits=httpx.Limits(max_connections=POOL, max_keepalive_connections=POOL),
-            follow_redirects=False,
             trust_env=not self.local,
         )
-        self._open.push_async_exit(client)
-        pools.append(_Pool(client))
+        self._open.push_async_exit(transport)
+        pools.append(_Pool(transport))
         return pools[-1]
 
 
 @dataclass(slots=True, eq=False)
 class _Pool:
-    """A client, and how many requests are under way on it."""
+    """A pool of connections, and how many requests are under way on it."""
 
-    client: httpx.AsyncClient
+    transport: httpx.AsyncBaseTransport
     busy: int = 0
 
 
