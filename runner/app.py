@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from . import catalogue, checking, doubts, lockfile, masking, planning, plugins, source
+from . import catalogue, checking, doubts, lockfile, masking, owners, planning, plugins, source
 from . import pipeline as pipelines
 from .canned import Canned
 from .catalogue import Catalogue
@@ -224,6 +224,15 @@ def read(
     return Read(path, text, found, checked, hidden, own, frozenset(seen))
 
 
+def of_all(found: Iterable[Read]) -> list[Problem]:
+    """What is wrong with the pipelines of a project only if they are read together."""
+    projects: dict[Path, list[Pipeline]] = {}
+    for each in {each.path.resolve(): each for each in found}.values():
+        if each.pipeline is not None:
+            projects.setdefault(project(each.path), []).append(each.pipeline)
+    return [problem for pipelines in projects.values() for problem in doubts.of_all(pipelines)]
+
+
 def _checked(
     path: Path,
     text: str,
@@ -385,6 +394,9 @@ async def _run(
         _known_steps(options.fresh, read.whole(), planned)
     if options.budget is not None:
         planned = planned.with_budget(options.budget)
+    home = folder.parent.parent if folder else options.home or project(read.path) / ".runner"
+    file, out = read.path.resolve(), options.out or Path("out") / planned.pipeline
+    told_of_out = owners.told(home, out, file, planned, chosen=options.out is not None, again=past is not None)
     base_url, key = _address(options, read.whole())
     opener = plugins.named("runner.providers", options.provider) if options.provider else None
     with (
@@ -394,11 +406,11 @@ async def _run(
     ):
         session = Session(
             planned,
-            home=folder.parent.parent if folder else options.home or project(read.path) / ".runner",
-            base=read.path.resolve().parent,
-            file=read.path.resolve(),
+            home=home,
+            base=file.parent,
+            file=file,
             text=read.text,
-            out=options.out or Path("out") / planned.pipeline,
+            out=out,
             address=(url, key, origin),
             options=options.kept(),
             env=options.env,
@@ -425,7 +437,9 @@ async def _run(
             done = await session.run()
         except PipelineProblems as err:
             raise PipelineProblems([masking.hidden(problem, read.secrets) for problem in err.problems]) from err
-    done = replace(done, notes=notes(done))
+    if done.outputs:
+        owners.note(home, out, file, planned.outputs)
+    done = replace(done, notes=(*(told_of_out if done.outputs else ()), *notes(done)))
     if not options.lock or done.exit_code:
         return done
     text = lockfile.text(planned.pipeline, options.profile, done.state)

@@ -1434,6 +1434,35 @@ steps:
     pick: {of: 3}
 """,
     ),
+    Code(
+        "W609",
+        "same-name",
+        "Two pipelines of a project have the same name",
+        "The outputs of a pipeline go to out/NAME, so both write into one folder. A run does not write over what the "
+        "other one wrote there: it says so and ends. Check the files together to be told before. Seeds that no file "
+        "names follow from the name, so another name makes other pictures.",
+        """\
+name: tea
+steps:
+  draft:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: Write a line about green tea.
+outputs:
+  tea.txt: "{{ steps.draft.text }}"
+""",
+        """\
+name: green-tea
+steps:
+  draft:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: Write a line about green tea.
+outputs:
+  tea.txt: "{{ steps.draft.text }}"
+""",
+        {"black.yaml": _TESTED[FILE]},
+    ),
 )
 
 BY_NAME: Mapping[str, Code] = {code.name: code for code in CODES}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from jinja2 import nodes
@@ -12,6 +12,7 @@ from .checking import Checked
 from .errors import Problem
 from .fitting import takes_seed
 from .inference import steps_read
+from .pipeline import Pipeline
 from .templates import templates_of
 
 _ACTING = ("call_endpoint", "run_pipeline")
@@ -23,6 +24,17 @@ def of(checked: Checked, is_file: Callable[[str], bool]) -> Iterator[Problem]:
     yield from _inputs(checked)
     yield from _steps(checked)
     yield from _seeds(checked, is_file)
+
+
+def of_all(pipelines: Iterable[Pipeline]) -> Iterator[Problem]:
+    """Doubts of the pipelines of one project together: two that write into one folder, because it is named for them."""
+    first: dict[str, Pipeline] = {}
+    for pipeline in pipelines:
+        other = first.setdefault(pipeline.name, pipeline) if pipeline.outputs else pipeline
+        if other is not pipeline:
+            what = f"{other.document.file} is called {pipeline.name}, too: both write into out/{pipeline.name}."
+            mark = pipeline.document.mark(("name",))
+            yield Problem("same-name", what, mark, "Give one of them another name.", warning=True)
 
 
 def _inputs(checked: Checked) -> Iterator[Problem]:

@@ -22,9 +22,9 @@ DOING = {"fresh", "canned", "desk", "picking", "budget", "admission", "attempts"
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp"}  # fmt: skip
 SHOWING = {"reports"}
-EDGES = {"app", "api", "ci", "known", "session", "doctor", "files", "cli", "commands", "history", "pantry", "reasons",
-         "retelling", "seeing", "testing", "starting", "examples", "asking", "choosing", "pytest_plugin", "__main__",
-         "__init__"}  # fmt: skip
+EDGES = {"app", "api", "ci", "known", "session", "doctor", "files", "cli", "commands", "history", "owners", "pantry",
+         "reasons", "retelling", "seeing", "testing", "starting", "examples", "asking", "choosing", "pytest_plugin",
+         "__main__", "__init__"}  # fmt: skip
 
 BELOW = {
     "store": {"media", "locks"},

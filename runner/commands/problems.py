@@ -34,7 +34,8 @@ def check(files: Sequence[Path], catalogue: Path | None, profile: str | None, fo
     from .. import app, ci
 
     tests = [file for file in files if file.name.endswith(".test.yaml")]
-    problems = [p for file in files if file not in tests for p in app.read(file, catalogue, profile).problems]
+    pipelines = [app.read(file, catalogue, profile) for file in dict.fromkeys(files) if file not in tests]
+    problems = [*(problem for read in pipelines for problem in read.problems), *app.of_all(pipelines)]
     if tests:
         from .. import testing
 
