@@ -456,6 +456,67 @@ def test_an_answer_can_be_changed(cli: Cli, pots: Path) -> None:
     assert state().cells["photo"].answer.answer == 1
 
 
+def test_a_question_that_a_later_run_was_answered_waits_no_more(cli: Cli, pots: Path) -> None:
+    cli("run", pots)
+    first = state().run
+    cli("run", pots)
+    later = state().run
+    cli("pick", later, "photo", "3")
+
+    listed, shown = cli("pick"), cli("pick", first, "photo")
+
+    assert listed.out == "Nothing waits for an answer.\n"
+    assert shown.out.endswith(f"  3 of 4, chosen since in {later}; go on with: runner resume {first}\n")
+
+
+def test_who_answers_an_older_question_is_told_that_it_has_been_answered_since(cli: Cli, pots: Path) -> None:
+    cli("run", pots)
+    first = state().run
+    cli("run", pots)
+    later = state().run
+    cli("pick", later, "photo", "3")
+
+    unnamed, more = cli("pick", "photo", "2"), cli("pick", first, "photo", "more")
+    named = cli("pick", first, "photo", "1")
+
+    assert f"photo: 2 of 4, instead of 3 (.runner/runs/{later}/" in unnamed.out
+    assert more.err.startswith("Error: photo is chosen.")
+    assert f"photo: 1 of 4, instead of 2, chosen since in {later} (.runner/runs/{first}/" in named.out
+
+
+def test_candidates_that_were_made_anew_since_are_chosen_where_they_are_seen(cli: Cli, pots: Path) -> None:
+    cli("run", pots)
+    first = state().run
+    journal = Path(".runner/runs", first, "events.jsonl")
+    was = state().cells["photo"].asked.shown["1"]["image"].sha256
+    journal.write_text(journal.read_text().replace(was, "0" * 64))  # the emulator would paint the same again
+    cli("run", pots, "--fresh", "photo")
+    later = state().run
+    cli("pick", later, "photo", "3")
+
+    done = cli("pick", first, "photo", "1")
+
+    assert done.code == 2
+    assert done.err == (
+        f"Error: The candidates of photo were made anew, and 3 of 4 is chosen since in {later}. "
+        f"Choose among those: runner pick {later} photo N\n"
+    )
+
+
+def test_a_yes_that_was_said_since_is_told_to_who_answers_the_older_question(cli: Cli, pots: Path) -> None:
+    pots.write_text(LOOK)
+    cli("run", pots)
+    first = state().run
+    cli("run", pots)
+    later = state().run
+    cli("approve", later, "fit", "no")
+
+    listed, changed = cli("pick"), cli("approve", first, "fit", "yes")
+
+    assert listed.out == "Nothing waits for an answer.\n"
+    assert changed.out == f"fit: yes, instead of no, said since in {later}. Go on with: runner resume {first}\n"
+
+
 def test_more_can_be_asked_for_from_elsewhere(cli: Cli, pots: Path, emulator: Emulator) -> None:
     cli("run", pots)
 

@@ -47,7 +47,7 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
         lines += ["", "From before, no longer wanted, and perhaps still running:"]
         lines += [f"  the job {each.job} on {each.endpoint}" for _, each in state.left]
     if state.asking:
-        lines += ["", "Waiting for a person:", *(f"  {line}" for line in open_ones(state, laid_out))]
+        lines += ["", "Waiting for a person:", *(f"  {line}" for line in open_ones(state.run, state.asking, laid_out))]
     if state.outcome != "done" and state.options.get("only", "world") == "world":
         lines += ["", again(state)]
     return "\n".join(lines)
