@@ -53,6 +53,8 @@ class PlannedStep:
 
     None where no price is known.
     """
+    dearest: bool = False
+    """Whether `usd` is all that its model can cost, because what bounds it (a prompt, a length) is not known yet."""
     when: Tree = None
     when_by_cell: bool = False
     foreach: Tree = None
@@ -148,12 +150,18 @@ class Nested:
                 yield from Nested(inner, self.env).files()
 
     @property
-    def usd(self) -> float | None:
-        """The most that it can cost, whatever its inputs."""
+    def outline(self) -> Plan | None:
+        """Its plan whatever its inputs; None if there is none without them."""
         try:
-            return self.plan({}, preview=True).usd
+            return self.plan({}, preview=True)
         except (StepError, UsageError):
             return None
+
+    @property
+    def usd(self) -> float | None:
+        """The most that it can cost, whatever its inputs."""
+        outline = self.outline
+        return outline.usd if outline is not None else None
 
 
 class NestedInputs(StepError):
@@ -382,7 +390,9 @@ def _planned_steps(checked: Checked, names: Mapping[str, JSON], env: Mapping[str
         planned = _controlled(step, checked.pipeline, done, env)
         if step.nested is not None:
             nested = Nested(step.nested, env)
-            planned = replace(planned, nested=nested, usd=nested.usd)
+            planned = replace(planned, nested=nested)
+            if (outline := nested.outline) is not None:
+                planned = replace(planned, usd=outline.usd, dearest=any(inner.dearest for inner in outline.steps))
         cells = _known_cells(planned, names, known)
         if planned.nested is not None and cells is not None and planned.when is None:
             _try_cells(planned, planned.nested, cells, names)
@@ -487,7 +497,9 @@ def _previewed(pipeline: str, checked: CheckedStep, planned: PlannedStep, names:
     assert isinstance(call, Call)
     free = all(inner.usd == 0 for inner in planned.tools.values())  # else it depends on how often they are called
     usd = _most(call, checked, params) if free else None
-    return replace(planned, preview=call, open=unknown, usd=usd if usd is None else usd * (step.pick or 1))
+    most = usd if usd is None else usd * (step.pick or 1)
+    dearest = bool(most) and not _is_priced(checked, params)
+    return replace(planned, preview=call, open=unknown, usd=most, dearest=dearest)
 
 
 def _most(call: Call, checked: CheckedStep, params: Mapping[str, JSON]) -> float | None:
