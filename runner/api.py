@@ -70,7 +70,7 @@ class Run:
 
     @property
     def cost(self) -> float:
-        """USD that it cost."""
+        """USD that it cost; of a local run or a replay, which pay nothing, that it would have cost."""
         return self.state.cost
 
     @property

@@ -228,7 +228,7 @@ def of_all(found: Iterable[Read]) -> list[Problem]:
     """What is wrong with the pipelines of a project only if they are read together."""
     projects: dict[Path, list[Pipeline]] = {}
     for each in {each.path.resolve(): each for each in found}.values():
-        if each.pipeline is not None:
+        if each.pipeline is not None and each.checked is not None:
             projects.setdefault(project(each.path), []).append(each.pipeline)
     return [problem for pipelines in projects.values() for problem in doubts.of_all(pipelines)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 from contextlib import closing
@@ -76,6 +77,20 @@ def test_runs_are_listed_for_machines_too(cli: Cli, pipeline: Path) -> None:
 
     assert (row["run"], row["state"], row["version"]) == (one, "done", "1.10")
     assert row["cost"] > 0
+
+
+def test_what_a_local_run_would_be_is_told_as_that_wherever_runs_are(cli: Cli, pipeline: Path) -> None:
+    one = run(cli)
+    said = json.loads(cli("runs", "--json").out)[0]
+    would_be = f"0.00 USD (would be {said['cost']:.4f} on Runpod)"
+
+    listed, shown, compared = cli("runs"), cli("show"), cli("diff", one, run(cli))
+
+    assert said["paid"] == 0
+    assert would_be in listed.out
+    assert would_be in shown.out.splitlines()[0]
+    assert re.search(r"cell +state +on Runpod +time", shown.out)
+    assert compared.out.endswith(f"cost: {would_be} → 0.00 USD\n")
 
 
 def test_without_runs_it_says_so(cli: Cli) -> None:

@@ -11,6 +11,7 @@ from ..errors import counted, cut
 from ..model import JSON, Artifact, Call, Ceiling, Chat
 from ..planning import Nested, Plan, PlannedStep
 from .graph import Link
+from .money import NOTHING, money, would_be
 from .runs import table
 
 _WIDEST = 100
@@ -45,8 +46,13 @@ class Outlook:
         return self.each * (self.cells - self.stored - self.skipped)
 
 
-def overview(plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = (), wide: int | None = None) -> str:
-    """The plan as a table, a row a step, with the totals. One that would be wider than ``wide`` says less in a row."""
+def overview(
+    plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = (), wide: int | None = None, *, local: bool = False
+) -> str:
+    """The plan as a table, a row a step, with the totals. One that would be wider than ``wide`` says less in a row.
+
+    A ``local`` run pays nobody.
+    """
     lines = [f"{plan.title}: {counted(len(plan.steps), 'step')}", ""]
     rows = [_row(step, seen[step.id]) for step in plan.steps]
     expected = _sum([look.expected for look in seen.values()])
@@ -58,9 +64,9 @@ def overview(plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = (),
     else:
         lines += whole
     lines += ["", *notes] if notes else [""]
-    lines.append(f"Expected: {_said(expected)}{_rests(seen)}")
-    bound = money(most) if most is not None else _why_unknown(plan, {name: look.cells for name, look in seen.items()})
-    lines.append(f"At most, if nothing is stored or tried twice: {bound}")
+    lines.append(f"Expected: {_said(expected, 'unknown', local=local)}{_rests(seen)}")
+    why = _why_unknown(plan, {name: look.cells for name, look in seen.items()}) if most is None else ""
+    lines.append(f"At most, if nothing is stored or tried twice: {_said(most, why, local=local)}")
     lines += bounds(plan)
     if plan.budget is not None:
         lines.append(f"Budget: {ceiling(plan.budget)}" + _over(plan, plan.budget))
@@ -171,8 +177,12 @@ def _price(usd: float | None) -> str:
     return "?" if usd is None else f"{usd:.4f}"
 
 
-def _said(usd: float | None) -> str:
-    return money(usd) if usd is not None else "unknown"
+def _said(usd: float | None, why: str, *, local: bool) -> str:
+    """An amount, or why there is none."""
+    if not local:
+        return why if usd is None else money(usd)
+    on_runpod = f"on Runpod {why}" if usd is None else would_be(usd)
+    return f"{NOTHING} ({on_runpod})" if usd != 0 else NOTHING
 
 
 def _rests(seen: Mapping[str, Outlook]) -> str:
@@ -180,11 +190,11 @@ def _rests(seen: Mapping[str, Outlook]) -> str:
     bases = {look.basis for look in seen.values() if look.expected}
     if "guess" in bases:
         return "; where nothing was paid before, an answer is taken to be of 400 tokens"
-    return ", by what earlier runs paid" if "earlier runs" in bases else ""
+    return ", by earlier runs" if "earlier runs" in bases else ""
 
 
-def as_json(plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = ()) -> str:
-    """The plan for machines. Money is USD, null where it is not known."""
+def as_json(plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = (), *, local: bool = False) -> str:
+    """The plan for machines. Money is USD, null where it is not known; a ``local`` run pays none of it."""
     steps = []
     for step in plan.steps:
         look = seen[step.id]
@@ -206,6 +216,7 @@ def as_json(plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = ()) 
         "pipeline": plan.pipeline,
         "version": plan.version,
         "profile": plan.profile,
+        "local": local,
         "file": plan.file,
         "steps": steps,
         "expected_usd": _rounded(_sum([look.expected for look in seen.values()])),
@@ -229,23 +240,18 @@ def _plain(value: object) -> JSON:
     return list(value) if isinstance(value, tuple) else str(value)
 
 
-def text(plan: Plan) -> str:
-    """The plan, step by step with the call of each, and the total."""
+def text(plan: Plan, *, local: bool = False) -> str:
+    """The plan, step by step with the call of each, and the total. A ``local`` run pays nobody."""
     lines = [f"{plan.title}: {counted(len(plan.steps), 'step')}", ""]
     for number, step in enumerate(plan.steps, 1):
         lines += [*_step(number, step), ""]
     total = plan.usd
-    price = money(total) if total is not None else _why_unknown(plan, {step.id: step.count for step in plan.steps})
-    lines.append(f"At most, if nothing is tried twice: {price}")
+    why = _why_unknown(plan, {step.id: step.count for step in plan.steps}) if total is None else ""
+    lines.append(f"At most, if nothing is tried twice: {_said(total, why, local=local)}")
     lines += bounds(plan)
     if plan.budget is not None:
         lines.append(f"Budget: {ceiling(plan.budget)}" + _over(plan, plan.budget))
     return "\n".join(lines)
-
-
-def money(usd: float) -> str:
-    """``0.0016 USD``."""
-    return f"{usd:.4f} USD"
 
 
 def ceiling(budget: Ceiling) -> str:
