@@ -171,6 +171,11 @@ class Asked:
     candidate: int = 0
     """Which candidate of its cell it was for, from 1; 0 where there was only one thing to make."""
 
+    @property
+    def paid_for(self) -> str:
+        """What is said of a call that was answered: the emulator is not paid."""
+        return "made" if self.local else "paid for"
+
 
 def asked(run: Run) -> list[Asked]:
     """The calls of a run's cells in order, each once, however often it was tried."""

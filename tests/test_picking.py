@@ -423,7 +423,7 @@ def test_why_tells_of_each_candidate_and_of_the_choice(cli: Cli, pots: Path) -> 
     cli("pick", "photo", "2")
     chosen = cli("why", "photo").out
 
-    assert "photo, candidate 3: hit; kept" in waiting
+    assert "photo, candidate 3: hit; in the store, paid for" in waiting
     assert "photo: not known; a person has not answered" in waiting
     assert "warm: not known; what it asks cannot be known yet: what it needs waits for a person" in after
     assert "photo: hit; 2 of 4, chosen earlier" in chosen
