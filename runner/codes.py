@@ -317,6 +317,29 @@ steps:
     prompt: Write a line about tea.
 """,
     ),
+    Code(
+        "E012",
+        "indentation",
+        "A line stands beside what it belongs to",
+        "In YAML a line belongs to the one above it that begins further to the left. This one begins as far left as "
+        "the key that it was written under, so that the key is empty and the line belongs to something else.",
+        """\
+name: tea
+steps:
+  draft:
+  kind: generate_text
+  model: qwen/qwen3-32b-awq
+  prompt: Write a line about tea.
+""",
+        """\
+name: tea
+steps:
+  draft:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: Write a line about tea.
+""",
+    ),
     # -- E1: names in templates -------------------------------------------------------------------------
     Code(
         "E101",
@@ -1462,6 +1485,30 @@ outputs:
   tea.txt: "{{ steps.draft.text }}"
 """,
         {"black.yaml": _TESTED[FILE]},
+    ),
+    Code(
+        "W610",
+        "curly-quotes",
+        "Quotes that YAML does not know",
+        "Word processors and chats turn straight quotes into curly ones. To YAML these are letters: they go out with "
+        "the text, and a template or a number in them is no longer what it was. If they are meant, put straight ones "
+        "around them.",
+        """\
+name: tea
+steps:
+  draft:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: “Write a line about tea.”
+""",
+        """\
+name: tea
+steps:
+  draft:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: "Write a line about tea."
+""",
     ),
 )
 

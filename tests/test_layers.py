@@ -15,9 +15,9 @@ from .conftest import REPO
 PACKAGE = REPO / "runner"
 
 WORDS = {"errors", "codes", "model", "events"}
-READING = {"source", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "hints", "validate",
-           "masking", "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "checking", "doubts",
-           "planning", "event_schema", "outputs", "lockfile", "plugins", "cases"}  # fmt: skip
+READING = {"source", "misreading", "syntax", "templates", "shape", "inference", "catalogue", "kinds", "schema", "hints",
+           "meant", "validate", "masking", "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation",
+           "checking", "doubts", "planning", "event_schema", "outputs", "lockfile", "plugins", "cases"}  # fmt: skip
 DOING = {"fresh", "canned", "desk", "picking", "budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp"}  # fmt: skip
@@ -46,7 +46,8 @@ MAY_IMPORT = {
     **dict.fromkeys(EDGES, WORDS | READING | DOING | WORLD | SHOWING | EDGES | {"emulator"}),
 }
 
-ALONE = {"errors": set(), "codes": set(), "model": set(), "events": {"model"}, "source": {"errors", "model"},
+ALONE = {"errors": set(), "codes": set(), "model": set(), "events": {"model"}, "misreading": {"errors"},
+         "source": {"errors", "misreading", "model"},
          "price": {"model"}, "kinds": {"catalogue", "errors", "model", "templates", "kinds", "plugins"}}  # fmt: skip
 """Files whose arrows are counted one by one: the words and the bottom of reading."""
 
