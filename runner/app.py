@@ -25,7 +25,7 @@ from .events import Event, RunState, Sink, fold
 from .files import is_inline, is_url, place
 from .fresh import Fresh
 from .kinds import BROUGHT
-from .known import models, text_of
+from .known import PIPELINE, models, text_of
 from .model import JSON
 from .pipeline import Pipeline
 from .planning import Plan
@@ -199,7 +199,7 @@ def read(
     Without a profile, all are checked. `UsageError` if there is no such file, or no such profile. The keys in ``env``,
     or else in the environment, are hidden in what the problems show.
     """
-    text = text_of(path, "a pipeline file") if text is None else text
+    text = text_of(path, PIPELINE) if text is None else text
     if BROUGHT.faults:
         raise UsageError("\n".join(BROUGHT.faults))
     try:
