@@ -28,7 +28,7 @@ from .kinds import BROUGHT
 from .known import PIPELINE, models, text_of
 from .model import JSON
 from .pipeline import Pipeline
-from .planning import Plan
+from .planning import Plan, Written
 
 if TYPE_CHECKING:
     from .asking import Screen
@@ -86,6 +86,8 @@ class Given:
     file: Path | None = None
     values: Mapping[str, JSON] = field(default_factory=dict)
     beside: Path = Path()
+    written: Written = "typed"
+    """How whoever gives them writes inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +317,7 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
     folders |= dict.fromkeys(given.values, given.beside)
     folders |= dict.fromkeys(given.typed, Path())
     values |= given.values
-    inputs = planning.read_inputs(declared, values, given.typed, preview=preview)
+    inputs = planning.read_inputs(declared, values, given.typed, preview=preview, written=given.written)
     for name in files:
         if inputs[name] is not None:
             inputs[name] = place(inputs[name], folders.get(name, read.path.parent))

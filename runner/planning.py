@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 from .catalogue import Model
 from .cells import LIMIT, BadCells, expand, shown
@@ -25,6 +26,9 @@ from .templates import Template, Tree, partly, render_tree, templates_of
 
 CALLS = 64
 """Calls in flight at once, where nobody says."""
+
+Written: TypeAlias = Literal["typed", "python", "yaml"]
+"""Where somebody writes inputs: on a command line, in a program, in a pipeline or its test."""
 
 UNKNOWN = Artifact(sha256="", media_type="image/png", bytes=0, path="")
 """Stands for a picture that is not there yet, in the preview of a call."""
@@ -105,7 +109,9 @@ class Nested:
         declared = self.checked.pipeline.inputs
         files = {n: v for n, v in inputs.items() if n in declared and "artifact" in declared[n].schema}
         try:
-            values = read_inputs(declared, {**inputs, **dict.fromkeys(files)}, {}, preview=preview, files=False)
+            values = read_inputs(
+                declared, {**inputs, **dict.fromkeys(files)}, {}, preview=preview, files=False, written="yaml"
+            )
             for name, value in files.items():
                 values[name] = fit(name, declared[name].schema, value)
         except UsageError as err:
@@ -320,8 +326,11 @@ def read_inputs(
     *,
     preview: bool = False,
     files: bool = True,
+    written: Written = "typed",
 ) -> dict[str, JSON]:
     """Input values, defaults filled in. ``given`` are values, ``typed`` texts of a command line.
+
+    ``written`` is how whoever gives them writes them, to say how one that is missing is given.
 
     `UsageError` for an unknown input, a missing one (in a ``preview`` it stands as null), or a value of the wrong type.
     Without ``files`` those are not looked at.
@@ -334,7 +343,7 @@ def read_inputs(
     missing = [d for d in declared.values() if d.required and d.name not in values]
     if missing and not preview:
         wanted = "; ".join(f"{d.name} ({d.description or d.type})" for d in missing)
-        example = " ".join(f"-i {d.name}=…" for d in missing)
+        example = _example([d.name for d in missing], written)
         msg = f"The pipeline needs {'inputs' if len(missing) > 1 else 'an input'}: {wanted}. Write {example}."
         raise UsageError(msg)
     for name, value in values.items():
@@ -344,6 +353,16 @@ def read_inputs(
             msg = f"The input {name} does not fit. {why}"
             raise UsageError(msg)
     return {d.name: values.get(d.name, d.default) for d in declared.values()}
+
+
+def _example(names: Sequence[str], written: Written) -> str:
+    match written:
+        case "typed":
+            return " ".join(f"-i {name}=…" for name in names)
+        case "python":
+            return f"inputs={{{', '.join(f'{name!r}: …' for name in names)}}}"
+        case "yaml":
+            return f"inputs: {{{', '.join(f'{name}: …' for name in names)}}}"
 
 
 def render(step: PlannedStep, names: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -152,7 +152,7 @@ async def run(tests: Tests, case: Case) -> Tried:
             pick_first=True,
             approve=True,
         )
-        given = app.Given(values=case.inputs, beside=tests.path.parent)
+        given = app.Given(values=case.inputs, beside=tests.path.parent, written="yaml")
         try:
             done = await app.run(tests.pipeline, given, options, lambda _: None, lambda _: None)
         except RunnerError as err:

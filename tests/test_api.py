@@ -67,6 +67,14 @@ def test_plan_says_the_price_and_sends_nothing(cups: Path) -> None:
     assert not (cups.parent / ".runner").exists()
 
 
+@pytest.mark.anyio
+async def test_an_input_that_is_missing_is_asked_for_as_a_program_gives_it(cups: Path) -> None:
+    cups.write_text(CUPS.replace("  colour: {", "  size: {type: string}\n  colour: {"))
+
+    with pytest.raises(runner.UsageError, match=re.escape("Write inputs={'size': …, 'colour': …}.")):
+        await runner.run(cups, local=True)
+
+
 def test_what_is_wrong_is_a_value_for_check_and_an_error_for_everything_else(cups: Path) -> None:
     cups.write_text(CUPS.replace('steps.words.text }}"}', 'steps.wrods.text }}"}'))
 

@@ -171,7 +171,10 @@ def test_a_pipeline_that_is_there_is_not_overwritten(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["tea", "--from", "product-crad"], "There is no product-crad to start from. Did you mean product-card?"),
+        (
+            ["tea", "--from", "product-crad"],
+            "There is no pipeline called product-crad to start from. Did you mean product-card?",
+        ),
         (["pipelines/tea.yaml"], "pipelines/tea.yaml cannot be the name of a pipeline. Write tea."),
         (["a tea"], "a tea cannot be the name of a pipeline. Use letters, digits, dots, _ and -."),
         ([], "Say what the pipeline is called: runner new NAME. --list shows what to start from."),

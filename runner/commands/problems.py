@@ -73,8 +73,9 @@ def explain(word: str | None, markdown: bool) -> None:
     elif code := find(word):
         click.echo(explained.text(code, said_of(code)))
     else:
-        known = [known for each in CODES for known in (each.name, each.number)]
-        msg = f"There is no code {word}. {nearest(word, known)} runner explain lists them all."
+        near = nearest(word, [known for each in CODES for known in (each.name, each.number)])
+        near = f" {near}" if near.startswith("Did") else ""
+        msg = f"There is no code {word}.{near} runner explain lists them all."
         raise UsageError(msg)
 
 
