@@ -48,6 +48,11 @@ def text(state: RunState, outputs: Mapping[str, Path], missing: Mapping[str, str
     return "\n".join(lines) + "\n"
 
 
+def not_started(headline: str, told: Sequence[str]) -> str:
+    """A run that has not begun, and why."""
+    return "\n".join([f"### {_said(headline)}", "", *(f"- {_said(each)}" for each in told)]) + "\n"
+
+
 def _rows(state: RunState) -> Iterator[tuple[str, ...]]:
     steps: dict[str, list[CellState]] = {step: [] for step, cells in state.opened.items() if cells == 0}
     for cell in state.cells.values():
