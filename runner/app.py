@@ -249,6 +249,8 @@ def _checked(
     ``above`` are the files that run this one; ``secrets`` grows by theirs.
     """
     files = _Files(path)
+    inside: list[Problem] = []
+    """Warnings of the pipelines that it runs."""
 
     def nested(name: str) -> Checked | list[Problem]:
         inner = path.parent / name
@@ -260,6 +262,7 @@ def _checked(
             why = "it is not a text file in UTF-8" if isinstance(err, UnicodeError) else str(err)
             return [Problem("file", f"{inner} cannot be read: {why}.", Mark(str(inner), 1, 1), "Name a pipeline file.")]
         _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()), env, secrets, profile)
+        inside.extend(problem for problem in problems if problem.warning and problem not in inside)
         return checked or [problem for problem in problems if not problem.warning]
 
     found, problems = pipelines.load(text, str(path), files.text, profile)
@@ -272,7 +275,7 @@ def _checked(
         checked, more = checking.check(found, known, files.is_file, nested)
         problems = [*problems, *more]
     if checked is not None and not any(problem.warning is False for problem in problems):
-        problems += [*_too_small(checked), *doubts.of(checked, files.is_file)]
+        problems += [*_too_small(checked), *doubts.of(checked, files.is_file), *inside]
     if any(not problem.warning for problem in problems):
         checked = None
     return found, checked, problems
@@ -325,7 +328,10 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
             if not known and not Path(inputs[name]).is_file():
                 msg = f"The input {name} names the file {inputs[name]}, which is not there."
                 raise UsageError(msg)
-    return planning.plan(checked, inputs, env)
+    planned = planning.plan(checked, inputs, env)
+    mark = checked.pipeline.document.mark
+    named = {inputs[n]: mark(("inputs", n, "default")) for n in files if n not in folders and inputs[n] is not None}
+    return replace(planned, named={**named, **planned.named})
 
 
 async def run(

@@ -35,7 +35,8 @@ def check(files: Sequence[Path], catalogue: Path | None, profile: str | None, fo
 
     tests = [file for file in files if file.name.endswith(".test.yaml")]
     pipelines = [app.read(file, catalogue, profile) for file in dict.fromkeys(files) if file not in tests]
-    problems = [*(problem for read in pipelines for problem in read.problems), *app.of_all(pipelines)]
+    problems = list(dict.fromkeys(p for read in pipelines for p in read.problems))  # one may run another
+    problems += app.of_all(pipelines)
     if tests:
         from .. import testing
 
