@@ -795,13 +795,13 @@ def _provider_address(options: Options, checked: Checked, base_url: str) -> Iter
         return
     from .emulator import Emulator
 
-    try:
-        emulator = Emulator(endpoints(checked), weights=options.weights)
-        with emulator:
-            yield emulator.url, _played_by(options)
-    except OSError as err:
-        msg = f"The emulator cannot start: {err.strerror or err}."
-        raise CannotStart(msg) from err
+    with ExitStack() as stack:
+        try:
+            emulator = stack.enter_context(Emulator(endpoints(checked), weights=options.weights))
+        except OSError as err:
+            msg = f"The emulator cannot start: {err.strerror or err}."
+            raise CannotStart(msg) from err
+        yield emulator.url, _played_by(options)
 
 
 def origin(options: Options) -> str:

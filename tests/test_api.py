@@ -58,6 +58,15 @@ async def test_a_pipeline_runs_on_both_event_loops_and_its_events_are_told(cups:
     assert str(run).startswith("cups: done in ")
 
 
+@pytest.mark.anyio
+async def test_an_error_of_a_run_is_not_taken_for_one_of_the_emulator(cups: Path) -> None:
+    def tell(event: runner.Event) -> None:
+        raise FileNotFoundError(event)
+
+    with pytest.raises(FileNotFoundError):
+        await runner.run(cups, {"colour": "red"}, local=True, on_event=tell)
+
+
 def test_plan_says_the_price_and_sends_nothing(cups: Path) -> None:
     plan = runner.plan(cups, {"colour": "red"})
 
