@@ -411,7 +411,7 @@ async def _run(
     with (
         _told_too(options, reporter) as told,
         _provider_address(options, read.whole(), base_url) as (url, origin),
-        _conversation(options, url, origin) as (carrier, notes),
+        _conversation(options, url, origin) as (carrier, notes, choices),
     ):
         session = Session(
             planned,
@@ -434,6 +434,7 @@ async def _run(
             offline=options.offline,
             canned=options.canned,
             carrier=carrier,
+            choices=choices,
             # A stream is another request: one that is watched could not be replayed where nobody looks on.
             watched=watched and options.record is None and options.replay is None,
             screen=screen,
@@ -709,32 +710,42 @@ def _as_recorded(options: Options) -> Options:
 @contextmanager
 def _conversation(
     options: Options, url: str, origin: str | None
-) -> Iterator[tuple[Carrier, Callable[[Done], tuple[str, ...]]]]:
-    """How requests travel, and what there is to say of it afterwards."""
+) -> Iterator[tuple[Carrier, Callable[[Done], tuple[str, ...]], Mapping[str, JSON]]]:
+    """How requests travel, what there is to say of it afterwards, and what persons said when it was recorded."""
     from .runpod import carrier, cassette
 
     plain = [v for k, v in options.env.items() if k.upper().endswith(("KEY", "TOKEN", "SECRET", "PASSWORD"))]
     secrets = [*plain, *(json.dumps(value)[1:-1] for value in plain)]  # also as JSON spells it
     if options.replay:
         tape = cassette.Cassette.to_replay(options.replay, secrets)
-        yield carrier.replaying(tape), lambda done: _unused(tape, done)
+        yield carrier.replaying(tape), lambda done: _unused(tape, done), tape.choices()
     elif options.record:
         about = {"origin": origin or url.rstrip("/"), "base": urlsplit(url).path.rstrip("/"), "local": options.local}
         tape = cassette.Cassette.to_record(options.record, about, secrets)
-        yield carrier.recording(tape), lambda done: _recorded(tape, done)
+        yield carrier.recording(tape), lambda done: _recorded(tape, done), {}
     else:
-        yield carrier.NETWORK, lambda _: ()
+        yield carrier.NETWORK, lambda _: (), {}
 
 
 def _unused(tape: Cassette, done: Done) -> tuple[str, ...]:
-    unused = tape.unused()
-    if not unused or done.state.stopping:
-        return ()
-    more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
-    return (f"Not used of the recording {tape.folder}: {', '.join(unused[:5])}{more}.",)
+    unused, notes = tape.unused(), []
+    if unanswered := ", ".join(cell.cell for cell in done.state.asking):
+        notes.append(
+            f"The recording {tape.folder} holds no answer for {unanswered}. Record it again and answer, or add "
+            "--pick first or --approve yes."
+        )
+    if unused and not done.state.stopping:
+        more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
+        notes.append(f"Not used of the recording {tape.folder}: {', '.join(unused[:5])}{more}.")
+    return tuple(notes)
 
 
 def _recorded(tape: Cassette, done: Done) -> tuple[str, ...]:
+    from .picking import answer_of
+
+    for cell in done.state.cells.values():
+        if cell.answer is not None and (answer := answer_of(cell)) is not None:
+            tape.keep_choice(cell.cell, cell.answer.key, answer)
     cached = sum(cell.state == "cached" for cell in done.state.cells.values())
     notes = [f"Recorded in {tape.folder}: {tape.kept} exchanges."]
     if tape.broken:

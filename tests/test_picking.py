@@ -612,6 +612,76 @@ def test_pick_first_and_approve_ask_nobody(cli: Cli, pots: Path, emulator: Emula
     assert "fit: no, said by --approve" in no.err
 
 
+ALL = """\
+name: all
+steps:
+  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a teapot, pick: {of: 4}}
+  fit: {kind: approve, question: Is it fit?, show: "{{ steps.photo.image }}"}
+outputs:
+  photo.jpg: "{{ steps.photo.image }}"
+"""
+
+
+def test_a_replay_takes_the_choices_that_were_recorded_and_asks_nobody(cli: Cli, pots: Path) -> None:
+    pots.write_text(ALL)
+    cli("run", pots, "--record", "tape")
+    cli("pick", "photo", "3")
+    cli("resume")
+    cli("approve", "fit", "yes")
+    cli("resume")
+    third = Path("out/all/photo.jpg").read_bytes()
+
+    done = cli("run", pots, "--replay", "tape", "--out", "again")
+
+    assert done.code == 0
+    assert (state().cells["photo"].answer.answer, state().cells["fit"].answer.answer) == (3, True)
+    assert Path("again/photo.jpg").read_bytes() == third
+    assert "Not used" not in done.err
+
+
+def test_a_choice_that_nobody_made_is_recorded_like_any(cli: Cli, pots: Path) -> None:
+    cli("run", pots, "--record", "tape", "--pick", "first")
+
+    done = cli("run", pots, "--replay", "tape")
+
+    assert done.code == 0
+    assert state().cells["photo"].answer.answer == 1
+
+
+def test_a_question_that_was_not_recorded_stays_open_and_says_what_to_do(cli: Cli, pots: Path) -> None:
+    cli("run", pots, "--record", "tape")
+
+    done = cli("run", pots, "--replay", "tape")
+
+    assert done.code == 6
+    assert "The recording tape holds no answer for photo. Record it again and answer, or add --pick" in done.err
+
+
+def test_the_cases_of_a_recording_take_its_choices_and_not_the_first(cli: Cli, pots: Path) -> None:
+    cli("run", pots, "--record", "tape")
+    cli("pick", "photo", "3")
+    cli("resume")
+    third = state().cells["photo"].output.values["seed"]
+    Path("pots.test.yaml").write_text(
+        f"cases:\n  chosen: {{mode: {{replay: tape}}, expect: {{steps: {{photo: {{seed: {{is: {third}}}}}}}}}}}\n"
+    )
+
+    done = cli("test")
+
+    assert done.code == 0, done.out + done.err
+
+
+def test_a_recorded_choice_that_is_damaged_is_told_before_anything_runs(cli: Cli, pots: Path) -> None:
+    cli("run", pots, "--record", "tape", "--pick", "first")
+    (damaged,) = Path("tape/choices").iterdir()
+    damaged.write_text("{")
+
+    done = cli("run", pots, "--replay", "tape")
+
+    assert done.code == 5
+    assert f"The recording {damaged} cannot be read" in done.err
+
+
 def test_approve_says_yes_from_elsewhere(cli: Cli, pots: Path) -> None:
     pots.write_text(LOOK)
     waiting = cli("run", pots, "--json")
