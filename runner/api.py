@@ -70,7 +70,7 @@ class Run:
 
     @property
     def cost(self) -> float:
-        """USD that it cost."""
+        """USD that it cost; of a local run or a replay, which pay nothing, that it would have cost."""
         return self.state.cost
 
     @property
@@ -193,7 +193,7 @@ def _given(inputs: Mapping[str, JSON] | None) -> app.Given:
     plain = {
         name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in (inputs or {}).items()
     }
-    return app.Given(values=plain)
+    return app.Given(values=plain, written="python")
 
 
 def _nothing(_: Event) -> None:

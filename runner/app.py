@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from . import catalogue, checking, doubts, lockfile, masking, planning, plugins, source
+from . import catalogue, checking, doubts, lockfile, masking, owners, planning, plugins, source
 from . import pipeline as pipelines
 from .canned import Canned
 from .catalogue import Catalogue
@@ -25,10 +25,10 @@ from .events import Event, RunState, Sink, fold
 from .files import is_inline, is_url, place
 from .fresh import Fresh
 from .kinds import BROUGHT
-from .known import models, text_of
+from .known import PIPELINE, models, text_of
 from .model import JSON
 from .pipeline import Pipeline
-from .planning import Plan
+from .planning import Plan, Written
 
 if TYPE_CHECKING:
     from .asking import Screen
@@ -86,6 +86,8 @@ class Given:
     file: Path | None = None
     values: Mapping[str, JSON] = field(default_factory=dict)
     beside: Path = Path()
+    written: Written = "typed"
+    """How whoever gives them writes inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ def read(
     Without a profile, all are checked. `UsageError` if there is no such file, or no such profile. The keys in ``env``,
     or else in the environment, are hidden in what the problems show.
     """
-    text = text_of(path, "a pipeline file") if text is None else text
+    text = text_of(path, PIPELINE) if text is None else text
     if BROUGHT.faults:
         raise UsageError("\n".join(BROUGHT.faults))
     try:
@@ -224,6 +226,15 @@ def read(
     return Read(path, text, found, checked, hidden, own, frozenset(seen))
 
 
+def of_all(found: Iterable[Read]) -> list[Problem]:
+    """What is wrong with the pipelines of a project only if they are read together."""
+    projects: dict[Path, list[Pipeline]] = {}
+    for each in {each.path.resolve(): each for each in found}.values():
+        if each.pipeline is not None and each.checked is not None:
+            projects.setdefault(project(each.path), []).append(each.pipeline)
+    return [problem for pipelines in projects.values() for problem in doubts.of_all(pipelines)]
+
+
 def _checked(
     path: Path,
     text: str,
@@ -238,6 +249,8 @@ def _checked(
     ``above`` are the files that run this one; ``secrets`` grows by theirs.
     """
     files = _Files(path)
+    inside: list[Problem] = []
+    """Warnings of the pipelines that it runs."""
 
     def nested(name: str) -> Checked | list[Problem]:
         inner = path.parent / name
@@ -249,10 +262,12 @@ def _checked(
             why = "it is not a text file in UTF-8" if isinstance(err, UnicodeError) else str(err)
             return [Problem("file", f"{inner} cannot be read: {why}.", Mark(str(inner), 1, 1), "Name a pipeline file.")]
         _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()), env, secrets, profile)
+        inside.extend(problem for problem in problems if problem.warning and problem not in inside)
         return checked or [problem for problem in problems if not problem.warning]
 
     found, problems = pipelines.load(text, str(path), files.text, profile)
     secrets |= {value for name in _variables(found) if (value := env.get(name, "").strip())}
+    problems += doubts.quotes(found.document) if found is not None else ()
     documents = [(str(path), text), *((each.file, each.text) for each in (found.files.values() if found else ()))]
     problems = [*problems, *(warning for file, said in documents for warning in masking.warnings(file, said, secrets))]
     checked = None
@@ -260,7 +275,7 @@ def _checked(
         checked, more = checking.check(found, known, files.is_file, nested)
         problems = [*problems, *more]
     if checked is not None and not any(problem.warning is False for problem in problems):
-        problems += [*_too_small(checked), *doubts.of(checked, files.is_file)]
+        problems += [*_too_small(checked), *doubts.of(checked, files.is_file), *inside]
     if any(not problem.warning for problem in problems):
         checked = None
     return found, checked, problems
@@ -305,7 +320,7 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
     folders |= dict.fromkeys(given.values, given.beside)
     folders |= dict.fromkeys(given.typed, Path())
     values |= given.values
-    inputs = planning.read_inputs(declared, values, given.typed, preview=preview)
+    inputs = planning.read_inputs(declared, values, given.typed, preview=preview, written=given.written)
     for name in files:
         if inputs[name] is not None:
             inputs[name] = place(inputs[name], folders.get(name, read.path.parent))
@@ -313,7 +328,10 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
             if not known and not Path(inputs[name]).is_file():
                 msg = f"The input {name} names the file {inputs[name]}, which is not there."
                 raise UsageError(msg)
-    return planning.plan(checked, inputs, env)
+    planned = planning.plan(checked, inputs, env)
+    mark = checked.pipeline.document.mark
+    named = {inputs[n]: mark(("inputs", n, "default")) for n in files if n not in folders and inputs[n] is not None}
+    return replace(planned, named={**named, **planned.named})
 
 
 async def run(
@@ -385,20 +403,23 @@ async def _run(
         _known_steps(options.fresh, read.whole(), planned)
     if options.budget is not None:
         planned = planned.with_budget(options.budget)
+    home = folder.parent.parent if folder else options.home or project(read.path) / ".runner"
+    file, out = read.path.resolve(), options.out or Path("out") / planned.pipeline
+    told_of_out = owners.told(home, out, file, planned, chosen=options.out is not None, again=past is not None)
     base_url, key = _address(options, read.whole())
     opener = plugins.named("runner.providers", options.provider) if options.provider else None
     with (
         _told_too(options, reporter) as told,
         _provider_address(options, read.whole(), base_url) as (url, origin),
-        _conversation(options, url, origin) as (carrier, notes),
+        _conversation(options, url, origin) as (carrier, notes, choices),
     ):
         session = Session(
             planned,
-            home=folder.parent.parent if folder else options.home or project(read.path) / ".runner",
-            base=read.path.resolve().parent,
-            file=read.path.resolve(),
+            home=home,
+            base=file.parent,
+            file=file,
             text=read.text,
-            out=options.out or Path("out") / planned.pipeline,
+            out=out,
             address=(url, key, origin),
             options=options.kept(),
             env=options.env,
@@ -413,6 +434,7 @@ async def _run(
             offline=options.offline,
             canned=options.canned,
             carrier=carrier,
+            choices=choices,
             # A stream is another request: one that is watched could not be replayed where nobody looks on.
             watched=watched and options.record is None and options.replay is None,
             screen=screen,
@@ -425,7 +447,9 @@ async def _run(
             done = await session.run()
         except PipelineProblems as err:
             raise PipelineProblems([masking.hidden(problem, read.secrets) for problem in err.problems]) from err
-    done = replace(done, notes=notes(done))
+    if done.outputs:
+        owners.note(home, out, file, planned.outputs)
+    done = replace(done, notes=(*(told_of_out if done.outputs else ()), *notes(done)))
     if not options.lock or done.exit_code:
         return done
     text = lockfile.text(planned.pipeline, options.profile, done.state)
@@ -686,32 +710,42 @@ def _as_recorded(options: Options) -> Options:
 @contextmanager
 def _conversation(
     options: Options, url: str, origin: str | None
-) -> Iterator[tuple[Carrier, Callable[[Done], tuple[str, ...]]]]:
-    """How requests travel, and what there is to say of it afterwards."""
+) -> Iterator[tuple[Carrier, Callable[[Done], tuple[str, ...]], Mapping[str, JSON]]]:
+    """How requests travel, what there is to say of it afterwards, and what persons said when it was recorded."""
     from .runpod import carrier, cassette
 
     plain = [v for k, v in options.env.items() if k.upper().endswith(("KEY", "TOKEN", "SECRET", "PASSWORD"))]
     secrets = [*plain, *(json.dumps(value)[1:-1] for value in plain)]  # also as JSON spells it
     if options.replay:
         tape = cassette.Cassette.to_replay(options.replay, secrets)
-        yield carrier.replaying(tape), lambda done: _unused(tape, done)
+        yield carrier.replaying(tape), lambda done: _unused(tape, done), tape.choices()
     elif options.record:
         about = {"origin": origin or url.rstrip("/"), "base": urlsplit(url).path.rstrip("/"), "local": options.local}
         tape = cassette.Cassette.to_record(options.record, about, secrets)
-        yield carrier.recording(tape), lambda done: _recorded(tape, done)
+        yield carrier.recording(tape), lambda done: _recorded(tape, done), {}
     else:
-        yield carrier.NETWORK, lambda _: ()
+        yield carrier.NETWORK, lambda _: (), {}
 
 
 def _unused(tape: Cassette, done: Done) -> tuple[str, ...]:
-    unused = tape.unused()
-    if not unused or done.state.stopping:
-        return ()
-    more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
-    return (f"Not used of the recording {tape.folder}: {', '.join(unused[:5])}{more}.",)
+    unused, notes = tape.unused(), []
+    if unanswered := ", ".join(cell.cell for cell in done.state.asking):
+        notes.append(
+            f"The recording {tape.folder} holds no answer for {unanswered}. Record it again and answer, or add "
+            "--pick first or --approve yes."
+        )
+    if unused and not done.state.stopping:
+        more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
+        notes.append(f"Not used of the recording {tape.folder}: {', '.join(unused[:5])}{more}.")
+    return tuple(notes)
 
 
 def _recorded(tape: Cassette, done: Done) -> tuple[str, ...]:
+    from .picking import answer_of
+
+    for cell in done.state.cells.values():
+        if cell.answer is not None and (answer := answer_of(cell)) is not None:
+            tape.keep_choice(cell.cell, cell.answer.key, answer)
     cached = sum(cell.state == "cached" for cell in done.state.cells.values())
     notes = [f"Recorded in {tape.folder}: {tape.kept} exchanges."]
     if tape.broken:
@@ -772,13 +806,13 @@ def _provider_address(options: Options, checked: Checked, base_url: str) -> Iter
         return
     from .emulator import Emulator
 
-    try:
-        emulator = Emulator(endpoints(checked), weights=options.weights)
-        with emulator:
-            yield emulator.url, _played_by(options)
-    except OSError as err:
-        msg = f"The emulator cannot start: {err.strerror or err}."
-        raise CannotStart(msg) from err
+    with ExitStack() as stack:
+        try:
+            emulator = stack.enter_context(Emulator(endpoints(checked), weights=options.weights))
+        except OSError as err:
+            msg = f"The emulator cannot start: {err.strerror or err}."
+            raise CannotStart(msg) from err
+        yield emulator.url, _played_by(options)
 
 
 def origin(options: Options) -> str:

@@ -5,8 +5,10 @@ A run that is still going looks for answers in the store and notes them in its o
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import anyio
 
 from . import history
 from .errors import CannotStart, UsageError, nearest
-from .events import CellAnswered, CellState
+from .events import CellAnswered, CellAsked, CellState
 from .history import Run
 from .journal import Journal
 from .model import JSON, Question, Reply, digests_of, step_of
@@ -24,25 +26,76 @@ from .runfolder import laid_out
 from .store import Store
 
 
+@dataclass(frozen=True, slots=True)
+class _Since:
+    """What was answered to a question after it was asked here, in another run of the same."""
+
+    answer: JSON
+    of: int
+    digests: Mapping[str, JSON]
+    run: Run | None
+    """Where it was answered, if that run is still here."""
+
+    @property
+    def said(self) -> str:
+        """``which was chosen since in 20261122-042412-18e7``."""
+        return f"{'said' if self.of == 0 else 'chosen'} since{f' in {self.run.id}' if self.run is not None else ''}"
+
+
 def listed(name: str | None) -> str:
     """What waits for an answer, in one run or in all."""
     at = history.home()
     found = [history.find(at, name)] if name is not None else history.runs(at)
     lines = []
-    for run in (run for run in found if run.state.asking):
-        lines += [f"{run.id}  {run.state.title}", *(f"  {line}" for line in _open(run)), ""]
+    for run in found:
+        if cells := [cell for cell in run.state.asking if _is_open(run, cell)]:
+            told = questions.open_ones(run.id, cells, partial(laid_out, run.folder))
+            lines += [f"{run.id}  {run.state.title}", *(f"  {line}" for line in told), ""]
     return "\n".join(lines[:-1]) if lines else "Nothing waits for an answer."
 
 
-def _open(run: Run) -> list[str]:
-    return list(questions.open_ones(run.state, partial(laid_out, run.folder)))
+def _is_open(run: Run, cell: CellState) -> bool:
+    return cell.state == "asking" and anyio.run(_answered_since, run, cell) is None
+
+
+async def _answered_since(run: Run, cell: CellState) -> _Since | None:
+    """What another run has been answered to the question that is open in this one: it goes on with that, too."""
+    if cell.asked is None or cell.state != "asking":
+        return None
+    store = Store(_store(run))
+    try:
+        reply = await store.get(cell.asked.key, cell.asked.at)
+    finally:
+        store.close()
+    choice = Choice.read(reply)
+    answer = choice.number if cell.asked.asks == "pick" else reply.data["answer"] if reply is not None else None
+    if answer is None:
+        return None
+    return _Since(answer, choice.of, choice.digests, _where(cell.asked))
+
+
+def _where(asked: CellAsked) -> Run | None:
+    """The run in which a person has answered a question after it was asked."""
+    for run in history.runs(history.home()):
+        for cell in run.state.cells.values():
+            said = cell.answer
+            if said is not None and said.key == asked.key and said.at >= asked.at and said.where in _BY_A_PERSON:
+                return run
+    return None
+
+
+_BY_A_PERSON = ("terminal", "pick", "approve")
 
 
 def shown(name: str | None, step: str) -> str:
     """What one cell asks, and what was answered."""
     run, cell = _cell(name, step, ("pick", "approve"))
     told = questions.question(cell.asked, laid_out(run.folder, cell.asked)) if cell.asked is not None else []
-    return "\n".join([*told, f"  {questions.answered(cell) or questions.command(run.id, cell)}"])
+    end = questions.answered(cell) or questions.command(run.id, cell)
+    if (since := anyio.run(_answered_since, run, cell)) is not None:
+        words = f"{since.answer} of {since.of}" if since.of else "yes" if since.answer else "no"
+        end = f"{words}, {since.said}; go on with: runner resume {run.id}"
+    return "\n".join([*told, f"  {end}"])
 
 
 def pick(name: str | None, step: str, said: str) -> str:
@@ -52,6 +105,9 @@ def pick(name: str | None, step: str, said: str) -> str:
 
 
 async def _picked(run: Run, cell: CellState, said: str) -> str:
+    since = await _answered_since(run, cell)
+    if since is not None and (anew := _made_anew(cell, since, said)):
+        raise UsageError(anew)
     store = Store(_store(run))
     try:
         key = _key(cell)
@@ -61,7 +117,7 @@ async def _picked(run: Run, cell: CellState, said: str) -> str:
             digests |= {number: list(digests_of(values)) for number, values in cell.asked.shown.items()}
         of = max([known.of, *(int(number) for number in digests)])
         if said == "more":
-            choice = _more(cell, of, digests)
+            choice = _more(cell, of, digests, since)
         elif said in digests:
             choice = Choice(of, int(said), digests)
         else:
@@ -73,16 +129,28 @@ async def _picked(run: Run, cell: CellState, said: str) -> str:
     if choice.number is None:
         return f"{cell.cell}: {choice.of - of} more candidates are to be made. {_on(run)}"
     where = await _noted(run, cell, key, choice.number, choice.of)
-    changed = cell.answer is not None and cell.answer.answer not in (None, choice.number)
-    instead = f", instead of {cell.answer.answer}" if changed and cell.answer is not None else ""
+    before = cell.answer.answer if cell.answer is not None else since.answer if since is not None else None
+    instead = f", instead of {before}" if before not in (None, choice.number) else ""
+    instead += f", {since.said}" if since is not None else ""
     file = laid_out(run.folder, cell.asked).get(said) if cell.asked is not None else None
     place = f" ({questions.relative(file)})" if file is not None else ""
     return f"{cell.cell}: {said} of {choice.of}{instead}{place}. {where}"
 
 
-def _more(cell: CellState, of: int, digests: Mapping[str, JSON]) -> Choice:
+def _made_anew(cell: CellState, since: _Since, said: str) -> str:
+    """Why a candidate cannot be chosen any more: what is there now is another one of that number."""
+    shown = cell.asked.shown.get(said) if cell.asked is not None else None
+    if shown is None or since.digests.get(said) == list(digests_of(shown)):
+        return ""
+    there = f" {since.run.id}" if since.run is not None else ""
+    which = f"{since.answer} of {since.of} is {since.said}"
+    cure = f"Choose among those: runner pick{there} {shlex.quote(cell.cell)} N"
+    return f"The candidates of {cell.cell} were made anew, and {which}. {cure}"
+
+
+def _more(cell: CellState, of: int, digests: Mapping[str, JSON], since: _Since | None) -> Choice:
     more = cell.asked.more if cell.asked is not None else 0
-    if cell.state != "asking":
+    if cell.state != "asking" or since is not None:
         msg = f"{cell.cell} is chosen. Choose another of its candidates, or run the pipeline with --fresh {cell.cell}."
         raise UsageError(msg)
     if not more or of + more > MOST:
@@ -102,13 +170,16 @@ def approve(name: str | None, step: str, said: str) -> str:
 
 
 async def _approved(run: Run, cell: CellState, answer: JSON) -> str:
+    since = await _answered_since(run, cell)
     store = Store(_store(run))
     try:
         await _kept(store, cell, Reply({"answer": answer}))
     finally:
         store.close()
     where = await _noted(run, cell, _key(cell), answer, 0)
-    return f"{cell.cell}: {'yes' if answer else 'no'}. {where}"
+    instead = f", instead of {'yes' if since.answer else 'no'}" if since is not None and since.answer != answer else ""
+    instead += f", {since.said}" if since is not None else ""
+    return f"{cell.cell}: {'yes' if answer else 'no'}{instead}. {where}"
 
 
 async def _kept(store: Store, cell: CellState, reply: Reply) -> None:
@@ -158,7 +229,7 @@ def _cell(name: str | None, step: str, asks: tuple[str, ...]) -> tuple[Run, Cell
     at = history.home()
     found = [history.find(at, name)] if name is not None else history.runs(at)
     cells = [(run, cell) for run in found for cell in _asked(run, step, asks)]
-    cells = [each for each in cells if each[1].state == "asking"] or cells
+    cells = [each for each in cells if _is_open(*each)] or cells
     cells = [each for each in cells if each[0].id == cells[0][0].id]
     if len(cells) > 1:
         names = ", ".join(cell.cell for _, cell in cells)

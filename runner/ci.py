@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from . import source
 from .checking import Checked
-from .errors import Mark, PipelineProblems, RunnerError, StoreFailed, UsageError
+from .codes import called
+from .errors import CannotStart, Mark, PipelineProblems, RunnerError, StoreFailed, UsageError
 from .events import Event, RunState, line
 from .reports import github
 
@@ -127,14 +128,38 @@ class Records:
             for sentence in sentences:
                 wrong = "error" if done.exit_code else "warning"
                 print(github.command(wrong, sentence, file=file, line=1, title=title), file=self.stderr)
+        wrong, made = ("notice", "is not made yet") if done.state.outcome == "waiting" else ("error", "was not made")
         for name, why in done.missing.items():
-            print(
-                github.command("error", f"{name} was not made: {why}", file=file, line=1, title=name), file=self.stderr
-            )
+            print(github.command(wrong, f"{name} {made}: {why}", file=file, line=1, title=name), file=self.stderr)
         if path := self.env.get("GITHUB_STEP_SUMMARY"):
             _write(Path(path), f"{_cut(summary)}\n", more=True)
         if path := self.env.get("GITHUB_OUTPUT"):
             _write(Path(path), github.outputs(outputs(done)), more=True)
+
+
+@contextmanager
+def not_started(wanted: Wanted, name: str, env: Mapping[str, str]) -> Iterator[None]:
+    """Write into the reports that are wanted why a run could not begin, or did not come to its end."""
+    try:
+        yield
+    except (UsageError, PipelineProblems, CannotStart, StoreFailed) as err:
+        from .reports import junit, markdown
+        from .reports.formats import place
+        from .reports.problems import one
+
+        at = place(root(env))
+        faults = [p for p in err.problems if not p.warning] if isinstance(err, PipelineProblems) else []
+        told = [(called(p.code), one(p), at(p.mark.file), p.mark.line) for p in faults] or [("run", str(err), "", 0)]
+        ended = "not ended" if isinstance(err, StoreFailed) else "not started"
+        summary = markdown.not_started(f"{name}: {ended}", [*map(str, faults)] or [str(err)])
+        with suppress(RunnerError):  # what went wrong first is told
+            if wanted.junit is not None:
+                _write(wanted.junit, junit.not_started(name, told))
+            if wanted.summary is not None:
+                _write(wanted.summary, summary)
+            if on_github(env) and (path := env.get("GITHUB_STEP_SUMMARY")):
+                _write(Path(path), summary, more=True)
+        raise
 
 
 def outputs(done: Done) -> dict[str, str]:

@@ -163,26 +163,27 @@ def run(
     from . import app, ci
 
     wanted = ci.Wanted(events, junit, summary)
-    if sum(map(bool, (offline, record, replay))) > 1:
-        raise UsageError("--offline, --record and --replay exclude each other. Write one of them.")
-    found = app.find_run(None, file.resolve()) if again else None
-    read = app.read(file, catalogue, profile)
-    _mask(read.checked)
-    show([problem for problem in read.problems if problem.warning])
-    options = app.Options(
-        out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
-        calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
-        fresh=fresh, no_cache=no_cache, catalogue=catalogue, profile=profile, budget=budget,
-        lock=lock, only="lock" if locked else "world",
-        metadata=not no_metadata, offline=offline, record=record, replay=replay,
-        provider=provider, reporters=reporters, pick_first=pick == "first", approve=_said(approve),
-    )  # fmt: skip
-    if options.weights and read.writes and not quiet and not as_json:
-        click.echo(WRITER, err=True)
-    if found is None:
-        _end(partial(app.run, read, given(typed, inputs_file), options), wanted, quiet=quiet, as_json=as_json)
-    _keep_options(click.get_current_context())
-    _again(found, wanted, cancel_on_interrupt, pick, approve, budget, quiet=quiet, as_json=as_json)
+    with ci.not_started(wanted, str(file), os.environ):
+        if sum(map(bool, (offline, record, replay))) > 1:
+            raise UsageError("--offline, --record and --replay exclude each other. Write one of them.")
+        found = app.find_run(None, file.resolve()) if again else None
+        read = app.read(file, catalogue, profile)
+        _mask(read.checked)
+        show([problem for problem in read.problems if problem.warning])
+        options = app.Options(
+            out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
+            calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
+            fresh=fresh, no_cache=no_cache, catalogue=catalogue, profile=profile, budget=budget,
+            lock=lock, only="lock" if locked else "world",
+            metadata=not no_metadata, offline=offline, record=record, replay=replay,
+            provider=provider, reporters=reporters, pick_first=pick == "first", approve=_said(approve),
+        )  # fmt: skip
+        if options.weights and read.writes and not quiet and not as_json:
+            click.echo(WRITER, err=True)
+        if found is None:
+            _end(partial(app.run, read, given(typed, inputs_file), options), wanted, quiet=quiet, as_json=as_json)
+        _keep_options(click.get_current_context())
+        _again(found, wanted, cancel_on_interrupt, pick, approve, budget, quiet=quiet, as_json=as_json)
 
 
 _AGAIN = (
@@ -220,11 +221,12 @@ def resume(
     """Take up a run that was stopped, that failed, or that waits: what is done stays, jobs in flight are collected."""
     from . import app, ci
 
-    found = app.find_run(run_id)
-    if found is None:
-        raise UsageError("There is no run here that could be taken up again: all came to a good end.")
     wanted = ci.Wanted(events, junit, summary)
-    _again(found, wanted, cancel_on_interrupt, pick, approve, budget, quiet=quiet, as_json=as_json)
+    with ci.not_started(wanted, run_id or "the last run", os.environ):
+        found = app.find_run(run_id)
+        if found is None:
+            raise UsageError("There is no run here that could be taken up again: all came to a good end.")
+        _again(found, wanted, cancel_on_interrupt, pick, approve, budget, quiet=quiet, as_json=as_json)
 
 
 def _again(

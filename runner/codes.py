@@ -317,6 +317,29 @@ steps:
     prompt: Write a line about tea.
 """,
     ),
+    Code(
+        "E012",
+        "indentation",
+        "A line stands beside what it belongs to",
+        "In YAML a line belongs to the one above it that begins further to the left. This one begins as far left as "
+        "the key that it was written under, so that the key is empty and the line belongs to something else.",
+        """\
+name: tea
+steps:
+  draft:
+  kind: generate_text
+  model: qwen/qwen3-32b-awq
+  prompt: Write a line about tea.
+""",
+        """\
+name: tea
+steps:
+  draft:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: Write a line about tea.
+""",
+    ),
     # -- E1: names in templates -------------------------------------------------------------------------
     Code(
         "E101",
@@ -1432,6 +1455,59 @@ steps:
     prompt: Write a line about tea.
     temperature: 0.9
     pick: {of: 3}
+""",
+    ),
+    Code(
+        "W609",
+        "same-name",
+        "Two pipelines of a project have the same name",
+        "The outputs of a pipeline go to out/NAME, so both write into one folder. A run does not write over what the "
+        "other one wrote there: it says so and ends. Check the files together to be told before. Seeds that no file "
+        "names follow from the name, so another name makes other pictures.",
+        """\
+name: tea
+steps:
+  draft:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: Write a line about green tea.
+outputs:
+  tea.txt: "{{ steps.draft.text }}"
+""",
+        """\
+name: green-tea
+steps:
+  draft:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: Write a line about green tea.
+outputs:
+  tea.txt: "{{ steps.draft.text }}"
+""",
+        {"black.yaml": _TESTED[FILE]},
+    ),
+    Code(
+        "W610",
+        "curly-quotes",
+        "Quotes that YAML does not know",
+        "Word processors and chats turn straight quotes into curly ones. To YAML these are letters: they go out with "
+        "the text, and a template or a number in them is no longer what it was. If they are meant, put straight ones "
+        "around them.",
+        """\
+name: tea
+steps:
+  draft:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: “Write a line about tea.”
+""",
+        """\
+name: tea
+steps:
+  draft:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    prompt: "Write a line about tea."
 """,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from jinja2 import nodes
@@ -12,6 +12,8 @@ from .checking import Checked
 from .errors import Problem
 from .fitting import takes_seed
 from .inference import steps_read
+from .pipeline import Pipeline
+from .source import Document
 from .templates import templates_of
 
 _ACTING = ("call_endpoint", "run_pipeline")
@@ -23,6 +25,45 @@ def of(checked: Checked, is_file: Callable[[str], bool]) -> Iterator[Problem]:
     yield from _inputs(checked)
     yield from _steps(checked)
     yield from _seeds(checked, is_file)
+
+
+def quotes(document: Document) -> Iterator[Problem]:
+    """Texts in quotes that are none to YAML, as word processors and chats write them."""
+    if not any(quote in document.text for pair in _CURLY for quote in pair):
+        return
+    nodes = [document.root] if document.root is not None else []
+    while nodes:
+        node = nodes.pop()
+        children = (
+            node.children.values() if isinstance(node.children, dict) else [(None, n) for n in node.children or ()]
+        )
+        nodes += [child for _, child in children]
+        for event in [node.start, *(key for key, _ in children)]:
+            text = getattr(event, "value", "")
+            if len(text) > 1 and (text[0], text[-1]) in _CURLY and not event.style:
+                mark = document.mark_of(event)
+                what = f"{text[0]} and {text[-1]} are letters of this text, and no quotes."
+                yield Problem("curly-quotes", what, mark, "Write straight quotes: \" or '.", warning=True)
+
+
+_CURLY = {
+    ("\u201c", "\u201d"), ("\u2018", "\u2019"),  # English
+    ("\u201e", "\u201c"), ("\u201a", "\u2018"), ("\u201e", "\u201d"), ("\u201a", "\u2019"),  # German, Polish
+    ("\u00ab", "\u00bb"), ("\u00bb", "\u00ab"), ("\u2039", "\u203a"), ("\u203a", "\u2039"),  # French, Danish
+    ("\u201d", "\u201d"), ("\u2019", "\u2019"),  # Swedish
+}  # fmt: skip
+"""Quotes of many languages, open and closed."""
+
+
+def of_all(pipelines: Iterable[Pipeline]) -> Iterator[Problem]:
+    """Doubts of the pipelines of one project together: two that write into one folder, because it is named for them."""
+    first: dict[str, Pipeline] = {}
+    for pipeline in pipelines:
+        other = first.setdefault(pipeline.name, pipeline) if pipeline.outputs else pipeline
+        if other is not pipeline:
+            what = f"{other.document.file} is called {pipeline.name}, too: both write into out/{pipeline.name}."
+            mark = pipeline.document.mark(("name",))
+            yield Problem("same-name", what, mark, "Give one of them another name.", warning=True)
 
 
 def _inputs(checked: Checked) -> Iterator[Problem]:

@@ -453,6 +453,11 @@ class RunState:
         return self.paid + sum(cell.cost for cell in self.cells.values())
 
     @property
+    def free(self) -> bool:
+        """Whether it pays nobody: the emulator or a recording answers, and its costs are what would be."""
+        return bool(self.options.get("local") or self.options.get("replay"))
+
+    @property
     def tickets(self) -> list[tuple[str, OpenJob]]:
         """Jobs that may still be running, with their keys."""
         return [*self.left, *(ticket for cell in self.cells.values() for ticket in cell.tickets.items())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,11 +20,22 @@ def check(code: Code, text: str) -> tuple[Problem, ...]:
         for file, content in {"runner.yaml": "", **code.beside, code.file: text}.items():
             (folder / file).write_text(content, encoding="utf-8")
         path = folder / code.file
-        found = testing.read(path).problems if code.of_tests else app.read(path).problems
+        found = testing.read(path).problems if code.of_tests else _of_pipeline(folder, code)
         return tuple(
-            replace(problem, mark=replace(problem.mark, file=str(Path(problem.mark.file).relative_to(folder))))
+            replace(
+                problem,
+                message=problem.message.replace(f"{folder}{os.sep}", ""),
+                mark=replace(problem.mark, file=str(Path(problem.mark.file).relative_to(folder))),
+            )
             for problem in found
         )
+
+
+def _of_pipeline(folder: Path, code: Code) -> list[Problem]:
+    """What is found in the pipeline of an example, also beside the other pipelines in its folder."""
+    others = [app.read(folder / name) for name in code.beside if "\noutputs:" in code.beside[name]]
+    own = app.read(folder / code.file)
+    return [*own.problems, *app.of_all([*others, own])]
 
 
 def said_of(code: Code) -> str:

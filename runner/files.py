@@ -1,8 +1,17 @@
-"""Names of files as authors and users write them: a path beside something, a URL, or the file itself as a data URI."""
+"""Names of files as authors and users write them: a path beside something, a URL, or the file itself as a data URI.
+
+And which files there are that one of them may have been meant to be.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+
+_NOT_ENTERED = {"node_modules", "site-packages", "__pycache__", "out"}
+_DEEPEST = 4
+"""Folders below the one that we stand in that are looked through."""
 
 
 def is_url(name: str) -> bool:
@@ -17,3 +26,26 @@ def is_inline(name: str) -> bool:
 def place(name: str, folder: Path) -> str:
     """Where a file is that was named in ``folder``; a URL and a data URI stay what they are."""
     return name if is_url(name) or is_inline(name) else str((folder / name).resolve())
+
+
+def pipelines_and_tests(folder: Path) -> Iterator[Path]:
+    """Pipelines and tests below a folder, as one would type them."""
+    for here, folders, names in os.walk(folder):
+        where = Path(here)
+        deep = len(where.parts) >= _DEEPEST
+        folders[:] = [] if deep else sorted(n for n in folders if not n.startswith(".") and n not in _NOT_ENTERED)
+        for name in sorted(names):
+            if name.endswith((".yaml", ".yml")) and not name.endswith(".lock.yaml"):
+                path = where / name
+                if is_test(path) or _is_pipeline(path):
+                    yield path
+
+
+def is_test(path: Path) -> bool:
+    return path.name.endswith(".test.yaml")
+
+
+def _is_pipeline(path: Path) -> bool:
+    """Whether a file has steps, by its text alone: there may be many, and somebody is typing."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return any(line.startswith("steps:") for line in file)

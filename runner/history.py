@@ -22,6 +22,7 @@ from .pipeline import duration
 from .reports import changes as difference
 from .reports import runs as report
 from .reports.changes import Change, changes
+from .reports.money import cost, money
 from .runfolder import files_of, laid_out, state_lines
 from .store import Store
 
@@ -122,7 +123,8 @@ def as_json(at: Path, now: float) -> str:
         ended = state.ended or (now if run.going else None)
         rows.append({
             "run": run.id, "pipeline": state.pipeline, "version": state.version, "state": run.said,
-            "cost": round(state.cost, 6), "started": state.started or None,
+            "cost": round(state.cost, 6), "paid": 0.0 if state.free else round(state.cost, 6),
+            "started": state.started or None,
             "seconds": round(ended - state.started, 3) if ended and state.started else None, "folder": str(run.folder),
         })  # fmt: skip
     return json.dumps(rows, ensure_ascii=False, indent=2)
@@ -169,6 +171,11 @@ class Asked:
     candidate: int = 0
     """Which candidate of its cell it was for, from 1; 0 where there was only one thing to make."""
 
+    @property
+    def paid_for(self) -> str:
+        """What is said of a call that was answered: the emulator is not paid."""
+        return "made" if self.local else "paid for"
+
 
 def asked(run: Run) -> list[Asked]:
     """The calls of a run's cells in order, each once, however often it was tried."""
@@ -194,7 +201,7 @@ def asked(run: Run) -> list[Asked]:
 def compared(one: Run, other: Run, store: Store) -> str:
     """What differs between two runs: inputs, cost, and cell by cell what was asked and what came of it."""
     lines = [f"{name} {report.row(run.state, run.said, 0.0)[0]}  {run.state.title}: {run.said}, "
-             f"{report.money(run.state.cost)}" for name, run in (("-", one), ("+", other))]  # fmt: skip
+             f"{cost(run.state)}" for name, run in (("-", one), ("+", other))]  # fmt: skip
     if found := list(changes(dict(one.state.inputs), dict(other.state.inputs))):
         lines += ["", "inputs", *_indented(difference.lines(found, _apart))]
     prompts = [_requests(run, store) for run in (one, other)]
@@ -207,8 +214,8 @@ def compared(one: Run, other: Run, store: Store) -> str:
         lines += ["", cell, *_indented(told)] if told else []
     if same:
         lines += ["", f"{same} cell{'s are' if same != 1 else ' is'} the same"]
-    spent = [run.state.cost for run in (one, other)]
-    lines += ["", f"cost: {report.money(spent[0])} → {report.money(spent[1])}"]
+    spent = [cost(run.state) for run in (one, other)]
+    lines += ["", f"cost: {spent[0]} → {spent[1]}"]
     return "\n".join(lines)
 
 
@@ -223,7 +230,7 @@ def _cell_compared(one: CellState | None, other: CellState | None, was: list[JSO
     if found := [each for each in changes(before, after) if each.path.partition(".")[0] != "usage"]:
         lines += ["output", *_indented(difference.lines(found, _apart))]
     if lines and one.cost != other.cost:
-        lines.append(f"cost: {report.money(one.cost)} → {report.money(other.cost)}")
+        lines.append(f"cost: {money(one.cost)} → {money(other.cost)}")
     return lines
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from . import catalogue, rows, source
 from .catalogue import Catalogue, Model
 from .errors import PipelineProblems, UsageError, nearest
+from .files import is_test, pipelines_and_tests
+
+PIPELINE, TESTS = "a pipeline file", "a test file"
+"""What a file is wanted as."""
 
 
 def models(folder: Path, own: Path | None = None) -> Catalogue:
@@ -34,7 +39,7 @@ def text_of(path: Path, what: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        msg = f"There is no file {path}."
+        msg = f"There is no file {path}.{_meant(path, what)}"
         raise UsageError(msg) from None
     except IsADirectoryError:
         msg = f"{path} is a folder; name {what} in it."
@@ -45,6 +50,28 @@ def text_of(path: Path, what: str) -> str:
     except OSError as err:
         msg = f"{path} cannot be read: {err.strerror}."
         raise UsageError(msg) from None
+
+
+def _meant(path: Path, what: str) -> str:
+    """Which pipelines or tests somebody may have meant who named a file that is not there."""
+    if what not in (PIPELINE, TESTS):
+        return ""
+    try:
+        there = [each for each in pipelines_and_tests(Path()) if is_test(each) == (what == TESTS)]
+    except OSError:
+        return ""
+    stem = _stem(path)
+    same = [each.as_posix() for each in there if _stem(each) == stem]
+    if same:
+        return f" Did you mean {' or '.join(same[:3])}?"
+    stems = {_stem(each): each.as_posix() for each in there}
+    if near := get_close_matches(stem, stems, n=1, cutoff=0.6):
+        return f" Did you mean {stems[near[0]]}?"
+    return f" {nearest('', sorted(stems.values()))}" if stems else ""
+
+
+def _stem(path: Path) -> str:
+    return path.name.partition(".")[0]
 
 
 def _of_project(settings: Path) -> list[Model]:

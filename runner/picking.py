@@ -20,7 +20,7 @@ from .attempts import Tools
 from .calls import Calls, Store
 from .desk import Answer
 from .errors import BudgetExceeded, FateUnknown, LeftOpen, NotAdmitted, NotLocked, Refused, StepError
-from .events import CallDone, CallStarted, CellAnswered, CellAsked, Event
+from .events import CallDone, CallStarted, CellAnswered, CellAsked, CellState, Event
 from .kinds import approve
 from .model import JSON, Call, Cell, Errand, Output, Question, Reply, digests_of, key_of
 from .planning import PlannedStep, with_seed
@@ -227,6 +227,18 @@ class Picking:
 
     def _since(self) -> float:
         return self.tools.fresh.since(self.cell, self.step.cache_for, self.tools.clock())
+
+
+def answer_of(cell: CellState) -> Mapping[str, JSON] | None:
+    """What was answered to the question of a cell, as the store keeps it; None if nothing was, or is of use."""
+    said = cell.answer
+    if said is None or not said.of:
+        return {"answer": said.answer} if said is not None else None
+    if cell.output is None:
+        return None
+    digests = list(digests_of(cell.output.values))
+    choice = Choice(said.of, int(said.answer), {str(said.answer): digests})
+    return dict(choice.reply.data)
 
 
 _ENDS = (NotAdmitted, BudgetExceeded, NotLocked)

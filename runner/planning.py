@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 from .catalogue import Model
 from .cells import LIMIT, BadCells, expand, shown
@@ -26,6 +27,9 @@ from .templates import Template, Tree, partly, render_tree, templates_of
 
 CALLS = 64
 """Calls in flight at once, where nobody says."""
+
+Written: TypeAlias = Literal["typed", "python", "yaml"]
+"""Where somebody writes inputs: on a command line, in a program, in a pipeline or its test."""
 
 UNKNOWN = Artifact(sha256="", media_type="image/png", bytes=0, path="")
 """Stands for a picture that is not there yet, in the preview of a call."""
@@ -54,6 +58,8 @@ class PlannedStep:
 
     None where no price is known.
     """
+    dearest: bool = False
+    """Whether `usd` is all that its model can cost, because what bounds it (a prompt, a length) is not known yet."""
     when: Tree = None
     when_by_cell: bool = False
     foreach: Tree = None
@@ -104,7 +110,9 @@ class Nested:
         declared = self.checked.pipeline.inputs
         files = {n: v for n, v in inputs.items() if n in declared and "artifact" in declared[n].schema}
         try:
-            values = read_inputs(declared, {**inputs, **dict.fromkeys(files)}, {}, preview=preview, files=False)
+            values = read_inputs(
+                declared, {**inputs, **dict.fromkeys(files)}, {}, preview=preview, files=False, written="yaml"
+            )
             for name, value in files.items():
                 values[name] = fit(name, declared[name].schema, value)
         except UsageError as err:
@@ -149,12 +157,18 @@ class Nested:
                 yield from Nested(inner, self.env).files()
 
     @property
-    def usd(self) -> float | None:
-        """The most that it can cost, whatever its inputs."""
+    def outline(self) -> Plan | None:
+        """Its plan whatever its inputs; None if there is none without them."""
         try:
-            return self.plan({}, preview=True).usd
+            return self.plan({}, preview=True)
         except (StepError, UsageError):
             return None
+
+    @property
+    def usd(self) -> float | None:
+        """The most that it can cost, whatever its inputs."""
+        outline = self.outline
+        return outline.usd if outline is not None else None
 
 
 class NestedInputs(StepError):
@@ -313,8 +327,11 @@ def read_inputs(
     *,
     preview: bool = False,
     files: bool = True,
+    written: Written = "typed",
 ) -> dict[str, JSON]:
     """Input values, defaults filled in. ``given`` are values, ``typed`` texts of a command line.
+
+    ``written`` is how whoever gives them writes them, to say how one that is missing is given.
 
     `UsageError` for an unknown input, a missing one (in a ``preview`` it stands as null), or a value of the wrong type.
     Without ``files`` those are not looked at.
@@ -327,7 +344,7 @@ def read_inputs(
     missing = [d for d in declared.values() if d.required and d.name not in values]
     if missing and not preview:
         wanted = "; ".join(f"{d.name} ({d.description or d.type})" for d in missing)
-        example = " ".join(f"-i {d.name}=…" for d in missing)
+        example = _example([d.name for d in missing], written)
         msg = f"The pipeline needs {'inputs' if len(missing) > 1 else 'an input'}: {wanted}. Write {example}."
         raise UsageError(msg)
     for name, value in values.items():
@@ -337,6 +354,16 @@ def read_inputs(
             msg = f"The input {name} does not fit. {why}"
             raise UsageError(msg)
     return {d.name: values.get(d.name, d.default) for d in declared.values()}
+
+
+def _example(names: Sequence[str], written: Written) -> str:
+    match written:
+        case "typed":
+            return " ".join(f"-i {name}=…" for name in names)
+        case "python":
+            return f"inputs={{{', '.join(f'{name!r}: …' for name in names)}}}"
+        case "yaml":
+            return f"inputs: {{{', '.join(f'{name}: …' for name in names)}}}"
 
 
 def render(step: PlannedStep, names: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -383,7 +410,9 @@ def _planned_steps(checked: Checked, names: Mapping[str, JSON], env: Mapping[str
         planned = _controlled(step, checked.pipeline, done, env)
         if step.nested is not None:
             nested = Nested(step.nested, env)
-            planned = replace(planned, nested=nested, usd=nested.usd)
+            planned = replace(planned, nested=nested)
+            if (outline := nested.outline) is not None:
+                planned = replace(planned, usd=outline.usd, dearest=any(inner.dearest for inner in outline.steps))
         cells = _known_cells(planned, names, known)
         if planned.nested is not None and cells is not None and planned.when is None:
             _try_cells(planned, planned.nested, cells, names)
@@ -488,7 +517,9 @@ def _previewed(pipeline: str, checked: CheckedStep, planned: PlannedStep, names:
     assert isinstance(call, Call)
     free = all(inner.usd == 0 for inner in planned.tools.values())  # else it depends on how often they are called
     usd = _most(call, checked, params) if free else None
-    return replace(planned, preview=call, open=unknown, usd=usd if usd is None else usd * (step.pick or 1))
+    most = usd if usd is None else usd * (step.pick or 1)
+    dearest = bool(most) and not _is_priced(checked, params)
+    return replace(planned, preview=call, open=unknown, usd=most, dearest=dearest)
 
 
 def _most(call: Call, checked: CheckedStep, params: Mapping[str, JSON]) -> float | None:

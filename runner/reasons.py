@@ -7,6 +7,7 @@ What a past run asked is in its journal, by key, and in the store, as text.
 from __future__ import annotations
 
 import hashlib
+import shlex
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from .errors import CallFailed, UsageError, nearest
 from .events import CallDone, CallStarted, CellState, Event, RunState
 from .execute import execute
 from .files import is_inline, is_url, place
-from .history import Asked, Run, asked, request, runs
+from .history import Asked, Run, asked, newest, request, runs
 from .media import look
 from .model import Artifact, Call, Chat, Finished, Job, Question, Reply, Ticket, key_of, step_of
 from .pipeline import Step
@@ -31,6 +32,8 @@ from .reports.reasons import Reason, text
 from .reports.runs import duration
 from .runpod.wire import decode
 from .store import Store
+
+_MOST_INSIDE = 5
 
 LOCAL = ("emulator", "local-model")
 """What those who answer a local run are called in keys."""
@@ -45,8 +48,8 @@ async def now(home: Path, run: Run, step: str, env: Mapping[str, str]) -> str:
         world = _Nobody(app.origin(options))
         state, calls = await _tried(plan, world, store)
         past = _Past.of(home, store)
-        cells = _cells(state, step)
-        told = [r for cell in cells for r in _next(cell, calls, world, past, _step(read.whole(), cell.cell))]
+        cells = _cells(home, run, state, step, "The last run")
+        told = [r for cell in cells for r in _next(state, cell, calls, world, past, _step(read.whole(), cell.cell))]
     finally:
         store.close()
     return text(f"The next run of {plan.pipeline}, with the inputs of {run.id}:", told)
@@ -59,26 +62,41 @@ def then(home: Path, run: Run, step: str) -> str:
         past = _Past.of(home, store).before(run.state.started)
         calls = asked(run)
         told: list[Reason] = []
-        for cell in _cells(run.state, step):
+        for cell in _cells(home, run, run.state, step, "The run"):
             own = [call for call in calls if call.cell == cell.cell]
             reasons = [_numbered(call, past.recorded(call)) for call in own]
-            told += [*reasons, *_chosen(cell)] or [_without(cell)]
+            told += [*reasons, *_chosen(cell)] or [_without(run.state, cell)]
     finally:
         store.close()
     return text(f"The run {run.id} of {run.state.pipeline}:", told)
 
 
-def _cells(state: RunState, step: str) -> list[CellState]:
-    """The cells of a step, or the one that is named. `UsageError` with the nearest name if there is none."""
+def _cells(home: Path, run: Run, state: RunState, step: str, which: str) -> list[CellState]:
+    """The cells of a step, or the one that is named, in a run or in the next one of its pipeline.
+
+    `UsageError` if there is none, with the nearest name and the last run that has one.
+    """
     found = [cell for cell in state.cells.values() if step in (cell.cell, step_of(cell.cell))]
     if not found and not any(step == name for name in state.opened):
         known = list(dict.fromkeys([*map(step_of, state.cells), *(state.cells if "[" in step else ())]))
-        msg = f"The pipeline {state.pipeline} has no step {step}. {nearest(step, known)}".rstrip()
-        raise UsageError(msg)
+        msg = f"{which} {run.id} is of {state.pipeline}, which has no step {step}. {nearest(step, known)}".rstrip()
+        raise UsageError(f"{msg} {_elsewhere(home, run, step)}")
     return found
 
 
-def _next(cell: CellState, calls: Sequence[Asked], world: _Nobody, past: _Past, step: Step | None) -> list[Reason]:
+def _elsewhere(home: Path, but: Run, step: str) -> str:
+    """Which run has a step that another has not, and how to ask about it."""
+    for run in newest(home):
+        if run.id != but.id and any(step in (cell.cell, step_of(cell.cell)) for cell in run.state.cells.values()):
+            return (
+                f"The last run that has one is of {run.state.pipeline}: runner why {shlex.quote(step)} --run {run.id}"
+            )
+    return "No other run here has one, either; --run RUN names a run, runner runs lists them."
+
+
+def _next(
+    state: RunState, cell: CellState, calls: Sequence[Asked], world: _Nobody, past: _Past, step: Step | None
+) -> list[Reason]:
     """Why each call of a cell would be a hit or a miss."""
     own = sorted((call for call in calls if call.cell == cell.cell), key=lambda call: call.candidate)
     told: list[Reason] = []
@@ -91,7 +109,7 @@ def _next(cell: CellState, calls: Sequence[Asked], world: _Nobody, past: _Past, 
         else:
             keep = step.cache_for if step is not None else None
             told.append(past.missed(call, world.asked[call.key].text, keep))
-    return [*map(_numbered, own, told), *_chosen(cell)] or [_without(cell)]
+    return [*map(_numbered, own, told), *_chosen(cell)] or [_without(state, cell)]
 
 
 def _numbered(call: Asked, reason: Reason) -> Reason:
@@ -118,8 +136,13 @@ def _step(checked: Checked, cell: str) -> Step | None:
     return step
 
 
-def _without(cell: CellState) -> Reason:
+def _without(state: RunState, cell: CellState) -> Reason:
     """Why a cell asked nothing."""
+    inside = dict.fromkeys(step_of(each) for each in state.cells if each.startswith(f"{cell.cell}/"))
+    if inside:
+        asks = ", ".join(f"runner why {shlex.quote(name)}" for name in list(inside)[:_MOST_INSIDE])
+        more = f", and {len(inside) - _MOST_INSIDE} more" if len(inside) > _MOST_INSIDE else ""
+        return Reason(cell.cell, "inside", f"not it but the steps of its pipeline ask: {asks}{more}")
     if cell.state in ("done", "cached"):
         return Reason(cell.cell, "free", "it calls nobody, so it is done anew each time")
     if cell.state == "blocked":
@@ -151,10 +174,10 @@ class _Past:
         """It is in the store; who paid for it, and why that run had to."""
         payer = next((each for each in self.calls if each.key == call.key and each.paid), None)
         kept = self.store.asked(call.key)
-        said = f"kept {_ago(kept[1])}" if kept else "kept"
+        ago = f" {_ago(kept[1])}" if kept else ""
         if payer is None:
-            return Reason(call.cell, "hit", said)
-        said = f"{said}, paid for by {payer.run}"
+            return Reason(call.cell, "hit", f"in the store, kept{ago}")
+        said = f"in the store, {payer.paid_for}{ago} by {payer.run}"
         reason = self.before(payer.began).missed(payer, kept[0] if kept else None, None, recorded=True)
         return replace(reason, cell=call.cell, verdict="hit", why=said, then=reason.why)
 
@@ -163,7 +186,8 @@ class _Past:
         kept = self.store.asked(call.key)
         if call.stored and not call.paid:
             payer = next((each for each in self.calls if each.key == call.key and each.paid), None)
-            return Reason(call.cell, "hit", f"paid for by {payer.run}" if payer else "it was in the store")
+            whose = f", {payer.paid_for} by {payer.run}" if payer else ""
+            return Reason(call.cell, "hit", f"it was in the store{whose}")
         return self.missed(call, kept[0] if kept else None, None, recorded=True)
 
     def missed(self, call: Asked, asks: str | None, keep: float | None, *, recorded: bool = False) -> Reason:

@@ -27,6 +27,7 @@ from .reports import page
 from .reports.changes import Change, changes
 from .reports.changes import lines as diff_lines
 from .reports.graph import Graph, Link, Node
+from .reports.money import column, unpaid
 from .reports.timeline import timeline
 from .runfolder import files_of
 from .source import Document, parse
@@ -239,7 +240,8 @@ class _Told:
             notes=list(self._notes()),
             cells_shown=number,
             cells_all=max(state.expected, len(state.cells)),
-            local=bool(state.options.get("local")),
+            unpaid=unpaid(state),
+            column=column(state),
             folder=_relative(run.folder),
         )
 
@@ -409,7 +411,9 @@ class _Told:
         run = self.run
         if run.damage:
             yield run.damage
-        if run.state.options.get("local"):
+        if run.state.options.get("replay"):
+            yield "This is from a recording, so nothing was paid: the costs are those of the run that was recorded."
+        elif run.state.options.get("local"):
             yield "The emulator made this, so nothing was paid: the costs are those that Runpod would have charged."
         if run.going:
             yield "The run was still going when this page was written."

@@ -121,6 +121,7 @@ def state_lines(state: RunState) -> Iterator[str]:
         **({"profile": state.options["profile"]} if state.options.get("profile") else {}),
         "outcome": state.outcome,
         "cost": round(state.cost, 6),
+        "paid": 0.0 if state.free else round(state.cost, 6),
         "seconds": round(state.ended - state.started, 3) if state.ended else None,
         "inputs": state.inputs,
         "outputs": dict(state.outputs),

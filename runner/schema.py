@@ -332,7 +332,7 @@ def top_schema() -> JSON:
         "type": "object",
         "properties": {
             "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$",
-                     "description": "The pipeline's name.", "examples": ["product-card"]},
+                     "description": "The pipeline's name; its outputs go to out/NAME.", "examples": ["product-card"]},
             "version": {"type": "string", "description": "The pipeline's own version.", "examples": ["1.2.0"]},
             "description": {"type": "string", "description": "What it makes, in a sentence."},
             "inputs": {"type": "object", "description": "What changes from run to run.",

@@ -139,7 +139,10 @@ def _look(step: PlannedStep, state: RunState | None, paid: float | None) -> Outl
     if not state.cells:  # there is no store
         return look
     cells = [cell for cell in state.cells.values() if step_of(cell.cell) == step.id]
-    ends = [cell.state for cell in cells]
+    inside = {
+        cell.cell.partition("/")[0] for cell in state.cells.values() if "/" in cell.cell and cell.state == "failed"
+    }
+    ends = ["failed" if cell.cell in inside else cell.state for cell in cells]
     opened = (
         step.count if step.id not in state.opened and not step.fanned_out else state.opened.get(step.id, step.count)
     )

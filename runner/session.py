@@ -28,7 +28,7 @@ from .files import is_inline, is_url, place
 from .fresh import Fresh
 from .journal import Journal
 from .lockfile import Locked
-from .model import JSON, Artifact, Ticket
+from .model import JSON, Artifact, Question, Reply, Ticket
 from .outputs import outputs_of
 from .planning import Plan
 from .provenance import Facts, Made, Makers
@@ -99,6 +99,8 @@ class Session:
     pick_first: bool = False
     approve: bool | None = None
     """What is said to questions of yes or no; None to ask."""
+    choices: Mapping[str, JSON] = field(default_factory=dict)
+    """What persons answered when the recording was made that is replayed, by the key of the question."""
     locked: Locked | None = None
     """Set where nothing may be sent."""
     canned: Canned | None = None
@@ -183,6 +185,8 @@ class Session:
         async def load_files(files: Mapping[str, str], pipeline: str) -> Mapping[str, Artifact]:
             return await self._files(provider, store, files, Path(pipeline).parent)
 
+        for key, answer in self.choices.items():
+            await store.keep(key, Question("", {"prompt": "recorded"}), Reply(answer))
         try:
             return await execute(
                 plan,
@@ -202,7 +206,7 @@ class Session:
                 cancel_jobs=self.cancel_on_interrupt,
                 locked=self.locked,
                 canned=self.canned,
-                desk=Desk(Asker(folder, self.screen), self.pick_first, self.approve),
+                desk=Desk(Asker(folder, self.screen), self.pick_first and not self.choices, self.approve),
                 jitter=None if self.carrier.network else AtOnce(),
             )
         except BaseExceptionGroup as group:

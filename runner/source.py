@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from . import misreading
 from .errors import Mark, PipelineProblems, Problem
 from .model import JSON
 
@@ -42,32 +43,6 @@ _WORDS = {
 _TAGS = "tag:yaml.org,2002:"
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 """What ends a line for libyaml, whose line numbers ours must be."""
-
-_CLOSE = "Close it, separate its parts by commas, or put quotes around the text that it is part of."
-_SYNTAX: tuple[tuple[str, str, str, bool], ...] = (
-    ("could not find expected ':'", "A colon is missing after this.", "Write NAME: VALUE.", True),
-    ("unexpected end of stream", "This quote is never closed.", "Write the same quote where the text ends.", True),
-    ("unexpected document indicator", "This quote is never closed.", "Write the same quote where the text ends.", True),
-    ("mapping values are not allowed", "A colon cannot stand here.",
-     "Put the text in quotes if it holds a colon, or begin this line as far in as the lines above it.", False),
-    ("block sequence entries are not allowed", "A list cannot begin here.", "Begin it on a line of its own.", False),
-    ("block mapping entries are not allowed", "A key cannot begin here.", "Begin it on a line of its own.", False),
-    ("expected ',' or '}'", "This { is not closed, or a comma is missing in it.", _CLOSE, True),
-    ("expected ',' or ']'", "This [ is not closed, or a comma is missing in it.", _CLOSE, True),
-    ("expected key", "This belongs to nothing above it.",
-     "Begin it as far in as the lines above it; put a text that holds quotes or brackets in quotes.", False),
-    ("expected '-' indicator", "This is not an item of the list above it.",
-     "Begin it with a dash, or as far in as the list's own key.", False),
-    ("cannot start any token", "A text cannot begin with this character.", "Put the text in quotes.", False),
-    ("unknown escape character", "There is no such escape in double quotes.",
-     "Write \\\\ for a backslash, or use single quotes.", False),
-    ("escape code", "There is no such character.", "Write the character itself.", False),
-    ("alphabetic or numeric character", "A text cannot begin with this character.", "Put the text in quotes.", True),
-    ("expected comment or line break", "Nothing can follow | or > on its line.", "Begin the text on the next line.",
-     False),
-    ("expected <document start>", "The file has ended here, and something follows.", "Remove it.", False),
-)  # fmt: skip
-"""libyaml's words, ours for them, what to do, and whether the place is where the matter began."""
 
 
 @dataclass(slots=True)
@@ -113,9 +88,9 @@ class Document:
         for part in path:
             child = _child(node, part)
             if child is None:
-                return self._mark(name if name is not None else node)
+                return self.mark_of(name if name is not None else node)
             name, node = child
-        return self._mark(name if key and name is not None else node)
+        return self.mark_of(name if key and name is not None else node)
 
     def raw(self, path: Path) -> str | None:
         """The text of the scalar at ``path`` as it was written (``1.10``), None if it is no scalar."""
@@ -160,7 +135,8 @@ class Document:
         text = self._line(line)
         return Mark(self.file, line + 1, column + 1, max(1, min(end - begin, len(text) - column)), text)
 
-    def _mark(self, at: Any) -> Mark:
+    def mark_of(self, at: Any) -> Mark:
+        """Where an event, or a node, stands; the beginning where there is none."""
         if at is None:
             return Mark(self.file, 1, 1, 1, self._line(0))
         start, end = (at.start, at.end) if isinstance(at, Node) else (at, at)
@@ -393,23 +369,10 @@ class _Composer:
                       "Remove it; put text in quotes to keep it text.")  # fmt: skip
 
     def _syntax(self, err: yaml.MarkedYAMLError) -> None:
-        what = str(err.problem or err.context or "it cannot be read").rstrip(".")
-        mark, began = self._mark_of(err.problem_mark), self._mark_of(err.context_mark)
-        if "tab" in what or mark.text[mark.column - 1 : mark.column] == "\t":
-            indent = len(mark.text) - len(mark.text.lstrip())
-            column = mark.text.find("\t", 0, indent)
-            mark = replace(mark, column=column + 1) if column >= 0 else mark
-            self._add("tab", "A tab cannot stand here.", mark, "Indent with spaces.")
-            return
-        for words, message, instead, at_start in _SYNTAX:
-            if words in what:
-                self._add("yaml", message, began if at_start and err.context_mark else mark, instead)
-                return
-        self._add("yaml", f"This is not YAML: {what}.", mark,
-                  "Check the indentation, the colons and the quotes on this line and the one above.")  # fmt: skip
-
-    def _mark_of(self, at: Any) -> Mark:
-        return self._mark_at(at.line, at.column) if at else self._mark_at(0, 0)
+        at, began = ((mark.line, mark.column) if mark else None for mark in (err.problem_mark, err.context_mark))
+        found = misreading.told(str(err.problem or err.context or "it cannot be read"), self.lines, at or (0, 0), began)
+        code = "tab" if found.of_a_tab else "yaml"
+        self._add(code, found.message, self._mark_at(*found.place), found.instead)
 
     def _add(self, code: str, message: str, mark: Mark, instead: str = "") -> None:
         self.problems.append(Problem(code, message, mark, instead))

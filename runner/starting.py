@@ -88,7 +88,7 @@ def new(name: str, starter: str) -> Made:
     """Write a pipeline of this name, from a starter, into ``pipelines/`` of the project or, without one, here."""
     known = [each.name for each in starters()]
     if starter not in known:
-        msg = f"There is no {starter} to start from. {nearest(starter, known)}"
+        msg = f"There is no pipeline called {starter} to start from. {nearest(starter, known)}"
         raise UsageError(msg)
     if not _NAME.match(name) or name.endswith((".yaml", ".yml")):
         shorter = name.rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml")

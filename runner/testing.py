@@ -21,7 +21,7 @@ from .cases.case import SUFFIX, Case
 from .cases.judging import CODE, Ended, Tried, judge
 from .errors import Mark, Problem, RunnerError, UsageError, nearest
 from .files import is_url
-from .known import text_of
+from .known import TESTS, text_of
 from .model import JSON, Artifact
 from .source import Document, parse
 
@@ -52,7 +52,7 @@ def files(named: Sequence[Path]) -> list[Path]:
         elif path.name.endswith(SUFFIX):
             found[path] = None
         else:
-            text_of(path, "a test file")  # says why where there is no such file
+            text_of(path, TESTS)  # says why where there is no such file
             beside = path.with_name(path.stem + SUFFIX)
             if not beside.is_file():
                 msg = f"{path} has no tests: there is no {beside}. Write some there, or name a *{SUFFIX} file."
@@ -84,7 +84,7 @@ def read(path: Path, own: Path | None = None) -> Tests:
 
     `UsageError` if there is no such file.
     """
-    document, problems = cases.read(text_of(path, "a test file"), str(path))
+    document, problems = cases.read(text_of(path, TESTS), str(path))
     if document is None:
         return Tests(path, None, (), tuple(problems))
     pipeline = _pipeline_of(path, document, problems, own)
@@ -152,7 +152,7 @@ async def run(tests: Tests, case: Case) -> Tried:
             pick_first=True,
             approve=True,
         )
-        given = app.Given(values=case.inputs, beside=tests.path.parent)
+        given = app.Given(values=case.inputs, beside=tests.path.parent, written="yaml")
         try:
             done = await app.run(tests.pipeline, given, options, lambda _: None, lambda _: None)
         except RunnerError as err:

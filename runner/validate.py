@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
 
+from . import meant
 from .errors import Problem, counted, nearest
 from .hints import TEMPLATE
 from .kinds import KINDS, makes
@@ -44,6 +45,7 @@ def validate(document: Document) -> list[Problem]:
     if not isinstance(data, dict):
         what = f"A pipeline begins with name: and steps:; this is {_name(data)}."
         return [Problem("type", what, document.mark(), "Write name: and steps:.")]
+    mended = meant.mended(document)
     faults = [_Fault(tuple(e.absolute_path), e) for e in _errors(_top_validator(), data)]
     steps = data.get("steps")
     if isinstance(steps, dict):
@@ -51,7 +53,7 @@ def validate(document: Document) -> list[Problem]:
             kind = step.get("kind") if isinstance(step, dict) else None
             validator = _step_validator(kind if isinstance(kind, str) else None)
             faults += [_Fault(("steps", name, *e.absolute_path), e) for e in _errors(validator, step)]
-    return [p for fault in faults for p in _problems(document, fault)]
+    return [*mended, *(p for fault in faults for p in _problems(document, fault))]
 
 
 def against(
@@ -114,6 +116,8 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
     match error.validator:
         case "additionalProperties":
             yield from _unknown_keys(document, fault)
+        case "required" | "anyOf" if _is_misspelt(error):
+            pass  # which is told
         case "required":
             owner, key = _owner(path, fault.whole), _missing(error)
             yield Problem("missing-key", f"{owner} has no {key}.", document.mark(path, key=True), f"Add {key}:.")
@@ -182,6 +186,21 @@ def _missing(error: ValidationError | SchemaError) -> str:
     given: Any = error.instance
     missing = [str(key) for key in _list(error.validator_value) if key not in given]
     return next((key for key in missing if error.message.startswith(repr(key))), missing[0])
+
+
+def _is_misspelt(error: ValidationError) -> bool:
+    """Whether a key that is missing is there under a name that is nearly its own."""
+    schema, given = error.schema, error.instance
+    if not isinstance(given, Mapping):
+        return False
+    if error.validator == "anyOf" and str(given.get("kind")) in KINDS:  # several keys of which a step needs one
+        schema = _step_validator(given["kind"]).schema
+    assert isinstance(schema, Mapping)
+    known = schema.get("properties", {})
+    groups = [error, *(error.context or ())]
+    wanted = {key for each in groups if each.validator == "required" for key in _list(each.validator_value)}
+    strangers = [key for key in given if key not in known] if schema.get("additionalProperties") is False else []
+    return any(meant.is_meant(key, list(known), each) for key in strangers for each in wanted - given.keys())
 
 
 OF_A_MODEL = {

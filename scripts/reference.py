@@ -16,11 +16,11 @@ import click
 from runner import errors
 from runner.catalogue import Model, builtin
 from runner.cli import BUG, cli
-from runner.kinds import OURS, Kind
+from runner.kinds import OURS, Kind, makes
 from runner.model import JSON
 from runner.price import prices
 from runner.reports import models as report
-from runner.schema import CONTROL, top_schema
+from runner.schema import CONTROL, PICK, top_schema
 
 HERE = Path(__file__).parent.parent / "docs" / "reference"
 
@@ -193,6 +193,8 @@ def _about(kind: Kind) -> Iterator[str]:
         yield "It asks no model and costs nothing by itself."
         return
     yield f"One attempt may take {kind.TIMEOUT:g} seconds, if `timeout` does not say."
+    if makes(kind):
+        yield "It may have candidates: [`pick`](steps.md)."
     if builtin().of_kind(kind.NAME):
         yield f"[Models for it](models-{kind.NAME}.md)."
 
@@ -208,6 +210,9 @@ def _steps() -> Iterator[str]:
         "A key with a dot stands inside the other: `retry.attempts` is `retry: {attempts: 3}`."
     )
     yield _keys(_flat(CONTROL))
+    kinds = ", ".join(f"[`{kind.NAME}`](kinds.md#{kind.NAME})" for kind in OURS.values() if makes(kind))
+    yield f"A step that makes one thing ({kinds}) may have candidates, of which [a person](../picking.md) takes one:"
+    yield _keys(_flat({"pick": PICK}))
 
 
 def _pipeline() -> Iterator[str]:

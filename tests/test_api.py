@@ -58,6 +58,15 @@ async def test_a_pipeline_runs_on_both_event_loops_and_its_events_are_told(cups:
     assert str(run).startswith("cups: done in ")
 
 
+@pytest.mark.anyio
+async def test_an_error_of_a_run_is_not_taken_for_one_of_the_emulator(cups: Path) -> None:
+    def tell(event: runner.Event) -> None:
+        raise FileNotFoundError(event)
+
+    with pytest.raises(FileNotFoundError):
+        await runner.run(cups, {"colour": "red"}, local=True, on_event=tell)
+
+
 def test_plan_says_the_price_and_sends_nothing(cups: Path) -> None:
     plan = runner.plan(cups, {"colour": "red"})
 
@@ -65,6 +74,14 @@ def test_plan_says_the_price_and_sends_nothing(cups: Path) -> None:
     assert plan.usd is not None
     assert 0 < plan.usd < 0.1
     assert not (cups.parent / ".runner").exists()
+
+
+@pytest.mark.anyio
+async def test_an_input_that_is_missing_is_asked_for_as_a_program_gives_it(cups: Path) -> None:
+    cups.write_text(CUPS.replace("  colour: {", "  size: {type: string}\n  colour: {"))
+
+    with pytest.raises(runner.UsageError, match=re.escape("Write inputs={'size': …, 'colour': …}.")):
+        await runner.run(cups, local=True)
 
 
 def test_what_is_wrong_is_a_value_for_check_and_an_error_for_everything_else(cups: Path) -> None:

@@ -145,15 +145,71 @@ def test_what_cannot_be_written_is_told_before_anything_runs(
     assert not (tmp_path / ".runner").exists()
 
 
-def test_a_run_that_cannot_start_leaves_no_empty_report(cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "tea.yaml").write_text(
-        "name: tea\nsteps:\n  a: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: Tea.}\n"
+ASKS = "name: tea\nsteps:\n  a: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: Tea.}\n"
+REPORTS = ("--junit", "junit.xml", "--summary", "summary.md")
+
+
+def test_a_run_that_lacks_its_key_leaves_reports_that_say_so(cli: Cli, pipeline: Path, tmp_path: Path) -> None:
+    pipeline.write_text(ASKS)
+
+    done = cli("run", "tea.yaml", *REPORTS)
+
+    suite = ET.parse(tmp_path / "junit.xml").getroot()[0]  # noqa: S314 - ours
+    assert done.code == 5
+    assert (suite.get("name"), suite.get("errors"), suite.get("failures")) == ("tea.yaml", "1", "0")
+    assert suite.findall("testcase/error")[0].get("message", "").startswith("There is no RUNPOD_API_KEY")
+    assert (tmp_path / "summary.md").read_text().startswith("### tea.yaml: not started\n\n- There is no RUNPOD")
+
+
+def test_the_problems_of_a_pipeline_are_errors_at_their_lines(cli: Cli, pipeline: Path, tmp_path: Path) -> None:
+    pipeline.write_text(ASKS.replace("prompt: Tea.", "prompt: '{{ inputs.leaf }}', sed: 1"))
+
+    done = cli("run", "tea.yaml", *REPORTS)
+
+    cases = ET.parse(tmp_path / "junit.xml").getroot()[0].findall("testcase")  # noqa: S314 - ours
+    assert done.code == 2
+    assert [(case.get("name"), case.get("file"), case.get("line")) for case in cases] == [
+        ("E104 unknown-input", "tea.yaml", "3"),
+        ("E201 unknown-key", "tea.yaml", "3"),
+    ]
+    assert "There is no input leaf" in (tmp_path / "summary.md").read_text()
+
+
+@pytest.mark.parametrize("arguments", [["run", "none.yaml"], ["run", "tea.yaml", "-i", "x=1"], ["resume"]])
+def test_wrong_usage_is_in_the_reports_too(cli: Cli, pipeline: Path, tmp_path: Path, arguments: list[str]) -> None:
+    done = cli(*arguments, *REPORTS)
+
+    assert done.code == 2
+    assert '<error type="run"' in (tmp_path / "junit.xml").read_text()
+    assert ": not started" in (tmp_path / "summary.md").read_text()
+
+
+def test_a_report_that_cannot_be_written_does_not_hide_why_a_run_cannot_start(cli: Cli, pipeline: Path) -> None:
+    pipeline.write_text(ASKS)
+
+    done = cli("run", "none.yaml", "--junit", "tea.yaml/x.xml")
+
+    assert done.err.startswith("Error: There is no file none.yaml.")
+
+
+def test_the_outputs_of_a_run_that_waits_are_left_out_and_no_failures(
+    cli: Cli, pipeline: Path, tmp_path: Path, on_github: Path
+) -> None:
+    pipeline.write_text(
+        "name: tea\nsteps:\n  fit: {kind: approve, question: Is it fit?}\n"
+        "  line: {kind: render_text, text: Tea., needs: [fit]}\noutputs: {tea.txt: '{{ steps.line.text }}'}\n"
     )
 
-    done = cli("run", "tea.yaml", "--junit", "junit.xml")
+    done = cli("run", "tea.yaml", "--quiet", *REPORTS)
 
-    assert done.code == 5
-    assert not (tmp_path / "junit.xml").exists()
+    suite = ET.parse(tmp_path / "junit.xml").getroot()[0]  # noqa: S314 - ours
+    assert done.code == 6
+    assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("0", "0", "3")
+    assert suite.findall("testcase/skipped")[-1].get("message") == (
+        "not made yet: it needs line; a person has to answer first"
+    )
+    assert "::notice file=tea.yaml,line=1,title=tea.txt::tea.txt is not made yet: it needs line" in done.err
+    assert "::error" not in done.err
 
 
 def test_a_full_disk_is_a_sentence(cli: Cli, pipeline: Path) -> None:

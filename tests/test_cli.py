@@ -138,6 +138,25 @@ def test_wrong_usage_is_a_sentence_and_exit_code_2(cli: Cli, pipeline: Path, arg
     assert not Path(".runner").exists()
 
 
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [
+        ("bookcover", "Did you mean pipelines/bookcover.yaml?"),
+        ("bookcver.yaml", "Did you mean pipelines/bookcover.yaml?"),
+        ("pipelines/cards.yaml", "Did you mean card.yaml?"),
+        ("zebra.yaml", "Known here: card.yaml, pipelines/bookcover.yaml."),
+    ],
+)
+def test_a_pipeline_that_is_not_there_is_told_with_those_that_are(cli: Cli, named: str, meant: str) -> None:
+    Path("pipelines").mkdir()
+    for name in ("card.yaml", "pipelines/bookcover.yaml", "pipelines/bookcover.test.yaml"):
+        Path(name).write_text("name: any\nsteps:\n  line: {kind: render_text, text: hi}\n")
+
+    done = cli("run", named)
+
+    assert (done.code, done.err) == (2, f"Error: There is no file {named}. {meant}\n")
+
+
 @pytest.mark.parametrize("command", ["run", "check", "plan"])
 @pytest.mark.parametrize(
     ("content", "words"),

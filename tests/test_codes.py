@@ -113,6 +113,12 @@ def test_a_code_that_there_is_not_is_a_sentence_with_the_nearest(cli: Cli) -> No
     )
 
 
+def test_a_code_that_is_like_no_other_is_not_told_with_a_mixture_of_them(cli: Cli) -> None:
+    done = cli("explain", "zzzzzz")
+
+    assert done.err == "Error: There is no code zzzzzz. runner explain lists them all.\n"
+
+
 def test_a_name_that_is_not_in_the_registry_stands_for_itself() -> None:
     assert called("of-a-plugin") == "of-a-plugin"
     assert find("") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 from contextlib import closing
@@ -78,6 +79,20 @@ def test_runs_are_listed_for_machines_too(cli: Cli, pipeline: Path) -> None:
     assert row["cost"] > 0
 
 
+def test_what_a_local_run_would_be_is_told_as_that_wherever_runs_are(cli: Cli, pipeline: Path) -> None:
+    one = run(cli)
+    said = json.loads(cli("runs", "--json").out)[0]
+    would_be = f"0.00 USD (would be {said['cost']:.4f} on Runpod)"
+
+    listed, shown, compared = cli("runs"), cli("show"), cli("diff", one, run(cli))
+
+    assert said["paid"] == 0
+    assert would_be in listed.out
+    assert would_be in shown.out.splitlines()[0]
+    assert re.search(r"cell +state +on Runpod +time", shown.out)
+    assert compared.out.endswith(f"cost: {would_be} → 0.00 USD\n")
+
+
 def test_without_runs_it_says_so(cli: Cli) -> None:
     assert "There are no runs" in cli("runs").out
     assert cli("show").code == 2
@@ -137,8 +152,8 @@ def test_what_would_be_found_is_a_hit_and_says_who_paid(cli: Cli, pipeline: Path
     done = cli("why", "photo[red]")
 
     assert done.code == 0
-    assert "photo[red]: hit; kept" in done.out
-    assert f"paid for by {one}" in done.out
+    assert re.search(rf"photo\[red\]: hit; in the store, made .* ago by {one}\n", done.out)
+    assert "that run had to ask: no earlier call of this step is known here" in done.out
     assert "photo[blue]" not in done.out
 
 
@@ -199,8 +214,8 @@ def test_a_past_run_says_why_it_paid(cli: Cli, pipeline: Path) -> None:
 
     assert "+ one red teapot" in then.out
     assert "no earlier call of this step is known here" in first.out
-    assert "words: hit; kept" in words.out
-    assert cli("why", "words", "--run", two).out.strip().endswith(f"words: hit; paid for by {one}")
+    assert "words: hit; in the store, made" in words.out
+    assert cli("why", "words", "--run", two).out.strip().endswith(f"words: hit; it was in the store, made by {one}")
 
 
 def test_a_step_that_is_never_cached_says_so(cli: Cli, pipeline: Path) -> None:
@@ -219,12 +234,41 @@ def test_a_missing_file_is_why(cli: Cli, pipeline: Path) -> None:
 
 
 def test_why_of_no_step_is_wrong_usage_with_the_nearest_name(cli: Cli, pipeline: Path) -> None:
-    run(cli)
+    one = run(cli)
 
     done = cli("why", "foto")
 
     assert done.code == 2
-    assert "The pipeline tiny has no step foto. Did you mean photo?" in done.err
+    assert f"The last run {one} is of tiny, which has no step foto. Did you mean photo? No other run" in done.err
+
+
+def test_why_of_a_step_of_another_pipeline_says_which_run_has_it(cli: Cli, pipeline: Path) -> None:
+    one = run(cli)
+    Path("other.yaml").write_text("name: other\nsteps: {line: {kind: render_text, text: hi}}\n")
+    other = json.loads(cli("run", "other.yaml", "--json").out)["run"]
+
+    last, named = cli("why", "photo[red]"), cli("why", "line", "--run", one)
+
+    assert last.code == 2
+    assert last.err.startswith(f"Error: The last run {other} is of other, which has no step photo[red]. ")
+    assert last.err.endswith(f"The last run that has one is of tiny: runner why 'photo[red]' --run {one}\n")
+    assert named.err.startswith(f"Error: The run {one} is of tiny, which has no step line. ")
+    assert named.err.endswith(f"The last run that has one is of other: runner why line --run {other}\n")
+
+
+def test_why_of_a_step_that_runs_a_pipeline_leads_to_the_steps_that_ask(cli: Cli, pipeline: Path) -> None:
+    Path("outer.yaml").write_text(
+        "name: outer\nsteps:\n  each: {kind: run_pipeline, file: tiny.yaml, foreach: [1, 2], key: 'n{{ item }}'}\n"
+    )
+    cli("run", "outer.yaml", "--local", "--quiet")
+
+    step, inner = cli("why", "each[n1]"), cli("why", "each[n1]/photo[red]")
+
+    assert step.out.endswith(
+        "each[n1]: a pipeline; not it but the steps of its pipeline ask: "
+        "runner why 'each[n1]/words', runner why 'each[n1]/photo', runner why 'each[n1]/warm'\n"
+    )
+    assert "each[n1]/photo[red]: hit; in the store, made" in inner.out
 
 
 # -- diff -------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,17 @@ def test_a_file_of_another_sort_is_a_problem_where_it_is_named(cli: Cli, tmp_pat
 
     assert done.code == 2
     assert "p.yaml:6:12: notes.txt is application/octet-stream; image is needed here." in done.err
+
+
+def test_a_default_of_another_sort_is_a_problem_where_it_stands(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(DEFAULT.replace("URL", "notes.txt"))
+    (tmp_path / "notes.txt").write_text("no picture")
+
+    done, named = cli("run", "p.yaml", "--local"), cli("run", "p.yaml", "--local", "-i", "picture=./notes.txt")
+
+    assert done.code == 2
+    assert re.search(r"^p\.yaml:\d+:\d+: .*notes\.txt is application/octet-stream; image is needed here\.", done.err)
+    assert named.err.startswith("Error: The input picture cannot be used. ")
 
 
 def test_a_picture_that_is_written_out_is_one_for_a_step_and_for_an_input(cli: Cli, tmp_path: Path) -> None:

@@ -230,6 +230,25 @@ def test_a_file_of_the_other_pipeline_that_cannot_be_used_is_told_before_anythin
     assert not (outer.parent / ".runner" / "runs").exists()
 
 
+def test_warnings_of_the_other_pipeline_are_told_once_and_where_they_are(
+    cli: Cli, outer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = outer.parent / "parts" / "inner.yaml"
+    inner.write_text(INNER.replace("inputs:\n", "inputs:\n  unread: {type: string, default: x}\n", 1))
+    outer.write_text(
+        OUTER.replace(
+            "outputs:\n", "  one: {kind: run_pipeline, file: parts/inner.yaml, inputs: {thing: x}}\noutputs:\n"
+        )
+    )
+    monkeypatch.chdir(outer.parent)
+
+    alone, both = cli("check", "outer.yaml"), cli("check", "outer.yaml", "parts/inner.yaml")
+
+    for done in (alone, both):
+        assert done.code == 0
+        assert done.err.count("parts/inner.yaml:3:3: warning: Nothing reads the input unread.") == 1
+
+
 def test_a_name_that_the_pipeline_does_not_make_is_found_before_anything_runs(outer: Path) -> None:
     outer.write_text(OUTER.replace("item.outputs['picture.png']", "steps.each['teapot'].outputs['pictur.png']"))
 

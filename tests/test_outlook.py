@@ -86,9 +86,10 @@ def test_what_is_stored_is_not_expected_to_cost_again(cli: Cli, card: Path) -> N
     local, real = cli("plan", card, "--local").out, cli("plan", card).out
 
     assert column(local, "cached") == {"draft": "yes", "facts": "local", "photo": "yes", "seasonal": "yes", "total": ""}
-    assert "Expected: 0.0000 USD\n" in local
+    assert "Expected: 0.00 USD\n" in local
+    assert "At most, if nothing is stored or tried twice: 0.00 USD (would be 0.0442 on Runpod)\n" in local
     assert column(real, "cached")["draft"] == "no"  # what the emulator made is never served for Runpod
-    assert "Expected: 0.0239 USD, by what earlier runs paid\n" in real
+    assert "Expected: 0.0239 USD, by earlier runs\n" in real
 
 
 def test_only_what_is_asked_otherwise_is_missed(cli: Cli, card: Path) -> None:
@@ -236,3 +237,84 @@ def test_a_step_that_waits_for_a_choice_is_not_known_to_be_stored(cli: Cli, tmp_
     after = column(cli("plan", path, "--local").out, "cached")
 
     assert (before["many"], after["many"]) == ("?", "yes")
+
+
+OPEN = """\
+name: open
+inputs: {topic: {type: string}}
+steps:
+  draft: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: "About {{ inputs.topic }}"}
+  short: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: "Shorten {{ steps.draft.text }}"}
+"""
+
+
+def test_a_most_that_is_far_too_much_says_why(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "open.yaml"
+    path.write_text(OPEN)
+
+    without, given = cli("plan", path), cli("plan", path, "-i", "topic=tea")
+    calls, said = cli("plan", path, "--calls"), json.loads(cli("plan", path, "--json").out)
+
+    why = (
+        "  draft: with the longest prompt that its model takes, because not all inputs are given\n"
+        "  short: with the longest prompt that its model takes, because what it asks is only known in the run\n"
+    )
+    assert f"At most, if nothing is stored or tried twice: 0.6554 USD\n{why}" in without.out
+    assert f"At most, if nothing is tried twice: 0.6554 USD\n{why}" in calls.out
+    assert "  draft: with" not in given.out
+    assert "  short: with" in given.out
+    assert len(said["notes"]) == 3
+
+
+def test_what_a_pipeline_inside_asks_is_only_known_in_the_run(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "open.yaml").write_text(OPEN)
+    path = tmp_path / "outer.yaml"
+    path.write_text("name: outer\nsteps:\n  tea: {kind: run_pipeline, file: open.yaml, inputs: {topic: tea}}\n")
+
+    done = cli("plan", path)
+
+    why = "because what its pipeline asks is only known in the run"
+    assert done.out.endswith(f"  tea: with the most that it can be, {why}\n")
+
+
+def test_a_price_that_depends_on_inputs_is_not_said_to_be_unknown_to_the_catalogue(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "voice.yaml"
+    path.write_text(
+        "name: voice\ninputs: {line: {type: string}}\nsteps:\n"
+        "  speech: {kind: generate_speech, model: minimax-speech-02-hd, text: '{{ inputs.line }}'}\n"
+    )
+
+    table, calls = cli("plan", path), cli("plan", path, "--calls")
+
+    why = "unknown: what speech costs depends on inputs that are not given\n"
+    assert table.out.endswith(f"At most, if nothing is stored or tried twice: {why}")
+    assert calls.out.endswith(f"At most, if nothing is tried twice: {why}")
+
+
+def test_a_pipeline_inside_that_lacks_a_call_is_not_stored_though_nothing_is_made_of_it(
+    cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "open.yaml").write_text(OPEN)
+    path = tmp_path / "outer.yaml"
+    path.write_text("name: outer\nsteps:\n  tea: {kind: run_pipeline, file: open.yaml, inputs: {topic: tea}}\n")
+    cli("run", tmp_path / "open.yaml", "--local", "-i", "topic=coffee")
+
+    done = cli("plan", path, "--local")
+
+    assert column(done.out, "cached")["tea"] == "no"
+
+
+def test_candidates_are_counted_beside_the_cells(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "pots.yaml"
+    one = "kind: generate_image, model: qwen/qwen-image, prompt: a pot, pick: {of: 4}"
+    path.write_text(
+        f"name: pots\ninputs: {{names: {{type: list}}}}\nsteps:\n  one: {{{one}}}\n"
+        f"  two: {{{one}, foreach: [1, 2]}}\n  any: {{{one}, foreach: '{{{{ inputs.names }}}}'}}\n"
+    )
+
+    done, said = cli("plan", path), json.loads(cli("plan", path, "--json").out)
+
+    assert "  4 candidates      ?       0.0800    0.0800\n" in done.out
+    assert "  2 × 4 candidates  " in done.out
+    assert "  ? × 4 candidates  " in done.out
+    assert [step["candidates"] for step in said["steps"]] == [4, 4, 4]

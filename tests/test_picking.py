@@ -423,7 +423,7 @@ def test_why_tells_of_each_candidate_and_of_the_choice(cli: Cli, pots: Path) -> 
     cli("pick", "photo", "2")
     chosen = cli("why", "photo").out
 
-    assert "photo, candidate 3: hit; kept" in waiting
+    assert "photo, candidate 3: hit; in the store, paid for" in waiting
     assert "photo: not known; a person has not answered" in waiting
     assert "warm: not known; what it asks cannot be known yet: what it needs waits for a person" in after
     assert "photo: hit; 2 of 4, chosen earlier" in chosen
@@ -454,6 +454,67 @@ def test_an_answer_can_be_changed(cli: Cli, pots: Path) -> None:
     assert "photo: 1 of 4, instead of 3" in changed.out
     assert Path("out/pots/photo.jpg").read_bytes() != third
     assert state().cells["photo"].answer.answer == 1
+
+
+def test_a_question_that_a_later_run_was_answered_waits_no_more(cli: Cli, pots: Path) -> None:
+    cli("run", pots)
+    first = state().run
+    cli("run", pots)
+    later = state().run
+    cli("pick", later, "photo", "3")
+
+    listed, shown = cli("pick"), cli("pick", first, "photo")
+
+    assert listed.out == "Nothing waits for an answer.\n"
+    assert shown.out.endswith(f"  3 of 4, chosen since in {later}; go on with: runner resume {first}\n")
+
+
+def test_who_answers_an_older_question_is_told_that_it_has_been_answered_since(cli: Cli, pots: Path) -> None:
+    cli("run", pots)
+    first = state().run
+    cli("run", pots)
+    later = state().run
+    cli("pick", later, "photo", "3")
+
+    unnamed, more = cli("pick", "photo", "2"), cli("pick", first, "photo", "more")
+    named = cli("pick", first, "photo", "1")
+
+    assert f"photo: 2 of 4, instead of 3 (.runner/runs/{later}/" in unnamed.out
+    assert more.err.startswith("Error: photo is chosen.")
+    assert f"photo: 1 of 4, instead of 2, chosen since in {later} (.runner/runs/{first}/" in named.out
+
+
+def test_candidates_that_were_made_anew_since_are_chosen_where_they_are_seen(cli: Cli, pots: Path) -> None:
+    cli("run", pots)
+    first = state().run
+    journal = Path(".runner/runs", first, "events.jsonl")
+    was = state().cells["photo"].asked.shown["1"]["image"].sha256
+    journal.write_text(journal.read_text().replace(was, "0" * 64))  # the emulator would paint the same again
+    cli("run", pots, "--fresh", "photo")
+    later = state().run
+    cli("pick", later, "photo", "3")
+
+    done = cli("pick", first, "photo", "1")
+
+    assert done.code == 2
+    assert done.err == (
+        f"Error: The candidates of photo were made anew, and 3 of 4 is chosen since in {later}. "
+        f"Choose among those: runner pick {later} photo N\n"
+    )
+
+
+def test_a_yes_that_was_said_since_is_told_to_who_answers_the_older_question(cli: Cli, pots: Path) -> None:
+    pots.write_text(LOOK)
+    cli("run", pots)
+    first = state().run
+    cli("run", pots)
+    later = state().run
+    cli("approve", later, "fit", "no")
+
+    listed, changed = cli("pick"), cli("approve", first, "fit", "yes")
+
+    assert listed.out == "Nothing waits for an answer.\n"
+    assert changed.out == f"fit: yes, instead of no, said since in {later}. Go on with: runner resume {first}\n"
 
 
 def test_more_can_be_asked_for_from_elsewhere(cli: Cli, pots: Path, emulator: Emulator) -> None:
@@ -549,6 +610,76 @@ def test_pick_first_and_approve_ask_nobody(cli: Cli, pots: Path, emulator: Emula
     assert (first.code, yes.code, no.code) == (0, 0, 1)
     assert [p for p, _ in prompts(emulator)].count("a teapot") == 2  # one of each pipeline
     assert "fit: no, said by --approve" in no.err
+
+
+ALL = """\
+name: all
+steps:
+  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a teapot, pick: {of: 4}}
+  fit: {kind: approve, question: Is it fit?, show: "{{ steps.photo.image }}"}
+outputs:
+  photo.jpg: "{{ steps.photo.image }}"
+"""
+
+
+def test_a_replay_takes_the_choices_that_were_recorded_and_asks_nobody(cli: Cli, pots: Path) -> None:
+    pots.write_text(ALL)
+    cli("run", pots, "--record", "tape")
+    cli("pick", "photo", "3")
+    cli("resume")
+    cli("approve", "fit", "yes")
+    cli("resume")
+    third = Path("out/all/photo.jpg").read_bytes()
+
+    done = cli("run", pots, "--replay", "tape", "--out", "again")
+
+    assert done.code == 0
+    assert (state().cells["photo"].answer.answer, state().cells["fit"].answer.answer) == (3, True)
+    assert Path("again/photo.jpg").read_bytes() == third
+    assert "Not used" not in done.err
+
+
+def test_a_choice_that_nobody_made_is_recorded_like_any(cli: Cli, pots: Path) -> None:
+    cli("run", pots, "--record", "tape", "--pick", "first")
+
+    done = cli("run", pots, "--replay", "tape")
+
+    assert done.code == 0
+    assert state().cells["photo"].answer.answer == 1
+
+
+def test_a_question_that_was_not_recorded_stays_open_and_says_what_to_do(cli: Cli, pots: Path) -> None:
+    cli("run", pots, "--record", "tape")
+
+    done = cli("run", pots, "--replay", "tape")
+
+    assert done.code == 6
+    assert "The recording tape holds no answer for photo. Record it again and answer, or add --pick" in done.err
+
+
+def test_the_cases_of_a_recording_take_its_choices_and_not_the_first(cli: Cli, pots: Path) -> None:
+    cli("run", pots, "--record", "tape")
+    cli("pick", "photo", "3")
+    cli("resume")
+    third = state().cells["photo"].output.values["seed"]
+    Path("pots.test.yaml").write_text(
+        f"cases:\n  chosen: {{mode: {{replay: tape}}, expect: {{steps: {{photo: {{seed: {{is: {third}}}}}}}}}}}\n"
+    )
+
+    done = cli("test")
+
+    assert done.code == 0, done.out + done.err
+
+
+def test_a_recorded_choice_that_is_damaged_is_told_before_anything_runs(cli: Cli, pots: Path) -> None:
+    cli("run", pots, "--record", "tape", "--pick", "first")
+    (damaged,) = Path("tape/choices").iterdir()
+    damaged.write_text("{")
+
+    done = cli("run", pots, "--replay", "tape")
+
+    assert done.code == 5
+    assert f"The recording {damaged} cannot be read" in done.err
 
 
 def test_approve_says_yes_from_elsewhere(cli: Cli, pots: Path) -> None:

@@ -144,7 +144,8 @@ def test_a_page_tells_all_of_a_run(cli: Cli, report: Report, tmp_path: Path) -> 
 
     assert page.path == tmp_path / ".runner/runs" / name / "report.html"
     assert "product-card 1.2.0 ✓ done" in page.text
-    assert "Cost 0.0239 USD" in page.text
+    assert "Cost 0.00 USD, would be 0.0239 on Runpod" in page.text
+    assert "USD on Runpod" in page.text
     assert "Describe a red ceramic teapot for a web shop as" in page.text  # the prompt as it was rendered
     assert '"title": "Red Ceramic Teapot"' in page.text
     assert "max_tokens 2048" in page.text

@@ -12,7 +12,7 @@ import yaml
 
 from runner import source, starting
 from runner.cases.schema import cases_schema
-from runner.kinds import KINDS
+from runner.kinds import KINDS, makes
 from runner.schema import pipeline_schema
 
 from .conftest import REPO, Cli
@@ -171,7 +171,10 @@ def test_a_pipeline_that_is_there_is_not_overwritten(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["tea", "--from", "product-crad"], "There is no product-crad to start from. Did you mean product-card?"),
+        (
+            ["tea", "--from", "product-crad"],
+            "There is no pipeline called product-crad to start from. Did you mean product-card?",
+        ),
         (["pipelines/tea.yaml"], "pipelines/tea.yaml cannot be the name of a pipeline. Write tea."),
         (["a tea"], "a tea cannot be the name of a pipeline. Use letters, digits, dots, _ and -."),
         ([], "Say what the pipeline is called: runner new NAME. --list shows what to start from."),
@@ -192,6 +195,8 @@ def test_every_kind_is_listed_with_what_it_does(cli: Cli) -> None:
 
     assert [line.split()[0] for line in done.out.splitlines() if line.startswith("  ")] == list(KINDS)
     assert all(kind.TITLE in done.out for kind in KINDS.values())
+    assert "Every step may also have needs, after, when, foreach, " in done.out
+    assert "also pick." in " ".join(done.out.split())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -202,6 +207,7 @@ def test_one_kind_tells_its_params_and_what_it_yields(cli: Cli, kind: str) -> No
     told = [line.split()[0] for line in done.out.splitlines() if line.startswith("  ")]
     assert set(KINDS[kind].PARAMS) <= set(told)
     assert {".model", ".cost", "foreach", "retry"} <= set(told)
+    assert ("pick" in told) == (makes(KINDS[kind]) is not None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -221,6 +227,7 @@ def test_a_kind_as_json_has_the_schemas_of_its_params(cli: Cli) -> None:
     said = json.loads(one.out)
     assert said["required"] == [["text"]]
     assert said["params"]["schema"]["type"] == "object"
+    assert "foreach" in said["also"]
     assert [each["kind"] for each in json.loads(everything.out)] == list(KINDS)
 
 

@@ -9,12 +9,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from runner.events import (
     AttemptFailed,
+    CallPaid,
     CallStarted,
     CellBlocked,
     CellDone,
@@ -104,6 +106,36 @@ def test_the_summary_says_what_failed_and_where_the_paid_text_is(tmp_path: Path)
     assert f"kept in {tmp_path}/photo.paid.txt" in text
     assert "the job j1 on flux may still be running" in text
     assert "edit: blocked: needs photo" in text
+
+
+def test_a_local_run_says_that_nothing_is_paid_and_what_it_would_be() -> None:
+    stream = io.StringIO()
+
+    with Lines(stream) as lines:
+        lines(RunStarted(10.0, "r1", "card", "1.0", "card.yaml", {}, {"draft": []}, {}, {"local": True}))
+        lines(CellDone(11.0, "draft", cached=False, output={"text": "x"}, model="writer", cost=0.002))
+
+    assert stream.getvalue() == "    1.0s  draft: done, would be 0.0020 USD\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "cost", "said"),
+    [
+        ({}, 0.0021, "0.0021 USD (1 step)"),
+        ({}, 0.0, "0.0000 USD (1 step)"),
+        ({"local": True}, 0.0021, "0.00 USD (would be 0.0021 on Runpod; 1 step)"),
+        ({"local": True}, 0.0, "0.00 USD (1 step)"),
+        ({"replay": "cassettes/card", "local": True}, 0.0021, "0.00 USD (was 0.0021 when recorded; 1 step)"),
+    ],
+)
+def test_the_last_line_tells_what_was_paid(options: dict[str, Any], cost: float, said: str) -> None:
+    events: list[Event] = [
+        RunStarted(10.0, "r1", "card", "1.0", "card.yaml", {}, {"draft": []}, {}, options),
+        CallPaid(10.5, "draft", "k1", cost),
+        RunFinished(12.5, "done", {}),
+    ]
+
+    assert summary.headline(fold(events)) == f"card 1.0: done in 2.5 s, {said}"
 
 
 def test_on_a_terminal_the_table_is_redrawn_and_the_summary_follows(tmp_path: Path) -> None:

@@ -397,7 +397,7 @@ def test_a_pipeline_a_folder_or_nothing_names_the_tests(cli: Cli, card: Path) ->
         ([], "There is no *.test.yaml file in"),
         (["card.yaml"], "card.yaml has no tests: there is no card.test.yaml."),
         (["cart.yaml"], "There is no file cart.yaml."),
-        (["cart.test.yaml"], "There is no file cart.test.yaml."),
+        (["cart.test.yaml"], "There is no file cart.test.yaml.\n"),
     ],
 )
 def test_where_there_are_no_tests_that_is_said(cli: Cli, card: Path, named: list[str], told: str) -> None:

@@ -15,14 +15,11 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 
+from ..files import is_test, pipelines_and_tests
 from ..model import JSON
 
 if TYPE_CHECKING:
     from .given import Completer
-
-_NOT_ENTERED = {"node_modules", "site-packages", "__pycache__", "out"}
-_DEEPEST = 4
-"""Folders below the one that we stand in that are looked through."""
 
 
 def _quiet(complete: Callable[[click.Context, str], Iterable[tuple[str, str]]]) -> Completer:
@@ -41,12 +38,12 @@ def _quiet(complete: Callable[[click.Context, str], Iterable[tuple[str, str]]]) 
 
 def pipelines(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The pipelines below this folder; other files as the shell knows them where no pipeline is meant."""
-    return _files_or(incomplete, lambda path: not _is_test(path))
+    return _files_or(incomplete, lambda path: not is_test(path))
 
 
 def tests(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The test files below this folder."""
-    return _files_or(incomplete, _is_test)
+    return _files_or(incomplete, is_test)
 
 
 @_quiet
@@ -152,35 +149,14 @@ def _typed(context: click.Context) -> Path | None:
 
 def _files_or(incomplete: str, wanted: Callable[[Path], bool]) -> list[CompletionItem]:
     try:
-        found = [path for path in _yaml_files(Path()) if wanted(path) and path.as_posix().startswith(incomplete)]
+        found = [
+            path for path in pipelines_and_tests(Path()) if wanted(path) and path.as_posix().startswith(incomplete)
+        ]
     except OSError:
         found = []
     if not found:
         return [CompletionItem(incomplete, type="file")]
     return [CompletionItem(path.as_posix()) for path in found]
-
-
-def _yaml_files(folder: Path) -> Iterator[Path]:
-    """Pipelines and tests below a folder, as one would type them."""
-    for here, folders, names in os.walk(folder):
-        where = Path(here)
-        deep = len(where.parts) >= _DEEPEST
-        folders[:] = [] if deep else sorted(n for n in folders if not n.startswith(".") and n not in _NOT_ENTERED)
-        for name in sorted(names):
-            if name.endswith((".yaml", ".yml")) and not name.endswith(".lock.yaml"):
-                path = where / name
-                if _is_test(path) or _is_pipeline(path):
-                    yield path
-
-
-def _is_test(path: Path) -> bool:
-    return path.name.endswith(".test.yaml")
-
-
-def _is_pipeline(path: Path) -> bool:
-    """Whether a file has steps, by its text alone: there may be many, and somebody is typing."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return any(line.startswith("steps:") for line in file)
 
 
 def _data(file: Path | None) -> dict[str, JSON]:

@@ -34,7 +34,9 @@ def check(files: Sequence[Path], catalogue: Path | None, profile: str | None, fo
     from .. import app, ci
 
     tests = [file for file in files if file.name.endswith(".test.yaml")]
-    problems = [p for file in files if file not in tests for p in app.read(file, catalogue, profile).problems]
+    pipelines = [app.read(file, catalogue, profile) for file in dict.fromkeys(files) if file not in tests]
+    problems = list(dict.fromkeys(p for read in pipelines for p in read.problems))  # one may run another
+    problems += app.of_all(pipelines)
     if tests:
         from .. import testing
 
@@ -72,8 +74,9 @@ def explain(word: str | None, markdown: bool) -> None:
     elif code := find(word):
         click.echo(explained.text(code, said_of(code)))
     else:
-        known = [known for each in CODES for known in (each.name, each.number)]
-        msg = f"There is no code {word}. {nearest(word, known)} runner explain lists them all."
+        near = nearest(word, [known for each in CODES for known in (each.name, each.number)])
+        near = f" {near}" if near.startswith("Did") else ""
+        msg = f"There is no code {word}.{near} runner explain lists them all."
         raise UsageError(msg)
 
 

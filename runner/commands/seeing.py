@@ -54,14 +54,14 @@ def plan(
     options = app.Options(local=bool(local), weights=weights, env=os.environ, catalogue=catalogue, profile=profile)
     if calls:
         plans = app.plan(app.localised(read, options), given(typed, inputs_file), os.environ, preview=True)
-        click.echo(masked(planned.text(plans), read.secrets))
+        click.echo(masked(planned.text(plans, local=options.local), read.secrets))
         return
     found = seeing.outlook(read, given(typed, inputs_file), options)
     if as_json:
-        click.echo(masked(planned.as_json(*found), read.secrets))
+        click.echo(masked(planned.as_json(*found, local=options.local), read.secrets))
         return
     wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    click.echo(planned.overview(*found, wide))
+    click.echo(planned.overview(*found, wide, local=options.local))
 
 
 @click.command()

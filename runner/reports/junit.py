@@ -28,14 +28,34 @@ def xml(
     if state.exceeded:
         _failure(_case(suite, state.pipeline, "budget", 0.0), "budget", " ".join(state.told))
     for name, why in missing.items():
-        _failure(_case(suite, state.pipeline, f"output {name}", 0.0), "output", f"not made: {why}")
+        case = _case(suite, state.pipeline, f"output {name}", 0.0)
+        if state.outcome == "waiting":
+            SubElement(case, "skipped", message=_clean(f"not made yet: {why}; a person has to answer first"))
+        else:
+            _failure(case, "output", f"not made: {why}")
     for what in differs:
         _failure(_case(suite, state.pipeline, f"lock: {what.partition(':')[0]}", 0.0), "locked", what)
+    return _whole(suite, (state.ended or state.started) - state.started)
+
+
+def not_started(name: str, told: Sequence[tuple[str, str, str, int]]) -> str:
+    """A run that has not begun: of each reason its name, what is said of it, and its file and line if it has one."""
+    suite = Element("testsuite", name=_clean(name))
+    for title, said, file, line in told:
+        case = _case(suite, name, title, 0.0)
+        if file:
+            case.set("file", _clean(file))
+            case.set("line", str(line))
+        SubElement(case, "error", type=_clean(title), message=_clean(said.partition("\n")[0])).text = _clean(said)
+    return _whole(suite, 0.0)
+
+
+def _whole(suite: Element, seconds: float) -> str:
+    """The document of a suite, with what it counts."""
     suite.set("tests", str(len(suite)))
-    suite.set("failures", str(len(suite.findall("testcase/failure"))))
-    suite.set("errors", "0")
-    suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
-    suite.set("time", f"{(state.ended or state.started) - state.started:.3f}")
+    for word, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(word, str(len(suite.findall(f"testcase/{kind}"))))
+    suite.set("time", f"{seconds:.3f}")
     root = Element("testsuites")
     root.append(suite)
     indent(root)

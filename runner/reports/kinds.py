@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..catalogue import builtin
-from ..kinds import Kind
+from ..kinds import Kind, makes
 from ..model import JSON
-from ..schema import CONTROL
+from ..schema import CONTROL, PICK
 from . import models
 
 _TYPES = {"string": "text", "integer": "an integer", "number": "a number", "boolean": "true or false",
@@ -51,9 +52,9 @@ _STEPS: Mapping[str, str] = {
 def text(kinds: Iterable[Kind]) -> str:
     """The list, one line a kind, and where to read on."""
     rows = [(kind.NAME, kind.TITLE) for kind in kinds]
-    return "\n".join(
-        [*_table(rows), "", "runner kinds KIND tells all about one; runner models which models there are."]
-    )
+    also = f"Every step may also have {', '.join(CONTROL)}; one that makes a text, picture, sound or video also pick."
+    more = "runner kinds KIND tells all about one; runner models which models there are."
+    return "\n".join([*_table(rows), "", *textwrap.wrap(also, 100), more])
 
 
 def one(kind: Kind) -> str:
@@ -66,9 +67,7 @@ def one(kind: Kind) -> str:
         parts[-1] += "".join(f"\n  It needs {group}." for group in groups)
     output = [(f".{name}", _said(schema, needed=False)) for name, schema in yields(kind).items()]
     parts.append("\n".join(["What steps.NAME has then", *_table(output)]))
-    parts.append(
-        "\n".join(["As every step it may also have", *_table([(n, _sentence(s)) for n, s in CONTROL.items()])])
-    )
+    parts.append("\n".join(["It may also have", *_table([(n, _sentence(s)) for n, s in also(kind).items()])]))
     if found := [m.id for m in builtin().of_kind(kind.NAME)]:
         parts.append(f"{len(found)} model{'s' * (len(found) != 1)}: runner models --kind {kind.NAME}")
     return "\n\n".join([*parts, f"A step to start from:\n\n{step(kind).rstrip()}"])
@@ -82,9 +81,15 @@ def data(kind: Kind) -> dict[str, JSON]:
         "calls": kind.CALLS,
         "required": [list(group) for group in kind.REQUIRED],
         "params": dict(kind.PARAMS),
+        "also": also(kind),
         "output": yields(kind),
         "models": [model.id for model in builtin().of_kind(kind.NAME)],
     }
+
+
+def also(kind: Kind) -> Mapping[str, JSON]:
+    """The keys that a step of the kind may have beside its params, as JSON Schema."""
+    return {**({"pick": PICK} if makes(kind) else {}), **CONTROL}
 
 
 def yields(kind: Kind) -> Mapping[str, JSON]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from ..events import CellState, RunState
 from ..model import JSON, Artifact, step_of
+from .money import column
 from .questions import relative
 from .summary import headline
 
@@ -30,7 +31,7 @@ def text(state: RunState, outputs: Mapping[str, Path], missing: Mapping[str, str
     rows = list(_rows(state))
     pictures = any(row[-1] for row in rows)
     lines += [
-        f"| step | state | cost, USD | seconds |{' pictures |' * pictures}",
+        f"| step | state | {column(state)}, USD | seconds |{' pictures |' * pictures}",
         f"|---|---|--:|--:|{'---|' * pictures}",
     ]
     lines += [f"| {' | '.join(row if pictures else row[:-1])} |" for row in rows[:_MOST_STEPS]]
@@ -45,6 +46,11 @@ def text(state: RunState, outputs: Mapping[str, Path], missing: Mapping[str, str
         lines += ["", "| output | file |", "|---|---|"]
         lines += [f"| {_code(name)} | {_code(relative(path))} |" for name, path in list(outputs.items())[:_MOST_STEPS]]
     return "\n".join(lines) + "\n"
+
+
+def not_started(headline: str, told: Sequence[str]) -> str:
+    """A run that has not begun, and why."""
+    return "\n".join([f"### {_said(headline)}", "", *(f"- {_said(each)}" for each in told)]) + "\n"
 
 
 def _rows(state: RunState) -> Iterator[tuple[str, ...]]:

@@ -183,7 +183,10 @@ class Run:
     notes: Sequence[str] = ()
     cells_shown: int = 0
     cells_all: int = 0
-    local: bool = False
+    unpaid: str = ""
+    """What it would have cost, if nothing was paid: ``would be 0.0239 on Runpod``."""
+    column: str = "cost"
+    """What its money is by cell: ``cost``, or what it would be."""
     folder: str = ""
 
     def counts(self) -> dict[str, int]:

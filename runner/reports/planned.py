@@ -11,6 +11,7 @@ from ..errors import counted, cut
 from ..model import JSON, Artifact, Call, Ceiling, Chat
 from ..planning import Nested, Plan, PlannedStep
 from .graph import Link
+from .money import NOTHING, money, would_be
 from .runs import table
 
 _WIDEST = 100
@@ -45,8 +46,13 @@ class Outlook:
         return self.each * (self.cells - self.stored - self.skipped)
 
 
-def overview(plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = (), wide: int | None = None) -> str:
-    """The plan as a table, a row a step, with the totals. One that would be wider than ``wide`` says less in a row."""
+def overview(
+    plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = (), wide: int | None = None, *, local: bool = False
+) -> str:
+    """The plan as a table, a row a step, with the totals. One that would be wider than ``wide`` says less in a row.
+
+    A ``local`` run pays nobody.
+    """
     lines = [f"{plan.title}: {counted(len(plan.steps), 'step')}", ""]
     rows = [_row(step, seen[step.id]) for step in plan.steps]
     expected = _sum([look.expected for look in seen.values()])
@@ -58,9 +64,10 @@ def overview(plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = (),
     else:
         lines += whole
     lines += ["", *notes] if notes else [""]
-    lines.append(f"Expected: {_said(expected)}{_rests(seen)}")
-    bound = money(most) if most is not None else _why_unknown(plan, seen)
-    lines.append(f"At most, if nothing is stored or tried twice: {bound}")
+    lines.append(f"Expected: {_said(expected, 'unknown', local=local)}{_rests(seen)}")
+    why = _why_unknown(plan, {name: look.cells for name, look in seen.items()}) if most is None else ""
+    lines.append(f"At most, if nothing is stored or tried twice: {_said(most, why, local=local)}")
+    lines += bounds(plan)
     if plan.budget is not None:
         lines.append(f"Budget: {ceiling(plan.budget)}" + _over(plan, plan.budget))
     return "\n".join(lines)
@@ -76,11 +83,19 @@ def _row(step: PlannedStep, look: Outlook) -> list[str]:
         step.kind.NAME,
         step.model.id if step.model else "",
         needs,
-        "?" if look.cells is None else str(look.cells),
+        _cells_of(step, look),
         cached(step, look),
         _price(look.expected) if _pays(step) else "free",
         _price(_most(step, look)) if _pays(step) else "free",
     ]
+
+
+def _cells_of(step: PlannedStep, look: Outlook) -> str:
+    """``1``, ``60``, ``?``; with what a person chooses from, ``4 candidates``, ``60 × 4 candidates``."""
+    cells = "?" if look.cells is None else str(look.cells)
+    if step.pick is None:
+        return cells
+    return f"{cells} × {step.pick} candidates" if step.fanned_out else f"{step.pick} candidates"
 
 
 def _most(step: PlannedStep, look: Outlook) -> float | None:
@@ -90,15 +105,38 @@ def _most(step: PlannedStep, look: Outlook) -> float | None:
     return None if step.usd is None or look.cells is None else step.usd * look.cells
 
 
-def _why_unknown(plan: Plan, seen: Mapping[str, Outlook]) -> str:
-    if any(seen[step.id].cells is None for step in plan.steps if _pays(step)):
+def bounds(plan: Plan) -> list[str]:
+    """Why the most that some steps can cost is far more than they will: a line for those with the same reason."""
+    found: dict[str, list[str]] = {}
+    for step in plan.steps:
+        if step.dearest:
+            chat = isinstance(step.preview, Chat)
+            most = "with the longest prompt that its model takes" if chat else "with the most that it can be"
+            found.setdefault(f"{most}, because {_open_until(step)}", []).append(step.id)
+    return [f"  {', '.join(steps)}: {why}" for why, steps in found.items()]
+
+
+def _open_until(step: PlannedStep) -> str:
+    """Why it is not known yet what a step asks."""
+    if step.nested is not None:
+        return "what its pipeline asks is only known in the run"
+    late = any(edge.template is not None for edge in step.edges) or step.count is None
+    return "what it asks is only known in the run" if late else "not all inputs are given"
+
+
+def _why_unknown(plan: Plan, cells: Mapping[str, int | None]) -> str:
+    """Why the most cannot be told; ``cells`` says how many each step has."""
+    if any(cells[step.id] is None for step in plan.steps if _pays(step)):
         return "unknown: how many cells there are is only known in the run"
     if any(step.usd is None and step.tools for step in plan.steps):
         return "unknown: how often a model calls a pipeline is only known in the run"
-    open_ended = [step for step in plan.steps if _most(step, seen[step.id]) is None]
+    open_ended = [step for step in plan.steps if _pays(step) and step.usd is None]
     if any(step.model is not None and step.model.price is None for step in open_ended):
         return "unknown: not every model has a price in the catalogue"
-    return f"unknown: what {', '.join(step.id for step in open_ended)} costs depends on what is only known in the run"
+    names = ", ".join(step.id for step in open_ended)
+    given = all(_open_until(step) == "not all inputs are given" for step in open_ended)
+    on = "inputs that are not given" if given else "what is only known in the run"
+    return f"unknown: what {names} costs depends on {on}"
 
 
 def _need(link: Link) -> str:
@@ -139,8 +177,12 @@ def _price(usd: float | None) -> str:
     return "?" if usd is None else f"{usd:.4f}"
 
 
-def _said(usd: float | None) -> str:
-    return money(usd) if usd is not None else "unknown"
+def _said(usd: float | None, why: str, *, local: bool) -> str:
+    """An amount, or why there is none."""
+    if not local:
+        return why if usd is None else money(usd)
+    on_runpod = f"on Runpod {why}" if usd is None else would_be(usd)
+    return f"{NOTHING} ({on_runpod})" if usd != 0 else NOTHING
 
 
 def _rests(seen: Mapping[str, Outlook]) -> str:
@@ -148,11 +190,11 @@ def _rests(seen: Mapping[str, Outlook]) -> str:
     bases = {look.basis for look in seen.values() if look.expected}
     if "guess" in bases:
         return "; where nothing was paid before, an answer is taken to be of 400 tokens"
-    return ", by what earlier runs paid" if "earlier runs" in bases else ""
+    return ", by earlier runs" if "earlier runs" in bases else ""
 
 
-def as_json(plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = ()) -> str:
-    """The plan for machines. Money is USD, null where it is not known."""
+def as_json(plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = (), *, local: bool = False) -> str:
+    """The plan for machines. Money is USD, null where it is not known; a ``local`` run pays none of it."""
     steps = []
     for step in plan.steps:
         look = seen[step.id]
@@ -162,6 +204,7 @@ def as_json(plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = ()) 
             "model": step.model.id if step.model else None,
             "needs": [{"step": each.source, "sort": each.sort, "why": each.sentence} for each in look.links],
             "cells": look.cells,
+            "candidates": step.pick,
             "cached": cached(step, look),
             "stored": None if look.unknown else look.stored,
             "expected_usd": _rounded(look.expected) if _pays(step) else 0.0,
@@ -173,12 +216,13 @@ def as_json(plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = ()) 
         "pipeline": plan.pipeline,
         "version": plan.version,
         "profile": plan.profile,
+        "local": local,
         "file": plan.file,
         "steps": steps,
         "expected_usd": _rounded(_sum([look.expected for look in seen.values()])),
         "most_usd": _rounded(_sum([_most(step, seen[step.id]) for step in plan.steps])),
         "budget": dict(plan.budget.most) if plan.budget is not None else None,
-        "notes": list(notes),
+        "notes": [*notes, *(line.strip() for line in bounds(plan))],
     }
     return json.dumps(said, ensure_ascii=False, indent=2, default=_plain)
 
@@ -196,30 +240,18 @@ def _plain(value: object) -> JSON:
     return list(value) if isinstance(value, tuple) else str(value)
 
 
-def text(plan: Plan) -> str:
-    """The plan, step by step with the call of each, and the total."""
+def text(plan: Plan, *, local: bool = False) -> str:
+    """The plan, step by step with the call of each, and the total. A ``local`` run pays nobody."""
     lines = [f"{plan.title}: {counted(len(plan.steps), 'step')}", ""]
     for number, step in enumerate(plan.steps, 1):
         lines += [*_step(number, step), ""]
     total = plan.usd
-    price = money(total) if total is not None else _unknown(plan)
-    lines.append(f"At most, if nothing is tried twice: {price}")
+    why = _why_unknown(plan, {step.id: step.count for step in plan.steps}) if total is None else ""
+    lines.append(f"At most, if nothing is tried twice: {_said(total, why, local=local)}")
+    lines += bounds(plan)
     if plan.budget is not None:
         lines.append(f"Budget: {ceiling(plan.budget)}" + _over(plan, plan.budget))
     return "\n".join(lines)
-
-
-def money(usd: float) -> str:
-    """``0.0016 USD``."""
-    return f"{usd:.4f} USD"
-
-
-def _unknown(plan: Plan) -> str:
-    if any(step.count is None and step.kind.CALLS for step in plan.steps):
-        return "unknown: how many cells there are is only known in the run"
-    if any(step.usd is None and step.tools for step in plan.steps):
-        return "unknown: how often a model calls a pipeline is only known in the run"
-    return "unknown: not every model has a price in the catalogue"
 
 
 def ceiling(budget: Ceiling) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from ..errors import one_line
-from ..events import CellAnswered, CellAsked, CellState, RunState
+from ..events import CellAnswered, CellAsked, CellState
 from ..model import JSON, Artifact, json_line
 
 _MOST = 60
@@ -93,15 +93,14 @@ def command(run: str, cell: CellState) -> str:
     return f"runner pick {run} {name} N"  # no |, which a shell would take for a pipe, and no number that chooses
 
 
-def open_ones(state: RunState, laid_out: LaidOut) -> Iterator[str]:
+def open_ones(run: str, cells: Sequence[CellState], laid_out: LaidOut) -> Iterator[str]:
     """The open questions of a run, each with the command that answers it."""
-    cells = state.asking
     for cell in cells[:_MOST_QUESTIONS]:
         if cell.asked is not None:
             yield from question(cell.asked, laid_out(cell.asked))
-            yield f"  {command(state.run, cell)}"
+            yield f"  {command(run, cell)}"
     if (more := len(cells) - _MOST_QUESTIONS) > 0:
-        yield f"… and {more} more questions; runner show {state.run} lists them"
+        yield f"… and {more} more questions; runner show {run} lists them"
 
 
 def answered(cell: CellState) -> str:

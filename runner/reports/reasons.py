@@ -8,8 +8,14 @@ from typing import Literal, TypeAlias
 
 from .changes import Change, lines
 
-Verdict: TypeAlias = Literal["hit", "miss", "unknown", "free"]
-_WORDS: dict[Verdict, str] = {"hit": "hit", "miss": "miss", "unknown": "not known", "free": "local"}
+Verdict: TypeAlias = Literal["hit", "miss", "unknown", "free", "inside"]
+_WORDS: dict[Verdict, str] = {
+    "hit": "hit",
+    "miss": "miss",
+    "unknown": "not known",
+    "free": "local",
+    "inside": "a pipeline",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +27,7 @@ class Reason:
     why: str
     found: tuple[Change, ...] = ()
     then: str = ""
-    """Why it was paid for once, where it is a hit now."""
+    """Why it was asked for once, where it is a hit now."""
 
 
 def text(head: str, reasons: Sequence[Reason]) -> str:
@@ -29,7 +35,7 @@ def text(head: str, reasons: Sequence[Reason]) -> str:
     out = [head]
     for reason in reasons:
         out += ["", f"{reason.cell}: {_WORDS[reason.verdict]}; {reason.why}"]
-        out += [f"  it paid because: {reason.then}"] if reason.then else []
+        out += [f"  that run had to ask: {reason.then}"] if reason.then else []
         out += [f"    {line}" for line in lines(reason.found)]
     if not reasons:
         out += ["", "It has no cells: an empty list."]

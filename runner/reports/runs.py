@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..events import CellState, RunState
+from .money import column, cost, money
 from .questions import LaidOut, answered, command, question
 
 _WIDEST = 70
@@ -21,14 +22,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def row(state: RunState, said: str, now: float) -> tuple[str, ...]:
     """One run in the table: id, pipeline, version, how it stands, cost, duration."""
-    return state.run, state.pipeline, state.version or "", said, money(state.cost), lasted(state, said, now)
+    return state.run, state.pipeline, state.version or "", said, cost(state), lasted(state, said, now)
 
 
 HEAD = ("run", "pipeline", "version", "state", "cost", "duration")
-
-
-def money(usd: float) -> str:
-    return f"{usd:.4f} USD"
 
 
 def lasted(state: RunState, said: str, now: float) -> str:
@@ -53,7 +50,7 @@ def shown(state: RunState, said: str, now: float, where: Callable[[CellState], S
     """A run, cell by cell: how each stands, what it cost, how long it took, who answered, where its output is."""
     name = state.title
     took = lasted(state, said, now)
-    lines = [f"{name}: {said}{f' in {took}' if took else ''}, {money(state.cost)}", ""]
+    lines = [f"{name}: {said}{f' in {took}' if took else ''}, {cost(state)}", ""]
     facts = {
         "run": state.run,
         "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.started)) if state.started else "",
@@ -71,7 +68,7 @@ def shown(state: RunState, said: str, now: float, where: Callable[[CellState], S
         rows.append(
             (cell.cell, cell.state, money(cell.cost) if cell.cost else "", seconds, str(cell.attempts or ""), model)
         )
-    rows_of = table(("cell", "state", "cost", "time", "tries", "model"), rows)
+    rows_of = table(("cell", "state", column(state), "time", "tries", "model"), rows)
     lines += ["", f"  {rows_of[0]}"]
     for cell, line in zip(state.cells.values(), rows_of[1:], strict=True):
         lines.append(f"  {line}")

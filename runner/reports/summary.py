@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import counted
 from ..events import CellState, RunState
+from .money import cost
 from .questions import LaidOut, nothing, open_ones, relative
 
 _ENDED_BADLY = ("failed", "running", "blocked", "cancelled", "waiting", "skipped")
@@ -47,7 +48,7 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
         lines += ["", "From before, no longer wanted, and perhaps still running:"]
         lines += [f"  the job {each.job} on {each.endpoint}" for _, each in state.left]
     if state.asking:
-        lines += ["", "Waiting for a person:", *(f"  {line}" for line in open_ones(state, laid_out))]
+        lines += ["", "Waiting for a person:", *(f"  {line}" for line in open_ones(state.run, state.asking, laid_out))]
     if state.outcome != "done" and state.options.get("only", "world") == "world":
         lines += ["", again(state)]
     return "\n".join(lines)
@@ -68,7 +69,7 @@ def headline(state: RunState) -> str:
     many = "cell" if state.opened else "step"
     counts = [f"{state.expected} {many}{'s' * (state.expected != 1)}"] + ([f"{cached} cached"] if cached else [])
     seconds = (state.ended or state.started) - state.started
-    return f"{name}: {state.outcome} in {seconds:.1f} s, {state.cost:.4f} USD ({', '.join(counts)})"
+    return f"{name}: {state.outcome} in {seconds:.1f} s, {cost(state, ', '.join(counts))}"
 
 
 def open_tickets(state: RunState) -> str:

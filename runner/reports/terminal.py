@@ -35,6 +35,7 @@ from ..events import (
     State,
     StepOpened,
 )
+from .money import cost, money
 from .questions import told
 
 _LOOKS: dict[State, tuple[str, str]] = {
@@ -120,7 +121,7 @@ class Lines(Silent):
         self.state.add(event)
         if isinstance(event, CellCancelled) and self.state.exceeded:
             return  # one line has told it for all of them
-        if line := line_of(event):
+        if line := line_of(event, free=self.state.free):
             self.stream.write(f"{event.at - self.state.started:7.1f}s  {line}\n")
             self.stream.flush()
 
@@ -168,14 +169,14 @@ class LiveTable(Silent):
             shown = _shown(cells)
             table = Table.grid(padding=(0, 2))
             for cell in shown:
-                table.add_row(*_row(cell, self.clock()))
+                table.add_row(*_row(cell, self.clock(), free=self.state.free))
             counts = Text(_counts(cells, self.state), style="dim")
         typed = [Text(f"{self._prompt}▏", style="bold", overflow="fold")] if self._prompt is not None else []
         return Group(*typed, table, counts)
 
 
-def line_of(event: Event) -> str:
-    """An event as a line; empty for those that only matter to the journal."""
+def line_of(event: Event, *, free: bool = False) -> str:
+    """An event as a line; empty for those that only matter to the journal. In a ``free`` run nothing is paid."""
     match event:
         case StepOpened(cells=0):
             return f"{event.step}: an empty list, so there is nothing to do"
@@ -198,8 +199,8 @@ def line_of(event: Event) -> str:
                 f"{event.cell}: try {event.attempt} failed ({event.fault}): {event.message}; next in {event.wait:.1f} s"
             )
         case CellDone():
-            how = "cached, nothing paid" if event.cached else f"done, {event.cost:.4f} USD" if event.model else "done"
-            return f"{event.cell}: {how}"
+            paid = f", {'would be ' * free}{money(event.cost)}" if event.model else ""
+            return f"{event.cell}: {'cached, nothing paid' if event.cached else f'done{paid}'}"
         case CellFailed():
             return f"{event.cell}: FAILED: {event.message}"
         case CellBlocked():
@@ -228,7 +229,7 @@ def _shown(cells: list[CellState]) -> list[CellState]:
     return [c for c in cells if c.state in ("running", "asking", "failed")][-_MOST_ROWS:]
 
 
-def _row(cell: CellState, now: float) -> tuple[Text, Text, Text, Text, Text]:
+def _row(cell: CellState, now: float, *, free: bool) -> tuple[Text, Text, Text, Text, Text]:
     mark, style = _LOOKS[cell.state]
     seconds = (cell.ended or now) - cell.started if cell.started else None
     said = cell.message or (_growing(cell) if cell.state == "running" else "")
@@ -237,7 +238,7 @@ def _row(cell: CellState, now: float) -> tuple[Text, Text, Text, Text, Text]:
         Text(cell.cell, style=style if cell.state == "failed" else ""),
         Text(cell.state, style=style),
         Text(f"{seconds:.1f} s" if seconds is not None else "", style="dim", justify="right"),
-        Text(said or (f"{cell.cost:.4f} USD" if cell.cost else ""), style="dim", overflow="fold"),
+        Text(said or (f"{'would be ' * free}{money(cell.cost)}" if cell.cost else ""), style="dim", overflow="fold"),
     )
 
 
@@ -249,4 +250,4 @@ def _growing(cell: CellState) -> str:
 
 def _counts(cells: list[CellState], state: RunState) -> str:
     ended = sum(cell.ended is not None for cell in cells)
-    return f"{ended} of {state.expected} ended, {state.cost:.4f} USD" if cells else "starting"
+    return f"{ended} of {state.expected} ended, {cost(state)}" if cells else "starting"

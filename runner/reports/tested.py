@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 from ..cases.judging import Tried
 from ..errors import Problem
 from . import problems as problems_report
+from .money import money
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -16,11 +17,11 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def line(tried: Tried, width: int = 40) -> str:
     """One case::
 
-    ok      a card for autumn                         0.4 s  0.0239 USD
+    ok      a card for autumn                         0.4 s  would be 0.0239 USD
     failed  the writer answers no JSON                0.1 s
     """
     word = "failed" if tried.faults else "ok"
-    cost = f"  {tried.cost:.4f} USD" if tried.cost else ""
+    cost = f"  would be {money(tried.cost)}" if tried.cost else ""
     return f"  {word:6}  {tried.case.name:{width}}  {tried.seconds:5.1f} s{cost}"
 
 

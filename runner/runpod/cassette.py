@@ -6,6 +6,7 @@
       cassette.json                      format, and where it was recorded
       v2-flux-run-1a2b3c4d-1.json        an exchange: what was asked, what was answered
       files/ab12….png                    the body of an answer that is no text, by its digest
+      choices/photo-1a2b3c4d.json        what a person answered, by the key of the question
 
 An exchange is found by method, path without the host, and body; its name says the same, so that recording again gives
 readable diffs. Files in a request count by their bytes, sent as an address or not. Keys, tokens and all headers of
@@ -30,6 +31,7 @@ from . import wire
 
 FORMAT = 1
 ABOUT = "cassette.json"
+CHOICES = "choices"
 
 _HEADERS = ("content-type", "location", "retry-after")
 _PLAIN = ("accept", "accept-encoding", "connection", "content-length", "content-type", "host", "user-agent")
@@ -160,8 +162,7 @@ class Cassette:
                 asked = Asked(request["method"], _STATUS.sub("/status/", route), request.get("body"), route)
                 self._add(Exchange(path.name, asked, {"status": int(response["status"]), **response}))
             except (OSError, ValueError, KeyError, TypeError) as err:
-                msg = f"The recording {path} cannot be read: {err}. Record it again, or take it away."
-                raise CannotStart(msg) from err
+                raise CannotStart(_damaged(path, err)) from err
 
     def _add(self, exchange: Exchange) -> None:
         self._tapes.setdefault(exchange.asked.print, _Tape()).exchanges.append(exchange)
@@ -180,6 +181,16 @@ class Cassette:
         """Write an exchange. A look at a job that shows nothing new is left out."""
         try:
             self._keep(asked, status, headers, content)
+        except OSError as err:
+            self.broken = self.broken or f"{self.folder} cannot be written: {err.strerror}"
+
+    def keep_choice(self, cell: str, key: str, answer: Mapping[str, JSON]) -> None:
+        """Write what a person answered to the question of a cell."""
+        slug = re.sub(r"[^A-Za-z0-9._]+", "-", cell).strip("-")[-150:]
+        path = self.folder / CHOICES / f"{slug}-{key[:8]}.json"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            _write(path, _pretty({"cell": cell, "question": key, "answer": answer}))
         except OSError as err:
             self.broken = self.broken or f"{self.folder} cannot be written: {err.strerror}"
 
@@ -242,6 +253,17 @@ class Cassette:
         return text
 
     # -- replaying -----------------------------------------------------------------------------------
+
+    def choices(self) -> dict[str, JSON]:
+        """What persons answered when it was recorded, by the key of the question. `CannotStart` for what is damaged."""
+        found = {}
+        for path in sorted((self.folder / CHOICES).glob("*.json")):
+            try:
+                said = json.loads(path.read_text(encoding="utf-8"))
+                found[str(said["question"])] = dict(said["answer"])
+            except (OSError, ValueError, KeyError, TypeError) as err:
+                raise CannotStart(_damaged(path, err)) from err
+        return found
 
     def answer(self, asked: Asked) -> Answer:
         """The next answer to a request. The last one of a GET is repeated; asking for more of others is new."""
@@ -342,6 +364,10 @@ def _differences(recorded: JSON, asked: JSON, where: str = "") -> Iterator[str]:
             yield from _differences(old, new, f"{where}[{index}]")
     elif recorded != asked:
         yield f"{where or 'the body'}: recorded {wire.shown(recorded, 100)!r}, asked {wire.shown(asked, 100)!r}"
+
+
+def _damaged(path: Path, err: Exception) -> str:
+    return f"The recording {path} cannot be read: {err}. Record it again, or take it away."
 
 
 def _path(url: str) -> str:
