@@ -44,6 +44,7 @@ TEXT = "generate_text"
 INSTALL = "pip install 'recipe-runner[local]'"
 BASE_URL = "https://api.runpod.ai/v2"
 _REPLAYED = "http://recording.invalid"
+_RENAMED = "runner run FILE --resume"
 NO_KEY = (
     "There is no RUNPOD_API_KEY, so nothing can be sent to Runpod. "
     "Set it (export RUNPOD_API_KEY=rpa_…), or add --local to run against the built-in emulator at no cost."
@@ -356,6 +357,9 @@ async def resume(
 
 def plan_again(past: RunState, options: Options) -> tuple[Read, Plan]:
     """The plan of a run's pipeline as its file says now, with the inputs that the run had."""
+    if not Path(past.file).exists():
+        msg = f"The pipeline {past.file} of the run {past.run} is gone. If it has another name now: {_RENAMED}."
+        raise UsageError(msg)
     found = localised(read(Path(past.file), options.catalogue, options.profile), options)
     checked = found.whole()
     inputs = {name: value for name, value in past.inputs.items() if name in checked.pipeline.inputs}
@@ -517,10 +521,11 @@ class NoFacts(RunnerError):
     """A file does not say what made it."""
 
 
-def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, Path] | None:
+def find_run(name: str | None, pipeline: Path | None = None, called: str | None = None) -> tuple[RunState, Path] | None:
     """A run of this project by its id, or the last one that did not come to a good end; with its folder.
 
-    `UsageError` for an id that there is not. ``pipeline`` asks for one of that file only.
+    `UsageError` for an id that there is not. ``pipeline`` asks for one of that file only, or of one that is gone and
+    held the pipeline that is ``called`` so.
     """
     from . import journal
 
@@ -541,11 +546,18 @@ def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, 
     for folder in sorted(runs.glob("*"), reverse=True):
         if (folder / journal.NAME).is_file():
             state = fold(journal.read(folder))
-            if state.file and state.outcome != "done" and _sends(state) and pipeline in (None, Path(state.file)):
+            if state.file and state.outcome != "done" and _sends(state) and _is_of(state, pipeline, called):
                 if state.outcome is not None or not journal.going(folder):
                     return state, folder
                 going = going or (state, folder)
     return going  # which cannot be taken up, as will be told
+
+
+def _is_of(state: RunState, pipeline: Path | None, called: str | None) -> bool:
+    """Whether a run is of a pipeline file, under whichever name it was then."""
+    if pipeline in (None, Path(state.file)):
+        return True
+    return state.pipeline == called and not Path(state.file).exists()
 
 
 def _sends(state: RunState) -> bool:

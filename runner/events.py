@@ -54,6 +54,8 @@ class RunResumed:
     kinds: Mapping[str, str]
     options: Mapping[str, JSON] = field(default_factory=dict)
     """How it goes on, where that is not as it began."""
+    file: str = ""
+    """Where its pipeline is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +332,7 @@ Sink: TypeAlias = Callable[[Event], None]
 _EVENTS: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Event)}
 _FIELDS: dict[type[Any], tuple[str, ...]] = {cls: tuple(f.name for f in fields(cls)) for cls in _EVENTS.values()}
 LATER = {("CallPaid", "tokens"), ("CallDone", "images"), ("CallDone", "seconds"), ("CallDone", "candidate"),
-         ("CallStarted", "candidate"), ("AttemptFailed", "key")}  # fmt: skip
+         ("CallStarted", "candidate"), ("AttemptFailed", "key"), ("RunResumed", "file")}  # fmt: skip
 """Fields that journals of this format may lack: they came later, and have a default."""
 assert isinstance(Event, UnionType)
 
@@ -521,7 +523,7 @@ class RunState:
     def _resume(self, event: RunResumed) -> None:
         """Everything waits again: the store knows what is done. What was paid stays paid."""
         self.stopping, self.ended, self.outcome, self.kinds = False, None, None, event.kinds
-        self.options = event.options or self.options
+        self.options, self.file = event.options or self.options, event.file or self.file
         self.run, self.pipeline, self.version = event.run, event.pipeline, event.version
         self.started = self.started or event.at  # who looks on from here has not seen the beginning
         for cell in self.cells.values():

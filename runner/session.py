@@ -225,7 +225,9 @@ class Session:
         steps = {step.id: [edge.needs for edge in step.edges] for step in plan.steps}
         kinds = {step.id: step.kind.NAME for step in plan.steps}
         if self.past is not None:
-            return RunResumed(time.time(), run_id, plan.pipeline, plan.version, steps, kinds, self.options)
+            return RunResumed(
+                time.time(), run_id, plan.pipeline, plan.version, steps, kinds, self.options, str(self.file)
+            )
         return RunStarted(
             at=time.time(),
             run=run_id,

@@ -651,3 +651,37 @@ def test_a_run_that_waits_for_a_choice_is_taken_up_with_one_either_way(
     code, said = ended(begin(folder, emulator.url, *words, "--pick", "first"))
 
     assert (waits, code, len(emulator.jobs)) == (6, 0, 2), said
+
+
+@pytest.mark.parametrize("end", ["interrupted", "killed"])
+@pytest.mark.parametrize("cache", ["true", "false"])
+def test_a_run_is_taken_up_though_its_pipeline_has_another_name_now(folder: Path, end: str, cache: str) -> None:
+    text = MANY.replace("range(30)", "range(3)").replace("photo: {", f"photo: {{cache: {cache}, ")
+    (folder / "many.yaml").write_text(text)
+    with Emulator(seed=1, latency=parse_latency("2")) as emulator:
+        first = begin(folder, emulator.url, "run", "many.yaml", "--out", "here")
+        wait_for(lambda: emulator.count("status-sync") >= 3)
+        first.send_signal(signal.SIGINT if end == "interrupted" else signal.SIGKILL)
+        first.communicate()
+        (folder / "many.yaml").rename(folder / "more.yaml")
+
+        lost, told = ended(begin(folder, emulator.url, "resume"))
+        code, said = ended(begin(folder, emulator.url, "run", "more.yaml", "--resume"))
+        again, _ = ended(begin(folder, emulator.url, "resume", next((folder / ".runner" / "runs").iterdir()).name))
+
+    assert (lost, code, again) == (2, 0, 0), said
+    assert "If it has another name now: runner run FILE --resume" in told
+    assert len(emulator.jobs) == 3
+    assert len(list((folder / ".runner" / "runs").iterdir())) == 1
+
+
+def test_a_run_of_another_pipeline_is_not_taken_up_for_one_that_is_new(folder: Path, emulator: Emulator) -> None:
+    (folder / "many.yaml").write_text("name: other\nbudget: {usd: 0.001}\n" + MANY.partition("\n")[2])
+    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    (folder / "many.yaml").unlink()
+    (folder / "new.yaml").write_text(MANY.replace("range(30)", "range(2)"))
+
+    code, said = ended(begin(folder, emulator.url, "run", "new.yaml", "--resume"))
+
+    assert code == 0, said
+    assert len(list((folder / ".runner" / "runs").iterdir())) == 2
