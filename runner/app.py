@@ -382,7 +382,6 @@ async def _run(
     past: RunState | None = None,
     folder: Path | None = None,
 ) -> Done:
-    from .publish import write
     from .session import Session
 
     if past is None:
@@ -423,18 +422,21 @@ async def _run(
             pick_first=options.pick_first,
             approve=options.approve,
             locked=_locked(read.path, options),
+            lock=partial(_lock, read.path, planned.pipeline, options.profile) if options.lock else None,
             past=past,
         )
         try:
             done = await session.run()
         except PipelineProblems as err:
             raise PipelineProblems([masking.hidden(problem, read.secrets) for problem in err.problems]) from err
-    done = replace(done, notes=notes(done))
-    if not options.lock or done.exit_code:
-        return done
-    text = lockfile.text(planned.pipeline, options.profile, done.state)
-    path = write(lockfile.beside(read.path, options.profile), text, verbatim=True)
-    return replace(done, outputs={**done.outputs, "lock": path})
+    return replace(done, notes=notes(done))
+
+
+def _lock(path: Path, pipeline: str, profile: str | None, state: RunState) -> Path:
+    """Write the lock of what a run has made. `StoreFailed` if the disk says no."""
+    from .publish import write
+
+    return write(lockfile.beside(path, profile), lockfile.text(pipeline, profile, state), verbatim=True)
 
 
 def _locked(path: Path, options: Options) -> lockfile.Locked | None:

@@ -21,6 +21,7 @@ import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import runner
 from runner.emulator import Emulator, parse_fault, parse_latency
@@ -685,3 +686,89 @@ def test_a_run_of_another_pipeline_is_not_taken_up_for_one_that_is_new(folder: P
 
     assert code == 0, said
     assert len(list((folder / ".runner" / "runs").iterdir())) == 2
+
+
+# -- the end of a run -------------------------------------------------------------------------------
+
+WRITTEN = 20
+
+
+@pytest.fixture
+def large(folder: Path) -> Path:
+    """A pipeline whose outputs take seconds to be written: each is another kind of picture than its model makes."""
+    outputs = "".join(f'  a{n}.webp: "{{{{ steps.photo.image }}}}"\n' for n in range(WRITTEN))
+    (folder / "many.yaml").write_text(
+        "name: many\nsteps:\n  photo: {kind: generate_image, model: qwen/qwen-image, prompt: a cup, size: 1472x1140}\n"
+        f"outputs:\n{outputs}"
+    )
+    return folder / "out" / "many"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_outputs_are_written_leaves_whole_files_and_says_how_to_go_on(
+    folder: Path, emulator: Emulator, large: Path, number: signal.Signals
+) -> None:
+    process = begin(folder, emulator.url, "run", "many.yaml")
+    wait_for(lambda: large.is_dir() and len(list(large.glob("a*"))) > 1)
+    process.send_signal(number)
+    code, said = ended(process)
+    written = list(large.iterdir())
+
+    again, _ = ended(begin(folder, emulator.url, "resume"))
+
+    assert code == 128 + number
+    assert "Go on with: runner resume" in said
+    assert 1 < len(written) < WRITTEN
+    for path in written:
+        Image.open(path).load()
+    assert (again, len(list(large.iterdir())), len(emulator.jobs)) == (0, WRITTEN, 1)
+
+
+def test_a_second_signal_while_outputs_are_written_leaves_at_once(
+    folder: Path, emulator: Emulator, large: Path
+) -> None:
+    process = begin(folder, emulator.url, "run", "many.yaml")
+    wait_for(lambda: large.is_dir() and len(list(large.glob("a*"))) > 1)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    code, said = ended(process)
+
+    again, _ = ended(begin(folder, emulator.url, "resume"))
+
+    assert code in (130, 143)  # two signals at once come in any order
+    assert "Go on with: runner resume" in said
+    for path in large.glob("a*"):
+        Image.open(path).load()
+    assert (again, len(list(large.iterdir()))) == (0, WRITTEN)
+
+
+def test_a_run_counts_as_done_when_its_lock_is_there(folder: Path, emulator: Emulator) -> None:
+    lock = folder / "many.lock.yaml"
+    lock.mkdir()
+
+    code, said = ended(begin(folder, emulator.url, "run", "many.yaml", "--lock"))
+    lock.rmdir()
+    again, _ = ended(begin(folder, emulator.url, "resume"))
+
+    assert (code, again) == (1, 0)
+    assert "lock        not made: " in said
+    assert "Go on with: runner resume" in said
+    assert lock.is_file()
+    assert len(emulator.jobs) == JOBS
+
+
+def test_a_run_that_is_killed_before_its_last_word_writes_its_lock_when_it_is_taken_up(
+    folder: Path, emulator: Emulator
+) -> None:
+    ended(begin(folder, emulator.url, "run", "many.yaml", "--lock"))
+    (run,) = (folder / ".runner" / "runs").iterdir()
+    lock = folder / "many.lock.yaml"
+    locked, journal = lock.read_text(), (run / NAME).read_bytes().splitlines(keepends=True)
+    lock.unlink()
+    (run / NAME).write_bytes(b"".join(journal[:-1]))
+
+    code, _ = ended(begin(folder, emulator.url, "resume"))
+
+    assert b"RunFinished" in journal[-1]
+    assert code == 0
+    assert lock.read_text() == locked

@@ -73,6 +73,8 @@ def headline(state: RunState) -> str:
 
 def open_tickets(state: RunState) -> str:
     """What may still be running on Runpod, for somebody who will not wait."""
+    if state.outcome == "done":
+        return f"Left at once. All is done; the folder of the run {state.run} may lack some copies."
     lines = [line for cell in state.cells.values() for line in _tickets(cell)]
     return "\n".join(["Left at once.", *lines, again(state)])
 
