@@ -373,6 +373,8 @@ class OpenJob(NamedTuple):
     job: str
     step: str = ""
     most: Amounts = MappingProxyType({})
+    ended: bool = False
+    """Whether it has ended well and is paid for, so that only its files are missing."""
 
 
 @dataclass(slots=True)
@@ -554,7 +556,7 @@ class RunState:
         cell.tail = ""
         cell.asking.pop(event.key, None)
         if (job := cell.tickets.get(event.key)) is not None:
-            cell.tickets[event.key] = job._replace(most={})  # it holds nothing more
+            cell.tickets[event.key] = job._replace(most={}, ended=True)  # it holds nothing more
         cell.calls += 1
         cell.cost += event.cost or 0.0
         cell.used["tokens"] = cell.used.get("tokens", 0.0) + event.tokens

@@ -122,7 +122,8 @@ def as_json(at: Path, now: float) -> str:
         ended = state.ended or (now if run.going else None)
         rows.append({
             "run": run.id, "pipeline": state.pipeline, "version": state.version, "state": run.said,
-            "cost": round(state.cost, 6), "started": state.started or None,
+            "cost": 0.0 if state.options.get("replay") else round(state.cost, 6),
+            "replayed": bool(state.options.get("replay")), "started": state.started or None,
             "seconds": round(ended - state.started, 3) if ended and state.started else None, "folder": str(run.folder),
         })  # fmt: skip
     return json.dumps(rows, ensure_ascii=False, indent=2)
@@ -194,7 +195,7 @@ def asked(run: Run) -> list[Asked]:
 def compared(one: Run, other: Run, store: Store) -> str:
     """What differs between two runs: inputs, cost, and cell by cell what was asked and what came of it."""
     lines = [f"{name} {report.row(run.state, run.said, 0.0)[0]}  {run.state.title}: {run.said}, "
-             f"{report.money(run.state.cost)}" for name, run in (("-", one), ("+", other))]  # fmt: skip
+             f"{report.spent(run.state)}" for name, run in (("-", one), ("+", other))]  # fmt: skip
     if found := list(changes(dict(one.state.inputs), dict(other.state.inputs))):
         lines += ["", "inputs", *_indented(difference.lines(found, _apart))]
     prompts = [_requests(run, store) for run in (one, other)]
@@ -207,8 +208,7 @@ def compared(one: Run, other: Run, store: Store) -> str:
         lines += ["", cell, *_indented(told)] if told else []
     if same:
         lines += ["", f"{same} cell{'s are' if same != 1 else ' is'} the same"]
-    spent = [run.state.cost for run in (one, other)]
-    lines += ["", f"cost: {report.money(spent[0])} → {report.money(spent[1])}"]
+    lines += ["", f"cost: {report.spent(one.state)} → {report.spent(other.state)}"]
     return "\n".join(lines)
 
 

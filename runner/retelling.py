@@ -27,6 +27,7 @@ from .reports import page
 from .reports.changes import Change, changes
 from .reports.changes import lines as diff_lines
 from .reports.graph import Graph, Link, Node
+from .reports.runs import left
 from .reports.timeline import timeline
 from .runfolder import files_of
 from .source import Document, parse
@@ -339,9 +340,7 @@ class _Told:
             before=self._before(requests) if any(f.media == "image" for f in files) else None,
             kept=_kept(self.run.folder, cell),
             extra=extra,
-            open_jobs=[
-                f"The job {each.job} on {each.endpoint} may still be running." for each in cell.tickets.values()
-            ],
+            open_jobs=[f"T{left(each)[1:]}." for each in cell.tickets.values()],
         )
 
     def _asked(self, cell: CellState, key: str, text: str, stored: bool) -> page.Asked:  # noqa: FBT001 - as it is kept
@@ -411,6 +410,8 @@ class _Told:
             yield run.damage
         if run.state.options.get("local"):
             yield "The emulator made this, so nothing was paid: the costs are those that Runpod would have charged."
+        if run.state.options.get("replay"):
+            yield "This is a replay, so nothing was paid: the costs are those of the recording."
         if run.going:
             yield "The run was still going when this page was written."
         elif run.said == "cut":

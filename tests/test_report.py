@@ -233,7 +233,7 @@ def test_a_run_that_was_killed_and_taken_up_again_is_told_in_two_parts(
     Path("pots.yaml").write_text(POTS)
     with Emulator(seed=1, latency={"qwen-image-edit": Latency(execution=0.7)}) as server:
         process = started("run", "pots.yaml", folder=tmp_path, RUNPOD_API_KEY="k", RUNPOD_BASE_URL=server.url)
-        until(lambda: server.count("run") == 4)
+        until(lambda: server.count("status-sync") == 4)
         process.kill()
         process.communicate()
         cut = report()

@@ -415,6 +415,23 @@ def test_a_file_that_is_gone_when_its_job_is_collected_is_made_anew_once(folder:
     assert len(emulator.jobs) == 2
 
 
+def test_a_job_whose_file_did_not_come_is_told_as_ended_and_its_file_is_fetched_later(folder: Path) -> None:
+    (folder / "many.yaml").write_text(
+        "name: many\nsteps:\n  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a cup, "
+        "retry: {attempts: 1}}\n"
+    )
+    with Emulator(seed=1, faults=["media=500*1"]) as emulator:
+        code, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
+        _, shown = ended(begin(folder, emulator.url, "show"))
+        again, _ = ended(begin(folder, emulator.url, "resume"))
+
+    assert (code, again, len(emulator.jobs)) == (1, 0, 1)
+    for told in (said, shown):
+        assert "has ended and is paid for; its files are still to be fetched" in told
+        assert "may still be running" not in told
+    assert "the files of 1 finished job still to be fetched: it collects them." in said
+
+
 def test_a_job_that_was_faster_than_its_cancellation_is_kept(folder: Path) -> None:
     (folder / "many.yaml").write_text(
         "name: many\nsteps:\n  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a cup}\n"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..events import CellState, RunState
+from ..events import CellState, OpenJob, RunState
 from .questions import LaidOut, answered, command, question
 
 _WIDEST = 70
@@ -21,7 +21,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def row(state: RunState, said: str, now: float) -> tuple[str, ...]:
     """One run in the table: id, pipeline, version, how it stands, cost, duration."""
-    return state.run, state.pipeline, state.version or "", said, money(state.cost), lasted(state, said, now)
+    return state.run, state.pipeline, state.version or "", said, spent(state), lasted(state, said, now)
 
 
 HEAD = ("run", "pipeline", "version", "state", "cost", "duration")
@@ -29,6 +29,18 @@ HEAD = ("run", "pipeline", "version", "state", "cost", "duration")
 
 def money(usd: float) -> str:
     return f"{usd:.4f} USD"
+
+
+def spent(state: RunState) -> str:
+    """What a run cost. A replay paid nothing, whatever its recording says that it cost."""
+    return f"{money(0.0)}, replayed" if state.options.get("replay") else money(state.cost)
+
+
+def left(job: OpenJob) -> str:
+    """What became of a job that is not collected, as far as it is known."""
+    if job.ended:
+        return f"the job {job.job} on {job.endpoint} has ended and is paid for; its files are still to be fetched"
+    return f"the job {job.job} on {job.endpoint} may still be running"
 
 
 def lasted(state: RunState, said: str, now: float) -> str:
@@ -53,7 +65,7 @@ def shown(state: RunState, said: str, now: float, where: Callable[[CellState], S
     """A run, cell by cell: how each stands, what it cost, how long it took, who answered, where its output is."""
     name = state.title
     took = lasted(state, said, now)
-    lines = [f"{name}: {said}{f' in {took}' if took else ''}, {money(state.cost)}", ""]
+    lines = [f"{name}: {said}{f' in {took}' if took else ''}, {spent(state)}", ""]
     facts = {
         "run": state.run,
         "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.started)) if state.started else "",
@@ -78,7 +90,7 @@ def shown(state: RunState, said: str, now: float, where: Callable[[CellState], S
         lines += [f"      {_cut(cell.message, 200)}"] if cell.message and cell.state != "asking" else []
         lines += _question(state.run, cell, laid_out)
         lines += [f"      {place}" for place in where(cell)]
-        lines += [f"      the job {each.job} on {each.endpoint} may still be running" for each in cell.tickets.values()]
+        lines += [f"      {left(each)}" for each in cell.tickets.values()]
     if never := state.expected - len(state.cells):
         lines.append(f"  {never} cells were never started")
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import counted
 from ..events import CellState, RunState
 from .questions import LaidOut, nothing, open_ones, relative
+from .runs import left, money
 
 _ENDED_BADLY = ("failed", "running", "blocked", "cancelled", "waiting", "skipped")
 _MOST_ALIKE = 5
@@ -44,8 +45,7 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
     lines += [f"  {name:{width}}  not made: {why}" for name, why in missing.items()]
     lines.append(f"  {'run folder':{width}}  {relative(folder)}")
     if state.outcome == "done" and state.left:
-        lines += ["", "From before, no longer wanted, and perhaps still running:"]
-        lines += [f"  the job {each.job} on {each.endpoint}" for _, each in state.left]
+        lines += ["", "From before, and no longer wanted:", *(f"  {left(each)}" for _, each in state.left)]
     if state.asking:
         lines += ["", "Waiting for a person:", *(f"  {line}" for line in open_ones(state, laid_out))]
     if state.outcome != "done" and state.options.get("only", "world") == "world":
@@ -55,9 +55,11 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
 
 def again(state: RunState) -> str:
     """How to go on, and what is still in flight: the last line of a run that did not come to a good end."""
-    flying = len(state.tickets)
-    jobs = f" {flying} job{'s' * (flying != 1)} still in flight: it collects them." if flying else ""
-    return f"Go on with: runner resume {state.run}{jobs and '   '}{jobs.strip()}"
+    ended = sum(job.ended for _, job in state.tickets)
+    flying = len(state.tickets) - ended
+    jobs = [f"{counted(flying, 'job')} still in flight"] if flying else []
+    jobs += [f"the files of {counted(ended, 'finished job')} still to be fetched"] if ended else []
+    return f"Go on with: runner resume {state.run}" + (f"   {' and '.join(jobs)}: it collects them." if jobs else "")
 
 
 def headline(state: RunState) -> str:
@@ -68,7 +70,8 @@ def headline(state: RunState) -> str:
     many = "cell" if state.opened else "step"
     counts = [f"{state.expected} {many}{'s' * (state.expected != 1)}"] + ([f"{cached} cached"] if cached else [])
     seconds = (state.ended or state.started) - state.started
-    return f"{name}: {state.outcome} in {seconds:.1f} s, {state.cost:.4f} USD ({', '.join(counts)})"
+    cost = f"{money(state.cost)}{' as recorded, nothing paid' if state.options.get('replay') else ''}"
+    return f"{name}: {state.outcome} in {seconds:.1f} s, {cost} ({', '.join(counts)})"
 
 
 def open_tickets(state: RunState) -> str:
@@ -80,8 +83,7 @@ def open_tickets(state: RunState) -> str:
 
 
 def _tickets(cell: CellState) -> list[str]:
-    state = "is done" if cell.status == "COMPLETED" else "may still be running"
-    return [f"    the job {each.job} on {each.endpoint} {state}" for each in cell.tickets.values()]
+    return [f"    {left(each)}" for each in cell.tickets.values()]
 
 
 def _table(bad: Sequence[CellState], folder: Path) -> list[str]:
