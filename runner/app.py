@@ -20,8 +20,18 @@ from . import pipeline as pipelines
 from .canned import Canned
 from .catalogue import Catalogue
 from .checking import Checked
-from .errors import CannotStart, Mark, PipelineProblems, Problem, RunnerError, StepError, UsageError, nearest
-from .events import Event, RunState, Sink, fold
+from .errors import (
+    CannotStart,
+    Mark,
+    PipelineProblems,
+    Problem,
+    RunnerError,
+    StepError,
+    StoreFailed,
+    UsageError,
+    nearest,
+)
+from .events import Event, RunState, Sink
 from .files import is_inline, is_url, place
 from .fresh import Fresh
 from .kinds import BROUGHT
@@ -429,7 +439,7 @@ async def _run(
             done = await session.run()
         except PipelineProblems as err:
             raise PipelineProblems([masking.hidden(problem, read.secrets) for problem in err.problems]) from err
-    return replace(done, notes=notes(done))
+    return replace(done, notes=(*done.notes, *notes(done)))
 
 
 def _lock(path: Path, pipeline: str, profile: str | None, state: RunState) -> Path:
@@ -539,7 +549,7 @@ def find_run(name: str | None, pipeline: Path | None = None, called: str | None 
             why = f"{len(fits)} runs are called like that." if fits and name else nearest(name, known)
             msg = f"There is no run {name} in {runs}. {why}".rstrip()
             raise UsageError(msg)
-        state = fold(journal.read(runs / fits[0]))
+        state = _folded(runs / fits[0])
         if not state.file:
             msg = f"The run {fits[0]} was cut before it began: there is nothing to go on with."
             raise UsageError(msg)
@@ -547,12 +557,31 @@ def find_run(name: str | None, pipeline: Path | None = None, called: str | None 
     going: tuple[RunState, Path] | None = None
     for folder in sorted(runs.glob("*"), reverse=True):
         if (folder / journal.NAME).is_file():
-            state = fold(journal.read(folder))
+            state = _folded(folder, pipeline, called)
             if state.file and state.outcome != "done" and _sends(state) and _is_of(state, pipeline, called):
                 if state.outcome is not None or not journal.going(folder):
                     return state, folder
                 going = going or (state, folder)
     return going  # which cannot be taken up, as will be told
+
+
+def _folded(folder: Path, pipeline: Path | None = None, called: str | None = None) -> RunState:
+    """A run as its journal tells it. `StoreFailed` if that is damaged, unless it is seen to be of another pipeline."""
+    from . import journal
+
+    state = RunState()
+    try:
+        for event in journal.read(folder):
+            state.add(event)
+    except StoreFailed as err:
+        if state.file and not _is_of(state, pipeline, called):
+            return state
+        msg = (
+            f"{err}. So the run {folder.name} cannot be taken up. A new one (runner run) pays for nothing that the "
+            f"store has, and waits for jobs in flight; runner runs rm {folder.name} --force removes the old one"
+        )
+        raise StoreFailed(msg) from err
+    return state
 
 
 def _is_of(state: RunState, pipeline: Path | None, called: str | None) -> bool:

@@ -445,6 +445,8 @@ class RunState:
     left_unknown: dict[str, OpenJob] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
     """How many cells each fanned-out step has, once that is known."""
+    events: int = field(default=0, compare=False)
+    """How many it is the sum of."""
 
     @property
     def title(self) -> str:
@@ -499,6 +501,7 @@ class RunState:
 
     def add(self, event: Event) -> None:
         """Take one event into account."""
+        self.events += 1
         match event:
             case RunStarted():
                 self.run, self.pipeline, self.version = event.run, event.pipeline, event.version

@@ -255,7 +255,9 @@ class _Told:
         state = self.run.state
         own = state.options.get("catalogue")
         try:
-            read = app.read(Path(state.file), Path(own) if own else None, state.options.get("profile"), text=text)
+            read = app.read(
+                Path(state.file or "pipeline.yaml"), Path(own) if own else None, state.options.get("profile"), text=text
+            )
             graph = seeing.graph_of(read.whole(), None)
             nodes = [replace(n, cells=state.opened.get(n.id)) if n.fanned_out else n for n in graph.nodes]
             return replace(graph, nodes=nodes)

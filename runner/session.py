@@ -21,11 +21,11 @@ from .budget import Held
 from .canned import Canned
 from .desk import Desk
 from .errors import BadFile, LeftOpen, Mark, PipelineProblems, Problem, StepError, StoreFailed, UsageError
-from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink
+from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink, fold
 from .execute import execute
 from .files import is_inline, is_url, place
 from .fresh import Fresh
-from .journal import Journal
+from .journal import Journal, read
 from .lockfile import Locked
 from .model import JSON, Artifact, Ticket
 from .outputs import outputs_of
@@ -138,9 +138,11 @@ class Session:
     async def _with(self, store: Store, run_id: str) -> Done:
         async with self._provider(store) as provider:
             plan = await self._with_files(provider, store)
-            self.state = self.past or self.state
             folder = RunFolder(self.home / "runs", run_id, self.text)
             with Journal(folder.path) as journal:
+                if self.past is not None and journal.grown(self.past):  # nobody else can write to it from here on
+                    self.past = fold(read(folder.path))
+                self.state = self.past or self.state
                 done = await self._journalled(plan, run_id, provider, store, folder, journal)
         if self.broken is not None:
             raise self.broken
@@ -170,7 +172,8 @@ class Session:
                 failed = err  # told as itself, and not as one of a group
             tasks.cancel_scope.cancel()
         if failed is not None:
-            raise failed
+            msg = f"{failed}. Go on with: runner resume {run_id}"
+            raise StoreFailed(msg) from failed
         assert done is not None
         return done
 
@@ -194,8 +197,8 @@ class Session:
         sink(RunFinished(time.time(), outcome, {name: str(where) for name, where in outputs.items()}))
         code = 3 if differs else self._exit_code()
         await journal.synced()
-        await anyio.to_thread.run_sync(folder.leave, self.state, made)
-        return Done(self.state, folder.path, {**outputs, **lock}, missing, code, differs)
+        notes = await anyio.to_thread.run_sync(_left, folder, self.state, made)
+        return Done(self.state, folder.path, {**outputs, **lock}, missing, code, differs, notes)
 
     def _locked_down(self, missing: dict[str, str]) -> dict[str, Path]:
         """Write the lock, before the run counts as done: one that is killed in between is taken up again."""
@@ -366,6 +369,15 @@ def _past(state: RunState | None) -> Past:
         past.tickets.setdefault(key, []).append((Ticket(job.endpoint, job.job), Held([], job.step, job.most)))
     past.unknown.update((key, job.endpoint) for key, job in state.unknown.items())
     return past
+
+
+def _left(folder: RunFolder, state: RunState, made: Made | None) -> tuple[str, ...]:
+    """Fill the folder of a run that has ended; what there is to say, if the disk says no: nothing is lost by it."""
+    try:
+        folder.leave(state, made)
+    except StoreFailed as err:
+        return (f"{str(err)[:1].upper()}{str(err)[1:]}.",)
+    return ()
 
 
 def _first(group: BaseExceptionGroup[StoreFailed]) -> StoreFailed:

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import runner
+from runner import app
 from runner.emulator import Emulator, parse_fault, parse_latency
 from runner.events import CallDone, CellDone, JobSending, JobSubmitted
 from runner.journal import NAME, read
@@ -654,6 +655,7 @@ def test_a_journal_that_cannot_grow_ends_the_run_with_a_sentence_and_it_goes_on_
     assert full.returncode == 1, full.stderr
     assert "Traceback" not in full.stderr
     assert "events.jsonl cannot be written: File too large" in full.stderr
+    assert "Go on with: runner resume" in full.stderr
     assert ended(begin(folder, emulator.url, "resume"))[0] == 0
 
 
@@ -703,6 +705,90 @@ def test_a_run_of_another_pipeline_is_not_taken_up_for_one_that_is_new(folder: P
 
     assert code == 0, said
     assert len(list((folder / ".runner" / "runs").iterdir())) == 2
+
+
+@pytest.mark.anyio
+async def test_of_two_that_take_up_a_run_the_second_knows_what_the_first_has_paid(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have read its journal; while the second still reads the pipeline, the first goes on and comes to its end."""
+    (folder / ".git").mkdir()
+    (folder / "many.yaml").write_text(
+        MANY.replace("range(30)", "range(2)").replace("photo: {", "photo: {cache: false, ")
+    )
+    monkeypatch.chdir(folder)
+    with Emulator(seed=1, faults=["run=400*always"]) as emulator:
+        ended(begin(folder, emulator.url, "run", "many.yaml"))
+    with Emulator(seed=1, port=port_of(emulator)) as emulator:
+        found = app.find_run(None)
+        assert found is not None
+        first, _ = ended(begin(folder, emulator.url, "resume"))
+        env = {"RUNPOD_API_KEY": "k", "RUNPOD_BASE_URL": emulator.url}
+        options = app.Options.of(found[0], env=env, cancel_on_interrupt=False)
+
+        second = await app.resume(*found, options, lambda _: None, None)
+
+    assert (first, second.exit_code, len(emulator.jobs)) == (0, 0, 2)
+    assert second.state.cost == pytest.approx(0.01)
+
+
+def test_a_run_with_a_damaged_journal_is_told_with_what_to_do_and_stands_in_nobody_elses_way(
+    folder: Path, emulator: Emulator
+) -> None:
+    (folder / "other.yaml").write_text(PIPELINE.replace("name: many", "name: other"))
+    with Emulator(seed=1, faults=["p-image-edit/run=400*always"]) as failing:
+        ended(begin(folder, failing.url, "run", "many.yaml"))
+    sound = next((folder / ".runner" / "runs").iterdir())
+    ended(begin(folder, emulator.url, "run", "other.yaml"))
+    damaged = next(run for run in (folder / ".runner" / "runs").iterdir() if run != sound)
+    lines = (damaged / NAME).read_bytes().splitlines(keepends=True)
+    (damaged / NAME).write_bytes(b"".join([*lines[:4], b"3\n", *lines[4:]]))
+
+    code, said = ended(begin(folder, emulator.url, "resume"))
+    again, _ = ended(begin(folder, emulator.url, "run", "many.yaml", "--resume"))
+
+    assert code == 1
+    assert "is damaged at line 5" in said
+    assert f"runner runs rm {damaged.name} --force" in said
+    assert again == 0
+
+
+WHILE_IT_LOADS = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "runner.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+from runner.__main__ import main
+main()
+"""
+
+
+def test_a_signal_while_the_program_still_loads_is_a_word_and_no_traceback(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WHILE_IT_LOADS, "run", "many.yaml"], cwd=folder, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (130, "Stopped.\n")
+
+
+def test_a_run_whose_folder_cannot_be_filled_is_done_and_says_so(folder: Path, emulator: Emulator) -> None:
+    with Emulator(seed=1, faults=["p-image-edit/run=400*always"]) as failing:
+        ended(begin(folder, failing.url, "run", "many.yaml"))
+    (run,) = (folder / ".runner" / "runs").iterdir()
+    (run / "state.json").unlink()
+    (run / "state.json").mkdir()
+
+    code, said = ended(begin(folder, emulator.url, "resume"))
+
+    assert code == 0
+    assert "many: done" in said
+    assert "state.json cannot be written: Is a directory" in said
+    assert len(files(folder)) == 4
 
 
 # -- the end of a run -------------------------------------------------------------------------------
