@@ -136,6 +136,9 @@ class Memory:
         del key
         return False
 
+    def note(self, key: str, call: Call, reply: Reply) -> None:
+        raise AssertionError(key, call, reply)
+
     def forget(self, key: str) -> None:
         raise AssertionError(key)
 
@@ -196,6 +199,9 @@ class Nobody:
     def torn(self, key: str) -> bool:
         del key
         return False
+
+    def note(self, key: str, call: Call, reply: Reply) -> None:
+        raise AssertionError(key, call, reply)
 
     def forget(self, key: str) -> None:
         raise AssertionError(key)

@@ -12,9 +12,13 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"runner {__version__}")
         return
-    from .cli import main as command_line  # noqa: PLC0415 - see above
+    try:
+        from .cli import main as command_line  # noqa: PLC0415 - see above
 
-    command_line()
+        command_line()
+    except KeyboardInterrupt:  # so early that the command line did not listen yet
+        print("Stopped.", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

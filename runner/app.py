@@ -20,8 +20,18 @@ from . import pipeline as pipelines
 from .canned import Canned
 from .catalogue import Catalogue
 from .checking import Checked
-from .errors import CannotStart, Mark, PipelineProblems, Problem, RunnerError, StepError, UsageError, nearest
-from .events import Event, RunState, Sink, fold
+from .errors import (
+    CannotStart,
+    Mark,
+    PipelineProblems,
+    Problem,
+    RunnerError,
+    StepError,
+    StoreFailed,
+    UsageError,
+    nearest,
+)
+from .events import Event, RunState, Sink
 from .files import is_inline, is_url, place
 from .fresh import Fresh
 from .kinds import BROUGHT
@@ -44,6 +54,7 @@ TEXT = "generate_text"
 INSTALL = "pip install 'recipe-runner[local]'"
 BASE_URL = "https://api.runpod.ai/v2"
 _REPLAYED = "http://recording.invalid"
+_RENAMED = "runner run FILE --resume"
 NO_KEY = (
     "There is no RUNPOD_API_KEY, so nothing can be sent to Runpod. "
     "Set it (export RUNPOD_API_KEY=rpa_…), or add --local to run against the built-in emulator at no cost."
@@ -374,6 +385,9 @@ async def resume(
 
 def plan_again(past: RunState, options: Options) -> tuple[Read, Plan]:
     """The plan of a run's pipeline as its file says now, with the inputs that the run had."""
+    if not Path(past.file).exists():
+        msg = f"The pipeline {past.file} of the run {past.run} is gone. If it has another name now: {_RENAMED}."
+        raise UsageError(msg)
     found = localised(read(Path(past.file), options.catalogue, options.profile), options)
     checked = found.whole()
     inputs = {name: value for name, value in past.inputs.items() if name in checked.pipeline.inputs}
@@ -396,7 +410,6 @@ async def _run(
     past: RunState | None = None,
     folder: Path | None = None,
 ) -> Done:
-    from .publish import write
     from .session import Session
 
     if past is None:
@@ -441,6 +454,7 @@ async def _run(
             pick_first=options.pick_first,
             approve=options.approve,
             locked=_locked(read.path, options),
+            lock=partial(_lock, read.path, planned.pipeline, options.profile) if options.lock else None,
             past=past,
         )
         try:
@@ -449,12 +463,14 @@ async def _run(
             raise PipelineProblems([masking.hidden(problem, read.secrets) for problem in err.problems]) from err
     if done.outputs:
         owners.note(home, out, file, planned.outputs)
-    done = replace(done, notes=(*(told_of_out if done.outputs else ()), *notes(done)))
-    if not options.lock or done.exit_code:
-        return done
-    text = lockfile.text(planned.pipeline, options.profile, done.state)
-    path = write(lockfile.beside(read.path, options.profile), text, verbatim=True)
-    return replace(done, outputs={**done.outputs, "lock": path})
+    return replace(done, notes=(*(told_of_out if done.outputs else ()), *done.notes, *notes(done)))
+
+
+def _lock(path: Path, pipeline: str, profile: str | None, state: RunState) -> Path:
+    """Write the lock of what a run has made. `StoreFailed` if the disk says no."""
+    from .publish import write
+
+    return write(lockfile.beside(path, profile), lockfile.text(pipeline, profile, state), verbatim=True)
 
 
 def _locked(path: Path, options: Options) -> lockfile.Locked | None:
@@ -541,10 +557,11 @@ class NoFacts(RunnerError):
     """A file does not say what made it."""
 
 
-def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, Path] | None:
+def find_run(name: str | None, pipeline: Path | None = None, called: str | None = None) -> tuple[RunState, Path] | None:
     """A run of this project by its id, or the last one that did not come to a good end; with its folder.
 
-    `UsageError` for an id that there is not. ``pipeline`` asks for one of that file only.
+    `UsageError` for an id that there is not. ``pipeline`` asks for one of that file only, or of one that is gone and
+    held the pipeline that is ``called`` so.
     """
     from . import journal
 
@@ -556,7 +573,7 @@ def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, 
             why = f"{len(fits)} runs are called like that." if fits and name else nearest(name, known)
             msg = f"There is no run {name} in {runs}. {why}".rstrip()
             raise UsageError(msg)
-        state = fold(journal.read(runs / fits[0]))
+        state = _folded(runs / fits[0])
         if not state.file:
             msg = f"The run {fits[0]} was cut before it began: there is nothing to go on with."
             raise UsageError(msg)
@@ -564,12 +581,38 @@ def find_run(name: str | None, pipeline: Path | None = None) -> tuple[RunState, 
     going: tuple[RunState, Path] | None = None
     for folder in sorted(runs.glob("*"), reverse=True):
         if (folder / journal.NAME).is_file():
-            state = fold(journal.read(folder))
-            if state.file and state.outcome != "done" and _sends(state) and pipeline in (None, Path(state.file)):
+            state = _folded(folder, pipeline, called)
+            if state.file and state.outcome != "done" and _sends(state) and _is_of(state, pipeline, called):
                 if state.outcome is not None or not journal.going(folder):
                     return state, folder
                 going = going or (state, folder)
     return going  # which cannot be taken up, as will be told
+
+
+def _folded(folder: Path, pipeline: Path | None = None, called: str | None = None) -> RunState:
+    """A run as its journal tells it. `StoreFailed` if that is damaged, unless it is seen to be of another pipeline."""
+    from . import journal
+
+    state = RunState()
+    try:
+        for event in journal.read(folder):
+            state.add(event)
+    except StoreFailed as err:
+        if state.file and not _is_of(state, pipeline, called):
+            return state
+        msg = (
+            f"{err}. So the run {folder.name} cannot be taken up. A new one (runner run) pays for nothing that the "
+            f"store has, and waits for jobs in flight; runner runs rm {folder.name} --force removes the old one"
+        )
+        raise StoreFailed(msg) from err
+    return state
+
+
+def _is_of(state: RunState, pipeline: Path | None, called: str | None) -> bool:
+    """Whether a run is of a pipeline file, under whichever name it was then."""
+    if pipeline in (None, Path(state.file)):
+        return True
+    return state.pipeline == called and not Path(state.file).exists()
 
 
 def _sends(state: RunState) -> bool:

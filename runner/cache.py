@@ -7,15 +7,21 @@ keys and digests are ``named`` by somebody who counts on them: those stay.
 from __future__ import annotations
 
 import hashlib
+import itertools
+import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from . import salvage
 from .errors import StoreFailed
 from .model import Artifact, from_json
-from .store import FORMAT, Store, read_row
+from .store import DATABASE, FORMAT, Damaged, Row, Store, nobody_has, read_row
+
+_ASIDE = "replies.damaged-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +82,26 @@ def entries(store: Store) -> list[Entry]:
 
 def _entry(key: str, form: int, request: str, row: str, kept: float, used: float) -> Entry:
     text = len(row.encode()) + len(request.encode())
+    digests = _digests(key, row)
+    return Entry(key, request, kept, used, digests or (), text, sound=digests is not None, old=form < FORMAT)
+
+
+def _digests(key: str, row: str) -> tuple[str, ...] | None:
+    """The files of a reply; None if it cannot be read."""
     try:
         files: list[Artifact] = from_json((read_row(key, row) or {})["files"])
-        digests = tuple(str(file.sha256) for file in files)
+        return tuple(str(file.sha256) for file in files)
     except (ValueError, TypeError, KeyError, AttributeError):
-        return Entry(key, request, kept, used, (), text, sound=False, old=form < FORMAT)
-    return Entry(key, request, kept, used, digests, text, old=form < FORMAT)
+        return None
 
 
 def blobs(store: Store) -> list[Blob]:
     """Every file, whoever names it."""
-    return [Blob(path, path.stat().st_size) for path in sorted((store.folder / "blobs").glob("*/*")) if path.is_file()]
+    return _files(store.folder)
+
+
+def _files(folder: Path) -> list[Blob]:
+    return [Blob(path, path.stat().st_size) for path in sorted((folder / "blobs").glob("*/*")) if path.is_file()]
 
 
 def faults(store: Store) -> Iterator[Fault]:
@@ -111,8 +126,91 @@ def repair(store: Store, found: Collection[Fault]) -> None:
     """Take out what is damaged: the next run that wants it asks anew."""
     with store.alone():
         store.drop({fault.key for fault in found if fault.key})
+        store.drop_nameless()
         for path in {fault.path for fault in found if fault.path is not None and fault.why == "torn"}:
             _unlink(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What became of a damaged database: where it is kept, if there was one, and what could still be read in it."""
+
+    aside: Path | None
+    replies: int
+    jobs: int
+
+
+def put_back(store: Store, told: Collection[Row]) -> tuple[int, int]:
+    """Add what somebody still knows, where its files are here and the store has nothing; how many replies and jobs."""
+    there = {blob.digest for blob in blobs(store)}
+    whole = [row for row in told if there.issuperset(_digests(row.key, row.row) or ())]
+    replies, jobs = ([row for row in whole if row.table == name] for name in ("replies", "unfetched"))
+    return store.add_rows(replies), store.add_rows(jobs)
+
+
+def damage(folder: Path) -> str:
+    """What is wrong with the database as a whole, so that no reply in it can be relied on; empty if nothing is."""
+    try:
+        store = Store(folder)
+    except Damaged as err:
+        return err.why
+    try:
+        return store.damage()
+    finally:
+        store.close()
+
+
+def rebuild(folder: Path, now: float) -> Saved:
+    """Put a new database in the place of one that is damaged or gone, with every row that can still be read. The old
+    one is kept beside it. Killed anywhere in between, it can be done again.
+    """
+    with nobody_has(folder):
+        try:
+            return _rebuilt(folder, folder / "rebuilt", now)
+        except OSError as err:
+            msg = f"the store {folder} cannot be mended: {err.strerror}; what is damaged is kept"
+            raise StoreFailed(msg) from err
+
+
+def _rebuilt(folder: Path, fresh: Path, now: float) -> Saved:
+    old, aside = folder / DATABASE, _free(folder, time.strftime("%Y%m%d-%H%M%S", time.localtime(now)))
+    known: dict[tuple[str, str], Row] = {}
+    for path in (*folder.glob(f"{_ASIDE}*.sqlite"), old):  # those of before, because the last time may have been cut
+        for row in salvage.rows(path):
+            known[row.table, row.key] = max(row, known.get((row.table, row.key), row), key=lambda each: each.kept)
+    there = {blob.digest for blob in _files(folder)}
+    saved = [row for row in known.values() if there.issuperset(_digests(row.key, row.row) or ())]
+    shutil.rmtree(fresh, ignore_errors=True)
+    store = Store(fresh)
+    store.add_rows(saved)
+    store.close()
+    damaged = [path for path in (old, _log_of(old)) if path.is_file()]
+    for path in damaged:
+        _linked(path, aside if path == old else _log_of(aside))
+    for path in (old, _log_of(old), old.with_name(f"{old.name}-shm")):  # what is gone is known to be damaged
+        path.unlink(missing_ok=True)
+    (fresh / DATABASE).replace(old)
+    shutil.rmtree(fresh)
+    jobs = sum(row.table == "unfetched" for row in saved)
+    return Saved(aside if damaged else None, len(saved) - jobs, jobs)
+
+
+def _log_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
+
+
+def _free(folder: Path, moment: str) -> Path:
+    """A name that nothing has."""
+    names = (folder / f"{_ASIDE}{moment}{f'-{n}' if n else ''}.sqlite" for n in itertools.count())
+    return next(name for name in names if not name.exists() and not _log_of(name).exists())
+
+
+def _linked(source: Path, target: Path) -> None:
+    """Give a file a second name; where the disk knows no such thing, a copy."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def sweep(

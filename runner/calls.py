@@ -37,6 +37,7 @@ class Store(Protocol):
     def ticket(self, key: str, since: float = 0.0) -> Ticket | None: ...
     def keep_ticket(self, key: str, ticket: Ticket) -> None: ...
     def torn(self, key: str) -> bool: ...
+    def note(self, key: str, call: Call, reply: Reply) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -106,11 +107,11 @@ class Calls:
         if isinstance(call, Chat) and call.may_refuse and (words := await self._refusal(key, call)):
             return Reply(None, cost=0.0, refused=words), True
         if self.tools.locked is not None:
-            return await self._locked(key, self.tools.locked), True
+            return await self._locked(key, call, self.tools.locked), True
         if not self.step.cache:
             made = key in self.tools.past.made.get(self.name, ())  # by this run, before it was taken up again
             alone = not getattr(self.tools.provider, "sends", True)  # what is kept is all there is
-            if (made or alone) and (stored := await self._stored(key)):
+            if (made or alone) and (stored := await self._stored(key, call)):
                 self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
                 return stored, True
             return await self._asked(key, call), False
@@ -123,7 +124,7 @@ class Calls:
                 raise flight.failed
             if flight.refused is not None:
                 return flight.refused, False
-        if stored := await self._stored(key):
+        if stored := await self._stored(key, call):
             self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
             return stored, True
         if key in flights:  # somebody was faster while the store was asked
@@ -131,7 +132,7 @@ class Calls:
         flight = flights[key] = Flight(anyio.Event())
         try:
             async with self.store.claimed(key, self.place.give_back) as waited:
-                if waited and (stored := await self._stored(key)):
+                if waited and (stored := await self._stored(key, call)):
                     self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
                     return stored, True
                 reply = await self._asked(key, call)
@@ -193,16 +194,20 @@ class Calls:
         self._kept(key, call, reply)
         return reply
 
-    async def _stored(self, key: str) -> Reply | None:
+    async def _stored(self, key: str, call: Call) -> Reply | None:
         """The reply that the store has, if it is not too old for this cell and the step can still read it."""
         stored = await self.store.get(key, self._since())
         self.unread = stored is not None
-        return stored if stored is not None and self._holds(stored) else None
+        if stored is None or not self._holds(stored):
+            return None
+        if stored.bare:
+            self.store.note(key, call, stored)
+        return stored
 
     def _since(self) -> float:
         return self.tools.fresh.since(self.cell, self.step.cache_for, self.tools.clock())
 
-    async def _locked(self, key: str, locked: Locked) -> Reply:
+    async def _locked(self, key: str, call: Call, locked: Locked) -> Reply:
         """The reply that is locked, from the store. `NotLocked` where it is another or none: nothing is sent."""
         model = self.step.model.id if self.step.model else None
         if why := locked.refusal(self.name, key, model, self.params.get("seed")):
@@ -210,6 +215,8 @@ class Calls:
         stored = await self.store.get(key)
         if stored is None or not self._holds(stored):
             raise NotLocked("what it yields is not in the store, and nothing may be sent")
+        if stored.bare:
+            self.store.note(key, call, stored)
         self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
         return stored
 

@@ -166,8 +166,8 @@ def run(
     with ci.not_started(wanted, str(file), os.environ):
         if sum(map(bool, (offline, record, replay))) > 1:
             raise UsageError("--offline, --record and --replay exclude each other. Write one of them.")
-        found = app.find_run(None, file.resolve()) if again else None
         read = app.read(file, catalogue, profile)
+        found = app.find_run(None, file.resolve(), read.pipeline.name if read.pipeline else None) if again else None
         _mask(read.checked)
         show([problem for problem in read.problems if problem.warning])
         options = app.Options(
@@ -183,6 +183,9 @@ def run(
         if found is None:
             _end(partial(app.run, read, given(typed, inputs_file), options), wanted, quiet=quiet, as_json=as_json)
         _keep_options(click.get_current_context())
+        if found[0].file != (now := str(file.resolve())):
+            click.echo(f"The run {found[0].run} was of {found[0].file}, which is gone: it goes on as {file}.", err=True)
+            found[0].file = now
         _again(found, wanted, cancel_on_interrupt, pick, approve, budget, quiet=quiet, as_json=as_json)
 
 

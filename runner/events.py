@@ -54,6 +54,8 @@ class RunResumed:
     kinds: Mapping[str, str]
     options: Mapping[str, JSON] = field(default_factory=dict)
     """How it goes on, where that is not as it began."""
+    file: str = ""
+    """Where its pipeline is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +332,7 @@ Sink: TypeAlias = Callable[[Event], None]
 _EVENTS: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Event)}
 _FIELDS: dict[type[Any], tuple[str, ...]] = {cls: tuple(f.name for f in fields(cls)) for cls in _EVENTS.values()}
 LATER = {("CallPaid", "tokens"), ("CallDone", "images"), ("CallDone", "seconds"), ("CallDone", "candidate"),
-         ("CallStarted", "candidate"), ("AttemptFailed", "key")}  # fmt: skip
+         ("CallStarted", "candidate"), ("AttemptFailed", "key"), ("RunResumed", "file")}  # fmt: skip
 """Fields that journals of this format may lack: they came later, and have a default."""
 assert isinstance(Event, UnionType)
 
@@ -371,6 +373,8 @@ class OpenJob(NamedTuple):
     job: str
     step: str = ""
     most: Amounts = MappingProxyType({})
+    ended: bool = False
+    """Whether it has ended well and is paid for, so that only its files are missing."""
 
 
 @dataclass(slots=True)
@@ -441,6 +445,8 @@ class RunState:
     left_unknown: dict[str, OpenJob] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
     """How many cells each fanned-out step has, once that is known."""
+    events: int = field(default=0, compare=False)
+    """How many it is the sum of."""
 
     @property
     def title(self) -> str:
@@ -500,6 +506,7 @@ class RunState:
 
     def add(self, event: Event) -> None:
         """Take one event into account."""
+        self.events += 1
         match event:
             case RunStarted():
                 self.run, self.pipeline, self.version = event.run, event.pipeline, event.version
@@ -526,7 +533,7 @@ class RunState:
     def _resume(self, event: RunResumed) -> None:
         """Everything waits again: the store knows what is done. What was paid stays paid."""
         self.stopping, self.ended, self.outcome, self.kinds = False, None, None, event.kinds
-        self.options = event.options or self.options
+        self.options, self.file = event.options or self.options, event.file or self.file
         self.run, self.pipeline, self.version = event.run, event.pipeline, event.version
         self.started = self.started or event.at  # who looks on from here has not seen the beginning
         for cell in self.cells.values():
@@ -557,7 +564,7 @@ class RunState:
         cell.tail = ""
         cell.asking.pop(event.key, None)
         if (job := cell.tickets.get(event.key)) is not None:
-            cell.tickets[event.key] = job._replace(most={})  # it holds nothing more
+            cell.tickets[event.key] = job._replace(most={}, ended=True)  # it holds nothing more
         cell.calls += 1
         cell.cost += event.cost or 0.0
         cell.used["tokens"] = cell.used.get("tokens", 0.0) + event.tokens

@@ -6,6 +6,7 @@ at once share one sync, in a thread, so that a thousand jobs do not cost a thous
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import Self
 import anyio
 
 from .errors import CannotStart, StoreFailed
-from .events import Event, TextGrew, decode, line
+from .events import Event, RunState, TextGrew, decode, line
 from .locks import only
 
 NAME = "events.jsonl"
@@ -34,6 +35,10 @@ class Journal:
                 os.close(self._file)
                 msg = f"The run {folder.name} is still going, in another process. Let it end, or stop it."
                 raise CannotStart(msg)
+            if not os.fstat(self._file).st_nlink:
+                os.close(self._file)
+                msg = f"The run {folder.name} was removed just now, by another process."
+                raise CannotStart(msg)
             _mended(self._file)
         except OSError as err:
             msg = f"The run folder {folder} cannot be written: {err.strerror}."
@@ -45,14 +50,21 @@ class Journal:
         """Append one event as one whole line, if it is one to remember. `StoreFailed` if the disk says no."""
         if isinstance(event, TextGrew):
             return
-        left = f"{line(event)}\n".encode()
+        whole = left = f"{line(event)}\n".encode()
         try:
             while left:
                 left = left[os.write(self._file, left) :]
         except OSError as err:
+            self._take_back(len(whole) - len(left))
             msg = f"the journal {self.path} cannot be written: {err.strerror}; the run stops before it loses track"
             raise StoreFailed(msg) from err
         self._written += 1
+
+    def _take_back(self, written: int) -> None:
+        """Cut the part of a line that a full disk took: a later one must begin on its own."""
+        if written:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, os.fstat(self._file).st_size - written)
 
     async def synced(self) -> None:
         """Return when every event that was appended before is on the disk."""
@@ -69,6 +81,10 @@ class Journal:
         except OSError as err:
             msg = f"the journal {self.path} cannot be written: {err.strerror}"
             raise StoreFailed(msg) from err
+
+    def grown(self, past: RunState) -> bool:
+        """Whether another process has written to it since somebody read it."""
+        return self.path.read_bytes().count(b"\n") != past.events
 
     def __enter__(self) -> Self:
         return self
@@ -112,6 +128,6 @@ def read(folder: Path) -> Iterator[Event]:
     for number, text in enumerate(lines[:-1], 1):
         try:
             yield decode(json.loads(text))
-        except ValueError as err:
+        except (ValueError, TypeError, AttributeError) as err:  # also of JSON that is no event
             msg = f"the journal {path} is damaged at line {number}: {err}"
             raise StoreFailed(msg) from err

@@ -267,6 +267,8 @@ class Reply:
     files: tuple[Artifact, ...] = ()
     cost: float | None = None
     refused: str = ""
+    bare: bool = False
+    """Whether the store does not know what it answers: a journal told it."""
 
 
 @dataclass(frozen=True, slots=True)

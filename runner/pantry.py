@@ -9,24 +9,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import cache, history, journal
+from . import cache, history, journal, witness
 from .app import project
 from .errors import CannotStart, UsageError
 from .reports.cache import ago, asked, many, weight
 from .reports.runs import table
-from .store import Store
+from .store import DATABASE, Store
 
 _DIGEST = re.compile(rb"[0-9a-f]{64}")
+_SHOWN = 5
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
-@contextmanager
-def _store() -> Iterator[Store]:
+def _folder() -> Path:
     folder = history.home() / "store"
     if not folder.exists():
         msg = f"There is no store {folder}: nothing was run here."
         raise UsageError(msg)
-    store = Store(folder)
+    return folder
+
+
+@contextmanager
+def _store() -> Iterator[Store]:
+    store = Store(_folder())
     try:
         yield store
     finally:
@@ -66,18 +71,49 @@ def size() -> str:
     )
 
 
-def verified(*, repair: bool) -> tuple[str, bool]:
+def verified(now: float, *, repair: bool) -> tuple[str, bool]:
     """What is damaged, as text, and whether all is sound now."""
+    folder = _folder()
+    damage = cache.damage(folder)
+    lines = [f"damaged: {folder / DATABASE}: {damage}"] if damage else []
+    if damage and not repair:
+        return f"{lines[0]}\n1 fault: runner cache verify --repair keeps it aside and saves what is whole", False
+    if damage:
+        lines += _saved(cache.rebuild(folder, now))
     with _store() as store:
         found = list(cache.faults(store))
         if repair and found:
             cache.repair(store, found)
+        if repair:
+            lines += _told(store, rebuilt=bool(damage))
         count = f"{many(len(cache.entries(store)), 'reply')}, {many(len(cache.blobs(store)), 'file')}"
     if not found:
-        return f"{count}: all sound", True
-    lines = [f"{f.why}: {f.path or 'a reply'}{f', of the reply {f.key[:12]}' if f.key else ''}" for f in found]
+        return "\n".join([*lines, f"{count}: all sound"]), True
+    lines += [f"{f.why}: {f.path or 'a reply'}{f', of the reply {f.key[:12]}' if f.key else ''}" for f in found]
     end = "taken out; the next run asks anew" if repair else "runner cache verify --repair takes it out"
     return "\n".join([*lines, f"{many(len(found), 'fault')}: {end}"]), repair
+
+
+def _saved(saved: cache.Saved) -> list[str]:
+    """What became of a damaged database, in lines."""
+    kept = [f"  kept aside: {saved.aside}"] if saved.aside is not None else []
+    return [*kept, f"  {_many(saved.replies, saved.jobs)} saved"]
+
+
+def _many(replies: int, jobs: int) -> str:
+    return many(replies, "reply") + (f" and {many(jobs, 'job')} in flight" if jobs else "")
+
+
+def _told(store: Store, *, rebuilt: bool) -> list[str]:
+    """Put back what the journals of runs tell and the store does not have; in lines, what it was, and what is lost."""
+    told = witness.heard(history.home())
+    replies, jobs = cache.put_back(store, told.rows)
+    lines = [f"  {_many(replies, jobs)} found again in the journals of runs"] if replies or jobs else []
+    lost = [cell for key, cell in told.calls.items() if rebuilt and store.asked(key) is None]
+    shown = ", ".join(lost[:_SHOWN]) + (f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else "")
+    return lines + [f"  {many(len(lost), 'reply')} of runs not found again, asked anew when wanted: {shown}"] * bool(
+        lost
+    )
 
 
 def swept(keep: str | None, most: str | None, now: float, *, dry: bool) -> str:

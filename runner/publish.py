@@ -21,17 +21,24 @@ REST = "outputs.json"
 
 
 def publish(
-    values: Mapping[str, JSON], out: Path, run: str, made: Made | None = None
+    values: Mapping[str, JSON],
+    out: Path,
+    run: str,
+    made: Made | None = None,
+    stopped: Callable[[], bool] = bool,
 ) -> tuple[dict[str, Path], dict[str, str]]:
     """Write outputs by name; names without a suffix go to ``outputs.json`` together. Pictures carry what ``made`` them.
 
-    Gives back where each is, and why each that could not be written was not.
+    Gives back where each is, and why each that could not be written was not. Once it is ``stopped`` nothing more is
+    written.
     """
     written: dict[str, Path] = {}
     failed: dict[str, str] = {}
     rest = {name: value for name, value in values.items() if not Path(name).suffix}
     files = {name: value for name, value in values.items() if name not in rest}
     for name, value in {**files, **({REST: rest} if rest else {})}.items():
+        if stopped():
+            break
         try:
             written[name] = write(out / name, value, writer=run, made=made)
         except StoreFailed as err:

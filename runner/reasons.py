@@ -319,6 +319,9 @@ class _Reading:
         del key
         return False
 
+    def note(self, key: str, call: Call, reply: Reply) -> None:
+        del key, call, reply
+
 
 async def ahead(plan: Plan, origin: str, store: Store) -> tuple[RunState, Mapping[str, Call]]:
     """The state that a run of this plan comes to which may ask the store and nobody else; and what it lacks, by key."""

@@ -28,6 +28,7 @@ from .reports.changes import Change, changes
 from .reports.changes import lines as diff_lines
 from .reports.graph import Graph, Link, Node
 from .reports.money import column, unpaid
+from .reports.runs import left
 from .reports.timeline import timeline
 from .runfolder import files_of
 from .source import Document, parse
@@ -256,7 +257,9 @@ class _Told:
         state = self.run.state
         own = state.options.get("catalogue")
         try:
-            read = app.read(Path(state.file), Path(own) if own else None, state.options.get("profile"), text=text)
+            read = app.read(
+                Path(state.file or "pipeline.yaml"), Path(own) if own else None, state.options.get("profile"), text=text
+            )
             graph = seeing.graph_of(read.whole(), None)
             nodes = [replace(n, cells=state.opened.get(n.id)) if n.fanned_out else n for n in graph.nodes]
             return replace(graph, nodes=nodes)
@@ -341,9 +344,7 @@ class _Told:
             before=self._before(requests) if any(f.media == "image" for f in files) else None,
             kept=_kept(self.run.folder, cell),
             extra=extra,
-            open_jobs=[
-                f"The job {each.job} on {each.endpoint} may still be running." for each in cell.tickets.values()
-            ],
+            open_jobs=[f"T{left(each)[1:]}." for each in cell.tickets.values()],
         )
 
     def _asked(self, cell: CellState, key: str, text: str, stored: bool) -> page.Asked:  # noqa: FBT001 - as it is kept

@@ -22,11 +22,11 @@ from .budget import Held
 from .canned import Canned
 from .desk import Desk
 from .errors import BadFile, LeftOpen, Mark, PipelineProblems, Problem, StepError, StoreFailed, UsageError
-from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink
+from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink, fold
 from .execute import execute
 from .files import is_inline, is_url, place
 from .fresh import Fresh
-from .journal import Journal
+from .journal import Journal, read
 from .lockfile import Locked
 from .model import JSON, Artifact, Question, Reply, Ticket
 from .outputs import outputs_of
@@ -103,6 +103,8 @@ class Session:
     """What persons answered when the recording was made that is replayed, by the key of the question."""
     locked: Locked | None = None
     """Set where nothing may be sent."""
+    lock: Callable[[RunState], Path] | None = None
+    """Writes down what a run yields that came to a good end; gives back where."""
     canned: Canned | None = None
     """Set where a test gives outputs to steps, and nobody may be called."""
     past: RunState | None = None
@@ -139,11 +141,12 @@ class Session:
     async def _with(self, store: Store, run_id: str) -> Done:
         async with self._provider(store) as provider:
             plan = await self._with_files(provider, store)
-            self.state = self.past or self.state
             folder = RunFolder(self.home / "runs", run_id, self.text)
             with Journal(folder.path) as journal:
+                if self.past is not None and journal.grown(self.past):  # nobody else can write to it from here on
+                    self.past = fold(read(folder.path))
+                self.state = self.past or self.state
                 done = await self._journalled(plan, run_id, provider, store, folder, journal)
-        folder.leave(self.state, self._made(plan, store))
         if self.broken is not None:
             raise self.broken
         return done
@@ -158,26 +161,55 @@ class Session:
             self._report(event)
 
         sink(self._started(plan, run_id))
-        names: dict[str, JSON] | None = None
+        done: Done | None = None
         failed: StoreFailed | None = None
         async with anyio.create_task_group() as tasks:
-            with anyio.CancelScope() as scope:
-                if self.leave is not None:
-                    tasks.start_soon(self._watch, scope, sink)
-                try:
+            scope, names = anyio.CancelScope(), None
+            if self.leave is not None:
+                tasks.start_soon(self._watch, scope, sink)
+            try:
+                with scope:
                     names = await self._executed(plan, run_id, provider, store, sink, folder, journal)
-                except StoreFailed as err:
-                    failed = err
+                done = await self._ended(plan, names, store, sink, folder, journal)
+            except StoreFailed as err:
+                failed = err  # told as itself, and not as one of a group
             tasks.cancel_scope.cancel()
-        if failed is not None:  # told as itself, and not as one of a group
-            raise failed
+        if failed is not None:
+            msg = f"{failed}. Go on with: runner resume {run_id}"
+            raise StoreFailed(msg) from failed
+        assert done is not None
+        return done
+
+    async def _ended(
+        self,
+        plan: Plan,
+        names: dict[str, JSON] | None,
+        store: Store,
+        sink: Sink,
+        folder: RunFolder,
+        journal: Journal,
+    ) -> Done:
+        """Write what the run has made, in a thread so that signals are heard meanwhile, and say how it ended."""
         await store.synced()
+        made = self._made(plan, store)
         differs = list(self.locked.differences(self.state)) if self.locked and not self.stopped else []
-        outputs, missing = self._published(plan, names, self._made(plan, store)) if not differs else ({}, {})
+        outputs, missing = await anyio.to_thread.run_sync(self._published, plan, None if differs else names, made)
         outcome: Outcome = "cancelled" if self.stopped else "failed" if differs else _outcome(self.state, missing)
+        lock = self._locked_down(missing) if outcome == "done" else {}
+        outcome = "failed" if outcome == "done" and missing else outcome
         sink(RunFinished(time.time(), outcome, {name: str(where) for name, where in outputs.items()}))
+        code = 3 if differs else self._exit_code()
         await journal.synced()
-        return Done(self.state, folder.path, outputs, missing, 3 if differs else self._exit_code(), differs)
+        notes = await anyio.to_thread.run_sync(_left, folder, self.state, made)
+        return Done(self.state, folder.path, {**outputs, **lock}, missing, code, differs, notes)
+
+    def _locked_down(self, missing: dict[str, str]) -> dict[str, Path]:
+        """Write the lock, before the run counts as done: one that is killed in between is taken up again."""
+        try:
+            return {"lock": self.lock(self.state)} if self.lock is not None else {}
+        except StoreFailed as err:
+            missing["lock"] = str(err)
+            return {}
 
     async def _executed(
         self, plan: Plan, run_id: str, provider: Provider, store: Store, sink: Sink, folder: RunFolder, journal: Journal
@@ -223,14 +255,17 @@ class Session:
                         self.leave(self.state)
                     os._exit(128 + number)
                 self.stopped = number
-                sink(RunStopping(time.time(), number))
+                if self.state.outcome is None:
+                    sink(RunStopping(time.time(), number))
                 scope.cancel()
 
     def _started(self, plan: Plan, run_id: str) -> RunStarted | RunResumed:
         steps = {step.id: [edge.needs for edge in step.edges] for step in plan.steps}
         kinds = {step.id: step.kind.NAME for step in plan.steps}
         if self.past is not None:
-            return RunResumed(time.time(), run_id, plan.pipeline, plan.version, steps, kinds, self.options)
+            return RunResumed(
+                time.time(), run_id, plan.pipeline, plan.version, steps, kinds, self.options, str(self.file)
+            )
         return RunStarted(
             at=time.time(),
             run=run_id,
@@ -301,11 +336,11 @@ class Session:
     def _published(
         self, plan: Plan, names: Mapping[str, JSON] | None, made: Made | None
     ) -> tuple[dict[str, Path], dict[str, str]]:
-        """Write the outputs that can be had; for each of the others, why not. Of a run that was stopped: nothing."""
+        """Write the outputs that can be had; for each of the others, why not. Of a run that was stopped: no more."""
         if names is None:
             return {}, {}
         values, missing = outputs_of(plan.outputs, names)
-        outputs, failed = publish(values, self.out, self.state.run, made)
+        outputs, failed = publish(values, self.out, self.state.run, made, stopped=lambda: bool(self.stopped))
         return outputs, {**missing, **failed}
 
     def _exit_code(self) -> int:
@@ -366,6 +401,15 @@ def _past(state: RunState | None) -> Past:
         past.tickets.setdefault(key, []).append((Ticket(job.endpoint, job.job), Held([], job.step, job.most)))
     past.unknown.update((key, job.endpoint) for key, job in state.unknown.items())
     return past
+
+
+def _left(folder: RunFolder, state: RunState, made: Made | None) -> tuple[str, ...]:
+    """Fill the folder of a run that has ended; what there is to say, if the disk says no: nothing is lost by it."""
+    try:
+        folder.leave(state, made)
+    except StoreFailed as err:
+        return (f"{str(err)[:1].upper()}{str(err)[1:]}.",)
+    return ()
 
 
 def _first(group: BaseExceptionGroup[StoreFailed]) -> StoreFailed:

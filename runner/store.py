@@ -5,8 +5,9 @@
     .runner/store/blobs/ab/cdef….png   bytes, named by their digest: written aside, synced, renamed
     .runner/store/replies.sqlite       one row a key: what the endpoint said, the digests of its files, and
                                        when it was kept and last used
-    .runner/store/claims               empty; a process that asks for a key holds that key's place in it, and
-                                       whoever has the store open shares the place of all keys
+    .runner/store/claims               a process that asks for a key holds that key's place in it, and whoever has
+                                       the store open shares the place of all keys; one byte says that there is a
+                                       database
 
 A reply is in the database before its cell is done, so that the end of this process cannot lose it; `Store.synced`
 makes sure that the end of the machine cannot either. What is read back is checked, files against their digest: a torn
@@ -27,7 +28,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, NamedTuple, TypeAlias
 
 import anyio
 
@@ -50,11 +51,27 @@ CREATE TABLE IF NOT EXISTS replies
 CREATE TABLE IF NOT EXISTS unfetched
     (key TEXT PRIMARY KEY, format INT, request TEXT, row TEXT, kept REAL, used REAL) WITHOUT ROWID;
 """
+Table: TypeAlias = Literal["replies", "unfetched"]
+
+
+class Row(NamedTuple):
+    """A row as the database has it; ``table`` says in which. Times are seconds since the epoch."""
+
+    table: Table
+    key: str
+    request: str
+    row: str
+    kept: float
+    used: float
+
+
 _PUT = {
     name: f"INSERT OR REPLACE INTO {name} (key, format, request, row, kept, used) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own names
     for name in ("replies", "unfetched")
 }
 _GET = {name: f"SELECT row, kept, used FROM {name} WHERE key = ? AND format = ?" for name in ("replies", "unfetched")}  # noqa: S608 - as above
+
+_ADD = {name: put.replace("REPLACE", "IGNORE", 1) for name, put in _PUT.items()}
 
 _TIMES = ("kept", "used")
 """Columns that the first stores did not have: seconds since the epoch."""
@@ -66,7 +83,23 @@ EVERYTHING = 1 << 60
 """The place in ``claims`` that stands for the whole store: no key has it."""
 
 
-_RECOVER = "Keep a copy of it; `sqlite3 replies.sqlite .recover` reads what is whole. A new one is made if it is away."
+DATABASE = "replies.sqlite"
+
+LOOKED_AT = 64_000_000
+"""Bytes of a database that is looked at as a whole before anything is paid for; one of so many takes 0.07 s."""
+
+_GONE = "its list of replies is gone, though it was in use before"
+_REPAIR = "runner cache verify --repair keeps it aside and saves what is whole"
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR)
+"""What SQLite says of a damaged file. Our statements are right, so one that it does not understand is damage, too."""
+
+
+class Damaged(CannotStart):
+    """The database of the store is damaged, or gone: what is paid for could not be found and would be paid again."""
+
+    def __init__(self, folder: Path, why: object) -> None:
+        super().__init__(f"The store {folder} is damaged: {why}. Nothing was sent; {_REPAIR}.")
+        self.why = str(why)
 
 
 def signed(key: str, row: JSON) -> str:
@@ -85,6 +118,22 @@ def read_row(key: str, kept: str) -> dict[str, JSON] | None:
     return row if isinstance(row, dict) else None
 
 
+def row_of(key: str, said: Reply | Ticket, at: float) -> Row:
+    """A row for what somebody still knows of a call, beside its request."""
+    if isinstance(said, Ticket):
+        return Row("unfetched", key, "", signed(key, _held(said)), at, at)
+    return Row("replies", key, "", signed(key, _kept(replace(said, bare=True))), at, at)
+
+
+def _kept(reply: Reply) -> JSON:
+    files = [replace(file, path="") for file in reply.files]
+    return {"data": reply.data, "files": files, "cost": reply.cost, **({"bare": True} if reply.bare else {})}
+
+
+def _held(ticket: Ticket) -> JSON:
+    return {"endpoint": ticket.endpoint, "job": ticket.job}
+
+
 def _sum(key: str, text: str) -> str:
     return hashlib.sha256(f"{key}\n{text}".encode()).hexdigest()[:16]
 
@@ -93,43 +142,46 @@ class Store:
     """A store in a folder. Several processes may use one: names stand for bytes, so the last writer changes nothing."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        """`CannotStart` if the disk says no, `Damaged` if the database cannot be trusted."""
         self.folder, self._clock = folder, clock
         self._torn: set[str] = set()
+        self._looked_at = False
         self._blobs, self._new = folder / "blobs", folder / "new"
         try:
             for each in (self._blobs, self._new):
                 each.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._new):
                 pass
-            self._rows = sqlite3.connect(
-                folder / "replies.sqlite",
-                timeout=10,
-                isolation_level=None,
-                check_same_thread=False,  # used in one thread; let go of in whichever the collector runs
-            )
-            weakref.finalize(self, self._rows.close)
             self._claims = os.open(folder / "claims", os.O_RDWR | os.O_CREAT, 0o644)
-            weakref.finalize(self, os.close, self._claims)
+            self._let_go = weakref.finalize(self, os.close, self._claims)
             try:
-                _made(self._rows)
-                self._complete()
-            except sqlite3.Error:
-                self._rows.close()
+                self._rows = _opened(folder, self._claims)
+            except BaseException:
+                self._let_go()
                 raise
-        except (OSError, sqlite3.Error) as err:
+            self._close = weakref.finalize(self, self._rows.close)
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as err:
+            if broken(err):
+                raise Damaged(folder, err) from err
             why = err.strerror if isinstance(err, OSError) else err
-            broken = isinstance(err, sqlite3.DatabaseError) and not isinstance(err, sqlite3.OperationalError)
-            instead = _RECOVER if broken else "Free the disk, or allow writing there."
-            msg = f"The store {folder} cannot be used: {why}. {instead}"
+            msg = f"The store {folder} cannot be used: {why}. Free the disk, or allow writing there."
             raise CannotStart(msg) from err
-        if not share(self._claims, EVERYTHING):
-            self._rows.close()
-            msg = f"The store {folder} is being cleaned by another process. Try again when it is done."
-            raise CannotStart(msg)
 
     def close(self) -> None:
-        """Let the database go. A store that is closed is not used again."""
-        self._rows.close()
+        """Let the database go, and the place in ``claims``. A store that is closed is not used again."""
+        self._close()
+        self._let_go()
+
+    def damage(self) -> str:
+        """What is wrong with the structure of the database; empty if nothing is."""
+        with _disk(self.folder):
+            try:
+                (found,) = self._rows.execute("PRAGMA integrity_check(1)").fetchone()
+            except (sqlite3.Error, UnicodeDecodeError) as err:
+                if not broken(err):
+                    raise
+                found = err
+        return "" if found == "ok" else " ".join(str(found).split())
 
     async def get(self, key: str, since: float = 0.0) -> Reply | None:
         """The reply to an earlier call; None if there is none kept ``since`` then, or if a part of it is damaged."""
@@ -143,7 +195,7 @@ class Store:
                 self._torn.add(key)
                 return None
             files = [file for file in there if file is not None]
-        return Reply(data=from_json(reply.get("data")), files=tuple(files), cost=reply.get("cost"))
+        return Reply(from_json(reply.get("data")), tuple(files), reply.get("cost"), bare=bool(reply.get("bare")))
 
     def finished(self, key: str, since: float = 0.0) -> Finished | None:
         """The job that an earlier run paid for under this key, and whose files it could not fetch."""
@@ -158,7 +210,7 @@ class Store:
     def keep_ticket(self, key: str, ticket: Ticket) -> None:
         """Remember a job that was handed in, so that whoever wants the same waits for it. The journal is its proof."""
         with contextlib.suppress(StoreFailed):
-            self._put("unfetched", key, {"endpoint": ticket.endpoint, "job": ticket.job}, "")
+            self._put("unfetched", key, _held(ticket), "")
 
     def torn(self, key: str) -> bool:
         """Whether `get` has found a reply under this key that is damaged, or lacks a file."""
@@ -178,12 +230,16 @@ class Store:
         """Write a reply under its key: from here on the end of this process cannot lose it. `synced` makes sure that
         the end of the machine cannot either. `StoreFailed` if the disk says no.
         """
-        files = [replace(file, path="") for file in reply.files]
-        row = {"data": reply.data, "files": files, "cost": reply.cost}
-        self._put("replies", key, row, call.text)
+        self._put("replies", key, _kept(reply), call.text)
         if isinstance(call, Job):
             with _disk(self.folder):
                 self._rows.execute("DELETE FROM unfetched WHERE key = ?", (key,))
+
+    def note(self, key: str, call: Call, reply: Reply) -> None:
+        """Write beside a reply what it answers, where that was not known."""
+        row = signed(key, _kept(replace(reply, bare=False)))
+        with contextlib.suppress(sqlite3.Error):  # it serves as well without
+            self._rows.execute("UPDATE replies SET request = ?, row = ? WHERE key = ?", (call.text, row, key))
 
     def asked(self, key: str) -> tuple[str, float] | None:
         """The request that a kept reply answers, in its one spelling, and when the reply was kept; 0 if long ago."""
@@ -205,6 +261,8 @@ class Store:
 
         ``waits`` is called before waiting. Yields whether another process had it, so that it is worth looking again.
         """
+        if not self._looked_at:  # something is about to be paid for: what cannot be found must not be the reason
+            self._look_at()
         place = int(key[:15], 16)
         waited = False
         pause = 0.05
@@ -255,21 +313,37 @@ class Store:
         with _disk(self.folder):
             self._rows.execute("PRAGMA wal_checkpoint(FULL)")
 
-    def rows(
-        self, table: Literal["replies", "unfetched"] = "replies"
-    ) -> Iterator[tuple[str, int, str, str, float, float]]:
+    def rows(self, table: Table = "replies") -> Iterator[tuple[str, int, str, str, float, float]]:
         """All that is kept, as it is: key, format, request, row, when it was kept, when it was last used."""
         with _disk(self.folder):
             for row in self._rows.execute(f"SELECT key, format, request, row, kept, used FROM {table}"):  # noqa: S608 - our own names
                 key, form, request, text, kept, used = row
                 yield key, form, request or "", text or "", kept or 0.0, used or kept or 0.0
 
-    def drop(self, keys: Iterable[str], table: Literal["replies", "unfetched"] = "replies") -> None:
+    def add_rows(self, rows: Iterable[Row]) -> int:
+        """Put rows where there are none under their keys, all or none; gives back how many there were."""
+        before = self._rows.total_changes
+        with self._at_once():
+            for table, key, request, row, kept, used in rows:
+                self._rows.execute(_ADD[table], (key, FORMAT, request, row, kept, used))
+        return self._rows.total_changes - before
+
+    def drop(self, keys: Iterable[str], table: Table = "replies") -> None:
         """Forget these keys, all or none. Their files stay until nothing names them."""
+        with self._at_once():
+            self._rows.executemany(f"DELETE FROM {table} WHERE key = ?", [(key,) for key in keys])  # noqa: S608 - our own names
+
+    def drop_nameless(self) -> None:
+        """Remove rows whose key is damaged, so that nobody can ask for them."""
+        with self._at_once():
+            self._rows.execute("DELETE FROM replies WHERE length(key) != 64 OR key GLOB '*[^0-9a-f]*'")
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
         with _disk(self.folder):
             self._rows.execute("BEGIN IMMEDIATE")
             try:
-                self._rows.executemany(f"DELETE FROM {table} WHERE key = ?", [(key,) for key in keys])  # noqa: S608 - our own names
+                yield
             except BaseException:
                 self._rows.execute("ROLLBACK")
                 raise
@@ -278,9 +352,7 @@ class Store:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Be the only process that has the store open: what is removed now, nobody is about to use."""
-        if not claim(self._claims, EVERYTHING):
-            msg = f"The store {self.folder} is in use by another process. Let its run end, and try again."
-            raise CannotStart(msg)
+        _for_itself(self.folder, self._claims)
         try:
             yield
         finally:
@@ -292,21 +364,20 @@ class Store:
             self._rows.execute("VACUUM")
             self._rows.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _put(self, table: Literal["replies", "unfetched"], key: str, row: JSON, request: str) -> None:
+    def _put(self, table: Table, key: str, row: JSON, request: str) -> None:
         now = self._clock()
         with _disk(self.folder):
             self._rows.execute(_PUT[table], (key, FORMAT, request, signed(key, row), now, now))
 
-    def _complete(self) -> None:
-        """Add what the tables of an older store lack. Its replies are as good as ever, and of unknown age."""
-        for table in _PUT:
-            there = {column[1] for column in self._rows.execute(f"PRAGMA table_info({table})")}
-            for name in _TIMES:
-                if name not in there:
-                    with contextlib.suppress(sqlite3.OperationalError):  # another process was faster
-                        self._rows.execute(f"ALTER TABLE {table} ADD COLUMN {name} REAL")
+    def _look_at(self) -> None:
+        """`StoreFailed` if the structure is damaged: then a reply that is there may not be found, without an error."""
+        with _disk(self.folder):
+            small = _size(self.folder / DATABASE) <= LOOKED_AT
+        if small and (why := self.damage()):
+            raise StoreFailed(_damaged(self.folder, why))
+        self._looked_at = True
 
-    def _row(self, table: Literal["replies", "unfetched"], key: str, since: float) -> Mapping[str, JSON] | None:
+    def _row(self, table: Table, key: str, since: float) -> Mapping[str, JSON] | None:
         """What was put under a key ``since`` then; None if nothing was, or if it cannot be read."""
         with _disk(self.folder):
             found = self._rows.execute(_GET[table], (key, FORMAT)).fetchone()
@@ -332,6 +403,49 @@ class Store:
         return self._blobs / file.sha256[:2] / f"{file.sha256[2:]}{file.suffix}"
 
 
+def _opened(folder: Path, claims: int) -> sqlite3.Connection:
+    """The database of a store, with its tables. `Damaged` if there were some before, which is noted in ``claims``."""
+    if not share(claims, EVERYTHING):
+        msg = f"The store {folder} is being cleaned by another process. Try again when it is done."
+        raise CannotStart(msg)
+    expected = os.fstat(claims).st_size > 0
+    if expected and not _size(folder / DATABASE):  # opened without it, SQLite would remove its log
+        raise Damaged(folder, _GONE)
+    rows = sqlite3.connect(
+        folder / DATABASE,
+        timeout=10,
+        isolation_level=None,
+        check_same_thread=False,  # used in one thread; let go of in whichever the collector runs
+    )
+    rows.text_factory = _text
+    try:
+        if expected:
+            _there(rows, folder)
+        _made(rows)
+        _complete(rows)
+        if not expected:
+            os.pwrite(claims, b"1", 0)
+    except BaseException:
+        rows.close()
+        raise
+    return rows
+
+
+def _there(rows: sqlite3.Connection, folder: Path) -> None:
+    if not rows.execute("SELECT 1 FROM sqlite_master WHERE name = 'replies'").fetchone():
+        raise Damaged(folder, _GONE)
+
+
+def _complete(rows: sqlite3.Connection) -> None:
+    """Add what the tables of an older store lack. Its replies are as good as ever, and of unknown age."""
+    for table in _PUT:
+        there = {column[1] for column in rows.execute(f"PRAGMA table_info({table})")}
+        for name in _TIMES:
+            if name not in there:
+                with contextlib.suppress(sqlite3.OperationalError):  # another process was faster
+                    rows.execute(f"ALTER TABLE {table} ADD COLUMN {name} REAL")
+
+
 def _made(rows: sqlite3.Connection) -> None:
     """Make the tables. Two processes that make them at once: SQLite does not wait for the change to WAL, so we do."""
     for wait in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0):
@@ -344,6 +458,24 @@ def _made(rows: sqlite3.Connection) -> None:
         else:
             return
     rows.executescript(_TABLES)
+
+
+@contextmanager
+def nobody_has(folder: Path) -> Iterator[None]:
+    """Keep everybody out of a store that cannot be opened. `CannotStart` if a process has it open."""
+    with _disk(folder):
+        claims = os.open(folder / "claims", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _for_itself(folder, claims)
+        yield
+    finally:
+        os.close(claims)
+
+
+def _for_itself(folder: Path, claims: int) -> None:
+    if not claim(claims, EVERYTHING):
+        msg = f"The store {folder} is in use by another process. Let its run end, and try again."
+        raise CannotStart(msg)
 
 
 class _Incoming:
@@ -394,7 +526,29 @@ def _disk(folder: Path) -> Iterator[None]:
     """The disk's own words become ours."""
     try:
         yield
-    except (OSError, sqlite3.Error) as err:
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as err:
+        if broken(err):
+            raise StoreFailed(_damaged(folder, err)) from err
         why = err.strerror if isinstance(err, OSError) else err
         msg = f"the store {folder} cannot be used: {why}; free the disk and run it again"
         raise StoreFailed(msg) from err
+
+
+def broken(err: Exception) -> bool:
+    """Whether an error says that the database is damaged, and not that the disk or another process is in the way."""
+    if isinstance(err, UnicodeDecodeError):  # of SQLite's own words, which quote what it cannot read
+        return True
+    return getattr(err, "sqlite_errorcode", 0) & 0xFF in _BROKEN
+
+
+def _damaged(folder: Path, why: object) -> str:
+    return f"the store {folder} is damaged: {why}; {_REPAIR}"
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _text(said: bytes) -> str:
+    """Text as it is kept. What is no text any more is damaged, which its sum says."""
+    return said.decode(errors="replace")

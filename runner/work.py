@@ -263,7 +263,7 @@ class Work:
 
     def _failed(self, planned: PlannedStep, cell: Cell, err: StepError) -> End:
         if isinstance(err, StoreFailed):  # what is paid for from here on could not be kept
-            self.tools.admission.close("the disk takes nothing more")
+            self.tools.admission.close("the store cannot be used")
         kept = self.keep_text(cell.id, err.keep) if err.keep else None
         own_item = cell.key is not None and not any(edge.cells for edge in planned.edges)
         own_item = own_item and not isinstance(err, NotLocked)  # told for many cells, and the item is not what is wrong

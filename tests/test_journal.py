@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import anyio
@@ -50,6 +52,52 @@ def test_damage_in_the_middle_is_told_and_never_guessed_at(tmp_path: Path) -> No
 
     with pytest.raises(StoreFailed, match="damaged at line 1"):
         list(read(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "line", [b"3", b"[]", b'{"event":"CellStarted","format":1,"at":1.0,"cell":{"$artifact":{"bytes":1}}}']
+)
+def test_a_line_that_is_no_event_is_damage(tmp_path: Path, line: bytes) -> None:
+    path = written(tmp_path)
+    path.write_bytes(path.read_bytes() + line + b"\n")
+
+    with pytest.raises(StoreFailed, match="damaged at line 4"):
+        list(read(tmp_path))
+
+
+PART_OF_A_LINE = """
+import resource, signal, sys
+from pathlib import Path
+from runner.errors import StoreFailed
+from runner.events import CellStarted
+from runner.journal import Journal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with Journal(Path(sys.argv[1])) as journal:
+    journal(CellStarted(1.0, "draft"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (90, resource.RLIM_INFINITY))
+    try:
+        journal(CellStarted(2.0, "too long for what is left" * 9))
+    except StoreFailed:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        journal(CellStarted(3.0, "photo"))
+"""
+
+
+def test_a_line_that_a_full_disk_took_in_part_is_taken_back(tmp_path: Path) -> None:
+    """There is room again a moment later, because something else was removed: the next line begins on its own."""
+    subprocess.run([sys.executable, "-c", PART_OF_A_LINE, str(tmp_path)], check=True)
+
+    assert list(read(tmp_path)) == [CellStarted(1.0, "draft"), CellStarted(3.0, "photo")]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="this system does not show what is open")
+def test_a_journal_that_is_removed_while_it_is_opened_is_not_written(tmp_path: Path) -> None:
+    with (tmp_path / "gone").open("w") as gone:
+        (tmp_path / "gone").unlink()
+        (tmp_path / NAME).symlink_to(f"/proc/self/fd/{gone.fileno()}")
+
+        with pytest.raises(CannotStart, match="was removed just now"):
+            Journal(tmp_path)
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:

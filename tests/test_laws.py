@@ -175,6 +175,9 @@ class World:
         del key
         return False
 
+    def note(self, key: str, call: Call, reply: Reply) -> None:
+        raise AssertionError(key, call, reply)
+
     def forget(self, key: str) -> None:
         raise AssertionError(key)
 

@@ -21,15 +21,17 @@ READING = {"source", "misreading", "syntax", "templates", "shape", "inference", 
            "checking", "doubts", "planning", "event_schema", "outputs", "lockfile", "plugins", "cases"}  # fmt: skip
 DOING = {"fresh", "canned", "desk", "picking", "budget", "admission", "attempts", "calls", "work", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
-         "xmp"}  # fmt: skip
+         "xmp", "salvage"}  # fmt: skip
 SHOWING = {"reports"}
 EDGES = {"app", "api", "ci", "known", "session", "doctor", "files", "cli", "commands", "history", "owners", "pantry",
-         "reasons", "retelling", "seeing", "testing", "starting", "examples", "asking", "choosing", "pytest_plugin",
+         "reasons", "retelling", "seeing", "testing", "starting", "examples", "asking", "choosing", "witness",
+         "pytest_plugin",
          "__main__", "__init__"}  # fmt: skip
 
 BELOW = {
     "store": {"media", "locks"},
-    "cache": {"store"},
+    "cache": {"store", "salvage"},
+    "salvage": {"store"},
     "journal": {"locks"},
     "provenance": {"xmp"},
     "publish": {"media", "provenance"},

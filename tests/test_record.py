@@ -89,6 +89,20 @@ def test_a_replay_needs_neither_key_nor_network_and_makes_the_same_bytes(
     assert files(Path("again")) == files(Path("first"))
 
 
+def test_a_replay_does_not_pass_for_paid(cli: Cli, pipeline: Path, recorded: Path) -> None:
+    done = cli("run", pipeline, "--replay", recorded)
+
+    listed, shown = cli("runs").out.splitlines(), cli("show").out
+    newest, oldest = json.loads(cli("runs", "--json").out)
+
+    assert "USD as recorded, nothing paid" in done.out
+    assert "0.0000 USD, replayed" in listed[1]
+    assert "replayed" not in listed[2]
+    assert "0.0000 USD, replayed" in shown
+    assert (newest["cost"], newest["replayed"], oldest["replayed"]) == (0.0, True, False)
+    assert oldest["cost"] > 0
+
+
 def test_a_replay_can_be_replayed_and_leaves_the_store_alone(cli: Cli, pipeline: Path, recorded: Path) -> None:
     before = files(Path(".runner/store"))
     for _ in range(2):

@@ -21,8 +21,10 @@ import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import runner
+from runner import app
 from runner.emulator import Emulator, parse_fault, parse_latency
 from runner.events import CallDone, CellDone, JobSending, JobSubmitted
 from runner.journal import NAME, read
@@ -414,6 +416,23 @@ def test_a_file_that_is_gone_when_its_job_is_collected_is_made_anew_once(folder:
     assert len(emulator.jobs) == 2
 
 
+def test_a_job_whose_file_did_not_come_is_told_as_ended_and_its_file_is_fetched_later(folder: Path) -> None:
+    (folder / "many.yaml").write_text(
+        "name: many\nsteps:\n  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a cup, "
+        "retry: {attempts: 1}}\n"
+    )
+    with Emulator(seed=1, faults=["media=500*1"]) as emulator:
+        code, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
+        _, shown = ended(begin(folder, emulator.url, "show"))
+        again, _ = ended(begin(folder, emulator.url, "resume"))
+
+    assert (code, again, len(emulator.jobs)) == (1, 0, 1)
+    for told in (said, shown):
+        assert "has ended and is paid for; its files are still to be fetched" in told
+        assert "may still be running" not in told
+    assert "the files of 1 finished job still to be fetched: it collects them." in said
+
+
 def test_a_job_that_was_faster_than_its_cancellation_is_kept(folder: Path) -> None:
     (folder / "many.yaml").write_text(
         "name: many\nsteps:\n  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a cup}\n"
@@ -636,6 +655,7 @@ def test_a_journal_that_cannot_grow_ends_the_run_with_a_sentence_and_it_goes_on_
     assert full.returncode == 1, full.stderr
     assert "Traceback" not in full.stderr
     assert "events.jsonl cannot be written: File too large" in full.stderr
+    assert "Go on with: runner resume" in full.stderr
     assert ended(begin(folder, emulator.url, "resume"))[0] == 0
 
 
@@ -651,3 +671,207 @@ def test_a_run_that_waits_for_a_choice_is_taken_up_with_one_either_way(
     code, said = ended(begin(folder, emulator.url, *words, "--pick", "first"))
 
     assert (waits, code, len(emulator.jobs)) == (6, 0, 2), said
+
+
+@pytest.mark.parametrize("end", ["interrupted", "killed"])
+@pytest.mark.parametrize("cache", ["true", "false"])
+def test_a_run_is_taken_up_though_its_pipeline_has_another_name_now(folder: Path, end: str, cache: str) -> None:
+    text = MANY.replace("range(30)", "range(3)").replace("photo: {", f"photo: {{cache: {cache}, ")
+    (folder / "many.yaml").write_text(text)
+    with Emulator(seed=1, latency=parse_latency("2")) as emulator:
+        first = begin(folder, emulator.url, "run", "many.yaml", "--out", "here")
+        wait_for(lambda: emulator.count("status-sync") >= 3)
+        first.send_signal(signal.SIGINT if end == "interrupted" else signal.SIGKILL)
+        first.communicate()
+        (folder / "many.yaml").rename(folder / "more.yaml")
+
+        lost, told = ended(begin(folder, emulator.url, "resume"))
+        code, said = ended(begin(folder, emulator.url, "run", "more.yaml", "--resume"))
+        again, _ = ended(begin(folder, emulator.url, "resume", next((folder / ".runner" / "runs").iterdir()).name))
+
+    assert (lost, code, again) == (2, 0, 0), said
+    assert "If it has another name now: runner run FILE --resume" in told
+    assert len(emulator.jobs) == 3
+    assert len(list((folder / ".runner" / "runs").iterdir())) == 1
+
+
+def test_a_run_of_another_pipeline_is_not_taken_up_for_one_that_is_new(folder: Path, emulator: Emulator) -> None:
+    (folder / "many.yaml").write_text("name: other\nbudget: {usd: 0.001}\n" + MANY.partition("\n")[2])
+    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    (folder / "many.yaml").unlink()
+    (folder / "new.yaml").write_text(MANY.replace("range(30)", "range(2)"))
+
+    code, said = ended(begin(folder, emulator.url, "run", "new.yaml", "--resume"))
+
+    assert code == 0, said
+    assert len(list((folder / ".runner" / "runs").iterdir())) == 2
+
+
+@pytest.mark.anyio
+async def test_of_two_that_take_up_a_run_the_second_knows_what_the_first_has_paid(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have read its journal; while the second still reads the pipeline, the first goes on and comes to its end."""
+    (folder / ".git").mkdir()
+    (folder / "many.yaml").write_text(
+        MANY.replace("range(30)", "range(2)").replace("photo: {", "photo: {cache: false, ")
+    )
+    monkeypatch.chdir(folder)
+    with Emulator(seed=1, faults=["run=400*always"]) as emulator:
+        ended(begin(folder, emulator.url, "run", "many.yaml"))
+    with Emulator(seed=1, port=port_of(emulator)) as emulator:
+        found = app.find_run(None)
+        assert found is not None
+        first, _ = ended(begin(folder, emulator.url, "resume"))
+        env = {"RUNPOD_API_KEY": "k", "RUNPOD_BASE_URL": emulator.url}
+        options = app.Options.of(found[0], env=env, cancel_on_interrupt=False)
+
+        second = await app.resume(*found, options, lambda _: None, None)
+
+    assert (first, second.exit_code, len(emulator.jobs)) == (0, 0, 2)
+    assert second.state.cost == pytest.approx(0.01)
+
+
+def test_a_run_with_a_damaged_journal_is_told_with_what_to_do_and_stands_in_nobody_elses_way(
+    folder: Path, emulator: Emulator
+) -> None:
+    (folder / "other.yaml").write_text(PIPELINE.replace("name: many", "name: other"))
+    with Emulator(seed=1, faults=["p-image-edit/run=400*always"]) as failing:
+        ended(begin(folder, failing.url, "run", "many.yaml"))
+    sound = next((folder / ".runner" / "runs").iterdir())
+    ended(begin(folder, emulator.url, "run", "other.yaml"))
+    damaged = next(run for run in (folder / ".runner" / "runs").iterdir() if run != sound)
+    lines = (damaged / NAME).read_bytes().splitlines(keepends=True)
+    (damaged / NAME).write_bytes(b"".join([*lines[:4], b"3\n", *lines[4:]]))
+
+    code, said = ended(begin(folder, emulator.url, "resume"))
+    again, _ = ended(begin(folder, emulator.url, "run", "many.yaml", "--resume"))
+
+    assert code == 1
+    assert "is damaged at line 5" in said
+    assert f"runner runs rm {damaged.name} --force" in said
+    assert again == 0
+
+
+WHILE_IT_LOADS = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "runner.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+from runner.__main__ import main
+main()
+"""
+
+
+def test_a_signal_while_the_program_still_loads_is_a_word_and_no_traceback(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WHILE_IT_LOADS, "run", "many.yaml"], cwd=folder, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (130, "Stopped.\n")
+
+
+def test_a_run_whose_folder_cannot_be_filled_is_done_and_says_so(folder: Path, emulator: Emulator) -> None:
+    with Emulator(seed=1, faults=["p-image-edit/run=400*always"]) as failing:
+        ended(begin(folder, failing.url, "run", "many.yaml"))
+    (run,) = (folder / ".runner" / "runs").iterdir()
+    (run / "state.json").unlink()
+    (run / "state.json").mkdir()
+
+    code, said = ended(begin(folder, emulator.url, "resume"))
+
+    assert code == 0
+    assert "many: done" in said
+    assert "state.json cannot be written: Is a directory" in said
+    assert len(files(folder)) == 4
+
+
+# -- the end of a run -------------------------------------------------------------------------------
+
+WRITTEN = 20
+
+
+@pytest.fixture
+def large(folder: Path) -> Path:
+    """A pipeline whose outputs take seconds to be written: each is another kind of picture than its model makes."""
+    outputs = "".join(f'  a{n}.webp: "{{{{ steps.photo.image }}}}"\n' for n in range(WRITTEN))
+    (folder / "many.yaml").write_text(
+        "name: many\nsteps:\n  photo: {kind: generate_image, model: qwen/qwen-image, prompt: a cup, size: 1472x1140}\n"
+        f"outputs:\n{outputs}"
+    )
+    return folder / "out" / "many"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_outputs_are_written_leaves_whole_files_and_says_how_to_go_on(
+    folder: Path, emulator: Emulator, large: Path, number: signal.Signals
+) -> None:
+    process = begin(folder, emulator.url, "run", "many.yaml")
+    wait_for(lambda: large.is_dir() and len(list(large.glob("a*"))) > 1)
+    process.send_signal(number)
+    code, said = ended(process)
+    written = list(large.iterdir())
+
+    again, _ = ended(begin(folder, emulator.url, "resume"))
+
+    assert code == 128 + number
+    assert "Go on with: runner resume" in said
+    assert 1 < len(written) < WRITTEN
+    for path in written:
+        Image.open(path).load()
+    assert (again, len(list(large.iterdir())), len(emulator.jobs)) == (0, WRITTEN, 1)
+
+
+def test_a_second_signal_while_outputs_are_written_leaves_at_once(
+    folder: Path, emulator: Emulator, large: Path
+) -> None:
+    process = begin(folder, emulator.url, "run", "many.yaml")
+    wait_for(lambda: large.is_dir() and len(list(large.glob("a*"))) > 1)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    code, said = ended(process)
+
+    again, _ = ended(begin(folder, emulator.url, "resume"))
+
+    assert code in (130, 143)  # two signals at once come in any order
+    assert "Go on with: runner resume" in said
+    for path in large.glob("a*"):
+        Image.open(path).load()
+    assert (again, len(list(large.iterdir()))) == (0, WRITTEN)
+
+
+def test_a_run_counts_as_done_when_its_lock_is_there(folder: Path, emulator: Emulator) -> None:
+    lock = folder / "many.lock.yaml"
+    lock.mkdir()
+
+    code, said = ended(begin(folder, emulator.url, "run", "many.yaml", "--lock"))
+    lock.rmdir()
+    again, _ = ended(begin(folder, emulator.url, "resume"))
+
+    assert (code, again) == (1, 0)
+    assert "lock        not made: " in said
+    assert "Go on with: runner resume" in said
+    assert lock.is_file()
+    assert len(emulator.jobs) == JOBS
+
+
+def test_a_run_that_is_killed_before_its_last_word_writes_its_lock_when_it_is_taken_up(
+    folder: Path, emulator: Emulator
+) -> None:
+    ended(begin(folder, emulator.url, "run", "many.yaml", "--lock"))
+    (run,) = (folder / ".runner" / "runs").iterdir()
+    lock = folder / "many.lock.yaml"
+    locked, journal = lock.read_text(), (run / NAME).read_bytes().splitlines(keepends=True)
+    lock.unlink()
+    (run / NAME).write_bytes(b"".join(journal[:-1]))
+
+    code, _ = ended(begin(folder, emulator.url, "resume"))
+
+    assert b"RunFinished" in journal[-1]
+    assert code == 0
+    assert lock.read_text() == locked

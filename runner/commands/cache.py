@@ -31,12 +31,16 @@ def size() -> None:
 
 
 @cache.command()
-@click.option("--repair", is_flag=True, help="Take out what is damaged: the next run that wants it asks anew.")
+@click.option(
+    "--repair", is_flag=True,
+    help="Take out what is damaged, and put back what journals of runs still tell of it: the next run asks for the "
+    "rest anew. A damaged database is kept aside, and what can be read in it is saved.",
+)  # fmt: skip
 def verify(repair: bool) -> None:
     """Hash every stored file. Exits with 1 if something is damaged or missing; deletes nothing unless told to."""
     from .. import pantry
 
-    text, sound = pantry.verified(repair=repair)
+    text, sound = pantry.verified(time.time(), repair=repair)
     click.echo(text)
     if not sound:
         sys.exit(1)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..events import CellState, RunState
+from ..events import CellState, OpenJob, RunState
 from .money import column, cost, money
 from .questions import LaidOut, answered, command, question
 
@@ -26,6 +26,13 @@ def row(state: RunState, said: str, now: float) -> tuple[str, ...]:
 
 
 HEAD = ("run", "pipeline", "version", "state", "cost", "duration")
+
+
+def left(job: OpenJob) -> str:
+    """What became of a job that is not collected, as far as it is known."""
+    if job.ended:
+        return f"the job {job.job} on {job.endpoint} has ended and is paid for; its files are still to be fetched"
+    return f"the job {job.job} on {job.endpoint} may still be running"
 
 
 def lasted(state: RunState, said: str, now: float) -> str:
@@ -75,7 +82,7 @@ def shown(state: RunState, said: str, now: float, where: Callable[[CellState], S
         lines += [f"      {_cut(cell.message, 200)}"] if cell.message and cell.state != "asking" else []
         lines += _question(state.run, cell, laid_out)
         lines += [f"      {place}" for place in where(cell)]
-        lines += [f"      the job {each.job} on {each.endpoint} may still be running" for each in cell.tickets.values()]
+        lines += [f"      {left(each)}" for each in cell.tickets.values()]
     if never := state.expected - len(state.cells):
         lines.append(f"  {never} cells were never started")
     return "\n".join(lines)

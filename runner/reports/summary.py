@@ -10,6 +10,7 @@ from ..errors import counted
 from ..events import CellState, RunState
 from .money import cost
 from .questions import LaidOut, nothing, open_ones, relative
+from .runs import left
 
 _ENDED_BADLY = ("failed", "running", "blocked", "cancelled", "waiting", "skipped")
 _MOST_ALIKE = 5
@@ -45,8 +46,7 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
     lines += [f"  {name:{width}}  not made: {why}" for name, why in missing.items()]
     lines.append(f"  {'run folder':{width}}  {relative(folder)}")
     if state.outcome == "done" and state.left:
-        lines += ["", "From before, no longer wanted, and perhaps still running:"]
-        lines += [f"  the job {each.job} on {each.endpoint}" for _, each in state.left]
+        lines += ["", "From before, and no longer wanted:", *(f"  {left(each)}" for _, each in state.left)]
     if state.asking:
         lines += ["", "Waiting for a person:", *(f"  {line}" for line in open_ones(state.run, state.asking, laid_out))]
     if state.outcome != "done" and state.options.get("only", "world") == "world":
@@ -56,9 +56,11 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
 
 def again(state: RunState) -> str:
     """How to go on, and what is still in flight: the last line of a run that did not come to a good end."""
-    flying = len(state.tickets)
-    jobs = f" {flying} job{'s' * (flying != 1)} still in flight: it collects them." if flying else ""
-    return f"Go on with: runner resume {state.run}{jobs and '   '}{jobs.strip()}"
+    ended = sum(job.ended for _, job in state.tickets)
+    flying = len(state.tickets) - ended
+    jobs = [f"{counted(flying, 'job')} still in flight"] if flying else []
+    jobs += [f"the files of {counted(ended, 'finished job')} still to be fetched"] if ended else []
+    return f"Go on with: runner resume {state.run}" + (f"   {' and '.join(jobs)}: it collects them." if jobs else "")
 
 
 def headline(state: RunState) -> str:
@@ -74,13 +76,14 @@ def headline(state: RunState) -> str:
 
 def open_tickets(state: RunState) -> str:
     """What may still be running on Runpod, for somebody who will not wait."""
+    if state.outcome == "done":
+        return f"Left at once. All is done; the folder of the run {state.run} may lack some copies."
     lines = [line for cell in state.cells.values() for line in _tickets(cell)]
     return "\n".join(["Left at once.", *lines, again(state)])
 
 
 def _tickets(cell: CellState) -> list[str]:
-    state = "is done" if cell.status == "COMPLETED" else "may still be running"
-    return [f"    the job {each.job} on {each.endpoint} {state}" for each in cell.tickets.values()]
+    return [f"    {left(each)}" for each in cell.tickets.values()]
 
 
 def _table(bad: Sequence[CellState], folder: Path) -> list[str]:
