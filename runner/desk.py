@@ -60,6 +60,8 @@ class Desk:
     """Nobody is asked which: the first candidate is taken, and no other is made."""
     yes: bool | None = None
     """What is said to every question of yes or no."""
+    recorded: frozenset[str] = frozenset()
+    """The questions, by key, whose answers come from a recording: these win over what is said to all."""
     open: set[str] = field(default_factory=set)
     """The cells whose questions are open, by their whole ids."""
     _busy: int = 0

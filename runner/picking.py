@@ -107,7 +107,7 @@ class Picking:
             return await self._locked(choice)
         if (found := await self._chosen_before(choice)) is not None:
             return self._taken(found, max(choice.of, self.least), "store")
-        if self.tools.desk.first:
+        if self.tools.desk.first and self.key not in self.tools.desk.recorded:
             await self._make([1])
             return self._taken(self.made[1], 1, "first")
         of = max(choice.of, self.least)

@@ -238,7 +238,7 @@ class Session:
                 cancel_jobs=self.cancel_on_interrupt,
                 locked=self.locked,
                 canned=self.canned,
-                desk=Desk(Asker(folder, self.screen), self.pick_first and not self.choices, self.approve),
+                desk=Desk(Asker(folder, self.screen), self.pick_first, self.approve, frozenset(self.choices)),
                 jitter=None if self.carrier.network else AtOnce(),
             )
         except BaseExceptionGroup as group:
