@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from runner.cli import cli
+from runner.cli import COMMANDS
 
 from .figures import Figure, in_turns, process
 
@@ -19,13 +19,13 @@ NEEDS = {"check": READS, "plan": READS, "schema": READS}
 
 def figures() -> Iterator[Figure]:
     """Each command as a process, beside bare Python that imports what the command cannot do without."""
-    for words in ("--version",), *((name, "--help") for name in cli.commands), *DOES.values():
+    for words in ("--version",), *((name, "--help") for name in COMMANDS), *DOES.values():
         process("-m", "runner", *words)  # what it imports is compiled now
     bare, version = in_turns(15, partial(process, "-c", "pass"), partial(process, "-m", "runner", "--version"))
     yield Figure("runner --version", version, "python -c pass", bare, "≤ 1.5", version <= 1.5 * bare)
     help_, click = in_turns(15, partial(process, "-m", "runner", "--help"), partial(process, "-c", "import click"))
     yield Figure("runner --help", help_, "import click", click, "≤ 1.3", help_ <= 1.3 * click)
-    for name in sorted(cli.commands):
+    for name in sorted(COMMANDS):
         words = DOES.get(name, (name, "--help"))
         libraries = NEEDS.get(name, "click")
         ours, theirs = in_turns(

@@ -303,8 +303,10 @@ def _walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Comman
         return
     if command.invoke_without_command:
         yield path, command
-    for name, inner in sorted(command.commands.items()):
-        yield from _walk(inner, f"{path} {name}")
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        if (inner := command.get_command(context, name)) is not None:
+            yield from _walk(inner, f"{path} {name}")
 
 
 def _help(command: click.Command) -> str:

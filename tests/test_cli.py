@@ -12,8 +12,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
+from runner.cli import COMMANDS
+from runner.cli import cli as root
 from runner.emulator import Emulator, Latency
 
 from .conftest import REPO, Cli
@@ -429,3 +432,19 @@ def test_a_reader_that_goes_away_is_no_bug(tmp_path: Path) -> None:
 
     assert done.stdout == "{\n"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says_itself(name: str) -> None:
+    command = root.get_command(click.Context(root), name)
+
+    assert command is not None
+    assert command.get_short_help_str(300) == COMMANDS[name][1]
+
+
+def test_the_list_of_commands_is_laid_out_as_click_does(cli: Cli) -> None:
+    context = click.Context(root, info_name="runner", **root.context_settings)
+    by_click = context.make_formatter()
+    click.Group.format_commands(root, context, by_click)
+
+    assert by_click.getvalue() in cli("--help").out

@@ -1,15 +1,19 @@
-"""``runner runs``, ``show``, ``why``, ``diff``: what was run, and why it cost what it cost."""
+"""``runner runs``, ``show``, ``why``, ``diff``, ``inspect``: what was run, and why it cost what it cost."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import UsageError
-from .given import completed
+from .given import PATH, completed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.group(invoke_without_command=True)
@@ -94,3 +98,17 @@ def why(step: str, run: str | None) -> None:
         click.echo(anyio.run(reasons.now, home, found, step, os.environ))
     else:
         click.echo(reasons.then(home, found, step))
+
+
+@click.command()
+@click.argument("file", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, and nothing else.")
+def inspect(file: Path, as_json: bool) -> None:
+    """Show what made a picture: pipeline, step, model, seed, prompt, key, and the run if it is here."""
+    from dataclasses import asdict
+
+    from .. import app
+    from ..reports import inspected
+
+    facts, runs = app.inspect(file)
+    click.echo(inspected.as_json(asdict(facts), runs) if as_json else inspected.text(file, asdict(facts), runs))

@@ -1,4 +1,4 @@
-"""``runner init``, ``new`` and ``kinds``: how to start, and what there is to write."""
+"""``runner init`` and ``new``: how to start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import UsageError, nearest
+from ..errors import UsageError
 from .given import PATH, completed
 
 if TYPE_CHECKING:
@@ -44,24 +44,3 @@ def new(name: str | None, starter: str, listed: bool) -> None:
         raise UsageError("Say what the pipeline is called: runner new NAME. --list shows what to start from.")
     made = starting.new(name, starter)
     click.echo(started.pipeline(list(made.made), list(made.left)))
-
-
-@click.command()
-@click.argument("name", required=False, metavar="[KIND]", shell_complete=completed("kinds"))
-@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
-def kinds(name: str | None, as_json: bool) -> None:
-    """List the kinds of steps, or tell all about one: its params, what it yields, a step to start from."""
-    import json
-
-    from ..kinds import KINDS
-    from ..reports import kinds as report
-
-    if name is not None and name not in KINDS:
-        msg = f"There is no kind {name}. {nearest(name, list(KINDS))}"
-        raise UsageError(msg)
-    found = [KINDS[name]] if name is not None else list(KINDS.values())
-    if as_json:
-        said = [report.data(kind) for kind in found]
-        click.echo(json.dumps(said[0] if name is not None else said, indent=2, ensure_ascii=False))
-    else:
-        click.echo(report.one(found[0]) if name is not None else report.text(found))

@@ -1,0 +1,330 @@
+"""Running and what goes with it: `runner run`, `resume`, `lock`, `verify`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from ..errors import UsageError
+from .given import (
+    PATH,
+    Local,
+    catalogue_option,
+    completed,
+    given,
+    inputs_options,
+    local_option,
+    profile_option,
+)
+from .problems import show
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..app import Writer
+    from ..checking import Checked
+    from ..ci import Wanted
+    from ..events import Event, RunState
+    from ..session import Done
+
+WRITER = "Texts by SmolLM2 135M on this machine, a demonstration; everything else by the emulator."
+
+
+def _ending_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that `run` and `resume` share."""
+    for option in (
+        click.option(
+            "--pick", type=click.Choice(["first"]),
+            help="Ask nobody which candidate to take: make the first of each step, and no other.",
+        ),
+        click.option("--approve", type=click.Choice(["yes", "no"]), help="Ask nobody for yes or no: say this."),
+        click.option("--json", "as_json", is_flag=True, help="Print the final state as JSON, and nothing else."),
+        click.option("--quiet", is_flag=True, help="Say nothing but errors."),
+        click.option("--events", metavar="FILE|-", help="Write each event there as it happens, as a line of JSON."),
+        click.option("--junit", type=PATH, metavar="FILE", help="Write JUnit's XML there: a test case a cell."),
+        click.option("--summary", type=PATH, metavar="FILE", help="Write a table of the steps there, as Markdown."),
+        click.option(
+            "--budget", type=click.FloatRange(0, min_open=True), metavar="USD",
+            help="What the run may cost; wins over the pipeline's own budget.",
+        ),
+        click.option(
+            "--cancel-on-interrupt", is_flag=True,
+            help="On Ctrl-C, tell Runpod to stop the jobs in flight. They go on if not, for runner resume to collect.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.command(cls=Local)
+@click.argument("file", type=PATH, shell_complete=completed("pipelines"))
+@inputs_options
+@catalogue_option
+@profile_option
+@click.option("--out", type=PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
+@local_option
+@click.option(
+    "--concurrency", type=click.IntRange(1, 1000), help="Calls in flight at once.  [default: what the file says, or 64]"
+)
+@click.option("--fail-fast", is_flag=True, help="Start nothing new after a failure; what is in flight is kept.")
+@click.option(
+    "--fresh", multiple=True, metavar="STEP[KEY]", shell_complete=completed("steps"),
+    help="Ask for this step, or this cell, anew, though the store has it. Repeat for more.",
+)  # fmt: skip
+@click.option("--no-cache", is_flag=True, help="Ask for everything anew. What is paid for is kept all the same.")
+@click.option("--lock", is_flag=True, help="Write NAME.lock.yaml beside the pipeline when all is done.")
+@click.option("--locked", is_flag=True, help="Make exactly what NAME.lock.yaml says, from the store; send nothing.")
+@click.option("--provider", metavar="NAME", help="Who answers the calls instead of Runpod: of an installed package.")
+@click.option("--reporter", "reporters", multiple=True, metavar="NAME", help="Tell a package's reporter, too.")
+@click.option("--offline", is_flag=True, help="Open no socket: everything must be in the store.")
+@click.option("--record", type=PATH, metavar="DIR", help="Keep each exchange with Runpod there, for --replay.")
+@click.option("--replay", type=PATH, metavar="DIR", help="Answer from a recording: no key, no cost, no network.")
+@click.option("--no-metadata", is_flag=True, help="Do not write into pictures what made them.")
+@click.option("--resume", "again", is_flag=True, help="Take up the last run of this pipeline that did not end well.")
+@_ending_options
+def run(
+    file: Path,
+    typed: tuple[str, ...],
+    inputs_file: Path | None,
+    catalogue: Path | None,
+    profile: str | None,
+    out: Path | None,
+    local: Writer | None,
+    concurrency: int | None,
+    fail_fast: bool,
+    fresh: tuple[str, ...],
+    no_cache: bool,
+    lock: bool,
+    locked: bool,
+    provider: str | None,
+    reporters: tuple[str, ...],
+    offline: bool,
+    record: Path | None,
+    replay: Path | None,
+    no_metadata: bool,
+    again: bool,
+    cancel_on_interrupt: bool,
+    pick: str | None,
+    approve: str | None,
+    budget: float | None,
+    quiet: bool,
+    as_json: bool,
+    events: str | None,
+    junit: Path | None,
+    summary: Path | None,
+) -> None:
+    """Run a pipeline and write its outputs. What an earlier run paid for is not paid again."""
+    from functools import partial
+
+    from .. import app, ci
+
+    wanted = ci.Wanted(events, junit, summary)
+    with ci.not_started(wanted, str(file), os.environ):
+        if sum(map(bool, (offline, record, replay))) > 1:
+            raise UsageError("--offline, --record and --replay exclude each other. Write one of them.")
+        read = app.read(file, catalogue, profile)
+        found = app.find_run(None, file.resolve(), read.pipeline.name if read.pipeline else None) if again else None
+        _mask(read.checked)
+        show([problem for problem in read.problems if problem.warning])
+        options = app.Options(
+            out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
+            calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
+            fresh=fresh, no_cache=no_cache, catalogue=catalogue, profile=profile, budget=budget,
+            lock=lock, only="lock" if locked else "world",
+            metadata=not no_metadata, offline=offline, record=record, replay=replay,
+            provider=provider, reporters=reporters, pick_first=pick == "first", approve=_said(approve),
+        )  # fmt: skip
+        if options.weights and read.writes and not quiet and not as_json:
+            click.echo(WRITER, err=True)
+        if found is None:
+            _end(partial(app.run, read, given(typed, inputs_file), options), wanted, quiet=quiet, as_json=as_json)
+        _keep_options(click.get_current_context())
+        if found[0].file != (now := str(file.resolve())):
+            click.echo(f"The run {found[0].run} was of {found[0].file}, which is gone: it goes on as {file}.", err=True)
+            found[0].file = now
+        _again(found, wanted, cancel_on_interrupt, pick, approve, budget, quiet=quiet, as_json=as_json)
+
+
+_AGAIN = (
+    "file", "again", "cancel_on_interrupt", "pick", "approve", "budget",
+    "quiet", "as_json", "events", "junit", "summary",
+)  # fmt: skip
+"""What may stand beside ``run --resume``."""
+
+
+def _keep_options(context: click.Context) -> None:
+    """`UsageError` for what a run that is taken up again has from its beginning."""
+    for parameter in context.command.params:
+        given_here = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+        if given_here and parameter.name not in _AGAIN:
+            name = max(parameter.opts, key=len)
+            msg = f"A run that is taken up again keeps its inputs and options. Leave out {name}, or --resume."
+            raise UsageError(msg)
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", required=False, shell_complete=completed("runs"))
+@_ending_options
+def resume(
+    run_id: str | None,
+    cancel_on_interrupt: bool,
+    pick: str | None,
+    approve: str | None,
+    budget: float | None,
+    quiet: bool,
+    as_json: bool,
+    events: str | None,
+    junit: Path | None,
+    summary: Path | None,
+) -> None:
+    """Take up a run that was stopped, that failed, or that waits: what is done stays, jobs in flight are collected."""
+    from .. import app, ci
+
+    wanted = ci.Wanted(events, junit, summary)
+    with ci.not_started(wanted, run_id or "the last run", os.environ):
+        found = app.find_run(run_id)
+        if found is None:
+            raise UsageError("There is no run here that could be taken up again: all came to a good end.")
+        _again(found, wanted, cancel_on_interrupt, pick, approve, budget, quiet=quiet, as_json=as_json)
+
+
+def _again(
+    found: tuple[RunState, Path],
+    wanted: Wanted,
+    cancel_on_interrupt: bool,
+    pick: str | None,
+    approve: str | None,
+    budget: float | None,
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> NoReturn:
+    """Take up a run as it was started, but for what is said now."""
+    from dataclasses import replace
+    from functools import partial
+
+    from .. import app, ci
+
+    state, folder = found
+    options = app.Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt, budget=budget)
+    if pick or approve:
+        options = replace(options, pick_first=options.pick_first or pick == "first", approve=_said(approve))
+    if options.weights and not quiet and not as_json:
+        click.echo(WRITER, err=True)
+    if ci.on_github(os.environ):
+        from pathlib import Path
+
+        _mask(app.read(Path(state.file), options.catalogue, options.profile).checked)
+    _end(partial(app.resume, state, folder, options), wanted, quiet=quiet, as_json=as_json)
+
+
+def _said(answer: str | None) -> bool | None:
+    return None if answer is None else answer == "yes"
+
+
+def _end(start: Callable[..., Coroutine[None, None, Done]], wanted: Wanted, *, quiet: bool, as_json: bool) -> NoReturn:
+    """Do a run, show it while it goes on and what came of it, and leave with its exit code."""
+    import time
+    from functools import partial
+
+    import anyio
+
+    from ..asking import Screen, somebody
+    from ..ci import Records
+    from ..reports import summary, terminal
+    from ..runfolder import laid_out, state_lines
+
+    if quiet and as_json:
+        raise UsageError("--quiet and --json exclude each other. Write one of them.")
+    if as_json and wanted.events == "-":
+        raise UsageError("--json and --events - both write to the standard output. Name a file for the events.")
+    with (
+        Records(wanted, os.environ, sys.stdout, sys.stderr) as records,
+        terminal.reporter(sys.stderr, time.time, quiet=quiet or as_json) as reporter,
+    ):
+
+        def told(event: Event) -> None:
+            records(event)
+            reporter(event)
+
+        def leave(state: RunState) -> None:
+            reporter.__exit__(None, None, None)
+            click.echo(summary.open_tickets(state), err=True)
+
+        asks = not quiet and not as_json and somebody(os.environ)
+        screen = Screen(reporter, sys.stdin.fileno(), raw=reporter.live) if asks else None
+        done = anyio.run(partial(start, watched=reporter.live, screen=screen), told, leave)
+    if as_json:
+        click.echo("".join(state_lines(done.state)), nl=False)
+    elif not quiet or done.exit_code:
+        said = summary.text(done.state, done.folder, done.outputs, done.missing, partial(laid_out, done.folder))
+        click.echo(said, err=quiet or wanted.events == "-")
+    if done.differs:
+        click.echo(
+            "\n".join(["Not as it is locked; nothing was sent:", *(f"  {each}" for each in done.differs)]), err=True
+        )
+    if done.notes and not quiet:
+        click.echo("\n".join(done.notes), err=True)
+    records.end(done)
+    sys.exit(done.exit_code)
+
+
+@click.command(cls=Local)
+@click.argument("file", type=PATH, shell_complete=completed("pipelines"))
+@inputs_options
+@catalogue_option
+@profile_option
+@click.option("--out", type=PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
+@local_option
+def lock(
+    file: Path,
+    typed: tuple[str, ...],
+    inputs_file: Path | None,
+    catalogue: Path | None,
+    profile: str | None,
+    out: Path | None,
+    local: Writer | None,
+) -> None:
+    """Write NAME.lock.yaml: what each cell yields, from the store alone. Nothing is sent."""
+    from functools import partial
+
+    from .. import app, ci
+
+    read = app.read(file, catalogue, profile)
+    show([problem for problem in read.problems if problem.warning])
+    options = app.Options(
+        out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
+        lock=True, only="store", env=os.environ, catalogue=catalogue, profile=profile,
+    )  # fmt: skip
+    _end(partial(app.run, read, given(typed, inputs_file), options), ci.Wanted(), quiet=False, as_json=False)
+
+
+@click.command()
+@click.argument("file", type=PATH, shell_complete=completed("pipelines"))
+@profile_option
+def verify(file: Path, profile: str | None) -> None:
+    """Read again every file that NAME.lock.yaml names, and compare their digests. Nothing is sent."""
+    import anyio
+
+    from .. import app
+    from ..errors import NotLocked
+
+    cells, wrong = anyio.run(app.verify, file, profile)
+    for each in wrong:
+        click.echo(each, err=True)
+    if wrong:
+        sys.exit(NotLocked.exit_code)
+    click.echo(f"{cells} cell{'s' * (cells != 1)}: all as locked")
+
+
+def _mask(checked: Checked | None) -> None:
+    """Have GitHub hide the keys that a run uses, before anything is done with them."""
+    from .. import ci
+    from ..reports import github
+
+    if ci.on_github(os.environ):
+        click.echo(github.masks(ci.secrets(os.environ, checked)), nl=False, err=True)
