@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import click
 
 from . import __version__
-from .errors import PipelineProblems, RunnerError
 
 BUG = 70
 
@@ -134,33 +133,40 @@ def main(args: Sequence[str] | None = None) -> None:
     except click.ClickException as err:
         err.show()
         sys.exit(2)
-    except PipelineProblems as err:
-        from .commands.problems import show
-
-        show(err.problems)
-        sys.exit(err.exit_code)
-    except RunnerError as err:
-        click.echo(f"Error: {err}", err=True)
-        _annotate(err)
-        sys.exit(err.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has gone
         sys.exit(0)
-    except Exception:  # noqa: BLE001 - the program's one boundary: what arrives here is a bug of ours
-        import traceback
-
-        traceback.print_exc()
-        click.echo("This is a bug in runner, not in your pipeline. Please report it with the lines above.", err=True)
-        sys.exit(BUG)
+    except Exception as err:  # noqa: BLE001 - the program's one boundary
+        sys.exit(_told(err))
 
 
-def _annotate(err: RunnerError) -> None:
+def _told(err: Exception) -> int:
+    """Say what went wrong; the exit code. What is no error of a user's is a bug of ours."""
+    from .errors import PipelineProblems, RunnerError
+
+    if isinstance(err, PipelineProblems):
+        from .commands.problems import show
+
+        show(err.problems)
+        return err.exit_code
+    if isinstance(err, RunnerError):
+        click.echo(f"Error: {err}", err=True)
+        _annotate(str(err))
+        return err.exit_code
+    import traceback
+
+    traceback.print_exception(err)
+    click.echo("This is a bug in runner, not in your pipeline. Please report it with the lines above.", err=True)
+    return BUG
+
+
+def _annotate(said: str) -> None:
     """Show an error on the page of the job, too, where GitHub runs the command."""
     from .ci import on_github
     from .reports import github
 
     if on_github(os.environ):
-        click.echo(github.command("error", str(err), title="runner"), err=True)
+        click.echo(github.command("error", said, title="runner"), err=True)
