@@ -24,12 +24,16 @@ class Pass:
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
+class Waiting:
+    """Somebody who waits for a place."""
+
     wants: Pass
     go: Callable[[str], None]
     """Called once: with nothing when it is let in, with the reason when it never will be."""
-    new: bool
+    new: bool = True
+    """Whether it is a cell that has not started."""
     gone: bool = False
+    """Nobody waits any more."""
 
 
 @dataclass(slots=True)
@@ -41,9 +45,10 @@ class Admission:
     peak: int = 0
     _taken: int = 0
     _left: dict[str, int] = field(default_factory=dict)
-    _queue: list[tuple[int, int, _Waiting]] = field(default_factory=list)
-    _parked: dict[str, list[tuple[int, int, _Waiting]]] = field(default_factory=dict)
+    _queue: list[tuple[int, int, Waiting]] = field(default_factory=list)
+    _parked: dict[str, list[tuple[int, int, Waiting]]] = field(default_factory=dict)
     _closed: str = ""
+    _halted: str = ""
     _stopped: dict[str, str] = field(default_factory=dict)
     _order: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -58,15 +63,19 @@ class Admission:
                 self._left[group] = places
                 self._parked[group] = []
 
-    def enter(self, wants: Pass, go: Callable[[str], None]) -> None:
-        """Ask for a place for a cell that has not started; ``go`` is called when there is one, at once or later."""
-        self._push(_Waiting(wants, go, new=True))
+    def enter(self, waiting: Waiting) -> None:
+        """Ask for a place: its ``go`` is called when there is one, at once or later."""
+        if waiting.new and (reason := self.refusal(waiting.wants.step)):
+            waiting.go(reason)
+            return
+        heapq.heappush(self._queue, (-waiting.wants.depth, next(self._order), waiting))
+        self._admit()
 
     async def again(self, wants: Pass) -> None:
         """Wait for a place for a cell that has started and gave its place back while it slept."""
         let_in = anyio.Event()
-        waiting = _Waiting(wants, lambda _: let_in.set(), new=False)
-        self._push(waiting)
+        waiting = Waiting(wants, lambda _: let_in.set(), new=False)
+        self.enter(waiting)
         try:
             await let_in.wait()
         except anyio.get_cancelled_exc_class():
@@ -80,14 +89,21 @@ class Admission:
         self._taken -= 1
         for group in wants.groups:
             self._left[group] += 1
-            if self._parked[group]:
-                heapq.heappush(self._queue, heapq.heappop(self._parked[group]))
+        self._wake(wants)
         self._admit()
 
-    def close(self, reason: str) -> None:
-        """Let no new cell in any more: those that wait are refused, what has started may go on."""
-        self._closed = reason
+    def close(self, reason: str, *, halt: bool = False) -> None:
+        """Let no new cell in any more: those that wait are refused, what has started may go on.
+
+        With ``halt`` cells that call nobody are not to start either.
+        """
+        self._closed = self._closed or reason
+        self._halted = self._halted or (reason if halt else "")
         self._refuse()
+
+    def shut(self) -> None:
+        """Let nobody in and tell nobody: the run is being stopped."""
+        self.calls = 0
 
     def stop(self, step: str, reason: str) -> None:
         """`close`, for the cells of one step."""
@@ -98,8 +114,13 @@ class Admission:
         """Why no new cell of a step is let in; empty if it is."""
         return self._closed or self._stopped.get(step, "")
 
+    def halted(self, step: str) -> str:
+        """Why no cell of a step is to start, not even one that calls nobody; empty if it may."""
+        return self._halted or self._stopped.get(step, "")
+
     def _refuse(self) -> None:
         entries = [*self._queue, *(entry for parked in self._parked.values() for entry in parked)]
+        entries = [entry for entry in entries if not entry[2].gone]
         for parked in self._parked.values():
             parked.clear()
         refused = [w for _, _, w in sorted(entries, key=lambda e: e[1]) if w.new and self.refusal(w.wants.step)]
@@ -109,22 +130,21 @@ class Admission:
             waiting.go(self.refusal(waiting.wants.step))
         self._admit()
 
-    def _push(self, waiting: _Waiting) -> None:
-        if waiting.new and (reason := self.refusal(waiting.wants.step)):
-            waiting.go(reason)
-            return
-        heapq.heappush(self._queue, (-waiting.wants.depth, next(self._order), waiting))
-        self._admit()
+    def _wake(self, wants: Pass) -> None:
+        """For each of these groups that has a place, look again at the first that waits for one."""
+        for group in wants.groups:
+            if self._left[group] > 0 and self._parked[group]:
+                heapq.heappush(self._queue, heapq.heappop(self._parked[group]))
 
     def _admit(self) -> None:
         while self._queue and self._taken < self.calls:
             entry = heapq.heappop(self._queue)
             waiting = entry[2]
-            if waiting.gone:
-                continue
             full = next((group for group in waiting.wants.groups if self._left[group] <= 0), None)
-            if full is not None:
-                heapq.heappush(self._parked[full], entry)
+            if waiting.gone or full is not None:
+                if full is not None and not waiting.gone:
+                    heapq.heappush(self._parked[full], entry)
+                self._wake(waiting.wants)  # the place that it was woken for is another's
                 continue
             self._taken += 1
             self.peak = max(self.peak, self._taken)

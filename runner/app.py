@@ -339,7 +339,7 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
             if not known and not Path(inputs[name]).is_file():
                 msg = f"The input {name} names the file {inputs[name]}, which is not there."
                 raise UsageError(msg)
-    planned = planning.plan(checked, inputs, env)
+    planned = planning.plan(checked, inputs, env, preview=preview)
     mark = checked.pipeline.document.mark
     named = {inputs[n]: mark(("inputs", n, "default")) for n in files if n not in folders and inputs[n] is not None}
     return replace(planned, named={**named, **planned.named})

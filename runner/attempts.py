@@ -49,11 +49,16 @@ SHOWN_EVERY = 0.1
 _TRIES: Mapping[str, int] = {"network": 5, "busy": 8, "server": 5, "job_failed": 2, "download": 5}
 """Tries in all, by fault, where the step does not say. A fault that is not here is not tried again."""
 
-_TRIES_OF_CHAT: Mapping[str, int] = {"unknown": 3, "bad_output": 2}
+_TRIES_OF_CHAT: Mapping[str, int] = {"unknown": 3, "timeout": 2, "bad_output": 2}
 """A chat costs little and leaves no job behind, so it may be asked again."""
 
 _FREE = ("network", "busy", "server")
 """Asking for a job that is known costs nothing: after these it is asked for until the step's timeout."""
+
+_LOOK = (
+    "it is not sent again. Look in Runpod's console whether it ran; retry: {on: [unknown]} sends again, and so does a "
+    "new run"
+)
 
 _ENDS: Mapping[type[StepError], str] = {
     JobFailed: "FAILED", JobCancelled: "CANCELLED", JobTimedOut: "TIMED_OUT", JobExpired: "EXPIRED",
@@ -353,8 +358,7 @@ class Attempts:
         if endpoint is not None and "unknown" not in (self.retry.on or ()):
             raise FateUnknown(
                 f"the run was cut while it handed this job to {endpoint}, so it may have been accepted and may cost "
-                "money; it is not sent again. Look in Runpod's console whether it ran; retry: {on: [unknown]} sends "
-                "again, and so does a new run"
+                "money"
             )
 
     async def _submit(self, job: Job) -> None:
@@ -454,12 +458,14 @@ class Attempts:
         if self.finished is not None and err.keep is None:
             err.keep = json.dumps(self.finished.output, ensure_ascii=False, indent=2)
         self._settle()
+        if isinstance(err, FateUnknown) and isinstance(self.call, Job):
+            return FateUnknown(f"{err}; {_LOOK}", keep=err.keep)
         return err
 
     def _wait_before_next(self, err: StepError) -> float | None:
         """Seconds to the next try, or None if there is none. Full jitter; what the server asks for wins."""
         fault = err.fault
-        if err.final and self.retry.on is None:
+        if err.final and fault not in (self.retry.on or ()):
             return None
         self.failed[fault] = times = self.failed.get(fault, 0) + 1
         if self.ticket is not None and self.finished is None and fault in _FREE:
@@ -468,7 +474,8 @@ class Attempts:
         elif times >= self._tries(fault):
             return None
         if err.retry_after is not None:
-            return err.retry_after
+            late = self.ticket is not None and self.finished is None  # its job has a time at which it is given up
+            return min(err.retry_after, max(self.deadline - anyio.current_time(), 0.0)) if late else err.retry_after
         first = 0.5 if self.retry.wait is None else self.retry.wait
         longest = 30.0 if self.retry.max_wait is None else self.retry.max_wait
         factor = 2.0 if self.retry.factor is None else self.retry.factor
@@ -478,8 +485,10 @@ class Attempts:
         usual = _TRIES.get(fault, 1)
         if isinstance(self.call, Chat):
             usual = _TRIES_OF_CHAT.get(fault, usual)
-        if self.retry.on is not None:
-            usual = max(usual, 2) if fault in self.retry.on else 1
+        if self.retry.on is not None and fault in self.retry.on:
+            usual = max(usual, 2)
+        elif self.retry.on is not None and (not self.retry.on or any(name in _TRIES for name in self.retry.on)):
+            usual = 1  # only those that it names; one that names none of the usual faults adds to them
         if self.retry.attempts is not None and usual > 1:
             return self.retry.attempts
         return usual

@@ -98,7 +98,7 @@ def cells(
 
 def expand(
     step: str,
-    foreach: JSON,
+    items: Sequence[JSON] | None,
     matrix: Mapping[str, JSON] | None,
     *,
     key: Template | None = None,
@@ -106,14 +106,13 @@ def expand(
     limit: int = LIMIT,
     names: Mapping[str, JSON],
 ) -> list[Cell]:
-    """The cells of a step whose ``foreach`` and ``matrix`` are rendered; neither: the one cell of a plain step."""
-    if foreach is None and matrix is None:
+    """The cells of a step: ``items`` of its ``foreach`` times its rendered ``matrix``; the one of a plain step."""
+    if items is None and matrix is None:
         return [Cell(step)]
     axes = {name: values for name, values in (matrix or {}).items() if name not in ("include", "exclude")}
     found = None
     if matrix is not None:
         found = combinations(axes, matrix.get("include", ()), matrix.get("exclude", ()))
-    items = None if foreach is None else items_of(foreach)
     return cells(step, items, found, key=key, keys=keys, names=names, limit=limit)
 
 
@@ -135,7 +134,12 @@ def _key(
     names: Mapping[str, JSON],
 ) -> str:
     if template is not None:
-        return _said(template, item, number, combination, index, names)
+        seen: dict[str, JSON] = {"index": index, "matrix": combination}
+        if keys is None:
+            seen["item"] = item
+        elif number is not None:
+            seen["key"] = keys[number]  # of the cell that it follows, whose output is not there yet
+        return _said(template, item, index, {**names, **seen})
     parts = []
     if number is not None:
         short = _slug(item) if keys is None and isinstance(item, str) and len(item) <= 80 else ""
@@ -145,17 +149,9 @@ def _key(
     return "-".join(part for part in parts if part)[:80] or str(index)
 
 
-def _said(
-    template: Template,
-    item: JSON,
-    number: int | None,
-    combination: Mapping[str, JSON] | None,
-    index: int,
-    names: Mapping[str, JSON],
-) -> str:
-    seen = {**names, "item": item, "index": number if number is not None else index, "matrix": combination}
+def _said(template: Template, item: JSON, index: int, names: Mapping[str, JSON]) -> str:
     try:
-        key = to_text(template.render(seen))
+        key = to_text(template.render(names))
     except TemplateFailed as err:
         msg = f"key: item {index + 1} ({shown(item)}): {err}"
         raise BadCells(msg) from err

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from jsonschema import Draft202012Validator
 
 from .catalogue import Catalogue, Model
-from .cells import BadCells, expand
+from .cells import LIMIT, BadCells, expand, items_of
 from .conversation import contradictions
 from .errors import Mark, Problem, nearest
 from .fanout import CLOSED, cell_names, cells_shape, followed
@@ -364,7 +364,19 @@ class _Checker:
             self.yields("when", {"type": "boolean"}, step.when, (*path, "when"))
         if step.key is not None:
             used = self.edges(step, "key", step.key, (*path, "key"), names, edges)
-            if step.fanned_out and not used & {"item", "index", "matrix"}:
+            source = followed(step, self.pipeline.steps)
+            if source is not None and "item" in used:
+                self.add(
+                    "fan-out",
+                    f"The cells are named before those of {source} are done, so this key cannot read item.",
+                    (*path, "key"),
+                    f"Write {{{{ key }}}} in it, which is the key of the cell of {source}.",
+                )
+            elif source is None and "key" in used:
+                self.add(
+                    "fan-out", "A key cannot read itself.", (*path, "key"), "Write {{ item }} or {{ index }} in it."
+                )
+            elif step.fanned_out and not used & {"item", "index", "matrix", "key"}:
                 self.add(
                     "fan-out",
                     "This key is the same for every cell.",
@@ -428,7 +440,8 @@ class _Checker:
             return
         word = "foreach" if step.foreach is not None else "matrix"
         try:
-            expand(step.id, step.foreach, step.matrix, limit=step.limit, names={})
+            items = items_of(step.foreach) if step.foreach is not None else None
+            expand(step.id, items, step.matrix, limit=step.limit or LIMIT, names={})
         except BadCells as err:
             what, _, cure = str(err).partition("; ")
             self.add("fan-out", f"{what[0].upper()}{what[1:]}.", ("steps", step.id, word),

@@ -11,7 +11,8 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,12 +20,12 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from .admission import Admission, Pass, Place
+from .admission import Admission, Pass, Place, Waiting
 from .attempts import Past, Provider, Tools
 from .budget import USED_UP, Budget
 from .calls import Store
 from .canned import Canned
-from .cells import expand
+from .cells import expand, items_of
 from .checking import Edge
 from .desk import Desk
 from .errors import StepError
@@ -102,22 +103,24 @@ async def execute(
             clock_tasks.start_soon(_close_after, plan.deadline, tools.admission)
         try:
             work = Work(plan, tools, store, keep_text, load_files, canned)
-            names = await _run(plan, work, run_id, fail_fast=fail_fast)
+            names = await _run(plan, work, run_id, fail_fast=fail_fast, inside=_Inside())
         finally:
             tools.budget.report()
         clock_tasks.cancel_scope.cancel()
     return names
 
 
-async def _run(plan: Plan, work: Work, run_id: str, *, fail_fast: bool, above: str = "", depth: int = 0) -> Names:
-    """Run a plan to its end; one that a cell ``above`` runs has its own steps under the cell's id."""
-    work.tools.budget.add(above, plan.budget)
+async def _run(plan: Plan, work: Work, run_id: str, *, fail_fast: bool, inside: _Inside) -> Names:
+    """Run a plan to its end; one that a cell runs has its own steps under the cell's id."""
+    work.tools.budget.add(inside.above, plan.budget)
     for step in plan.steps:
-        work.tools.budget.add(f"{above}{step.id}", step.budget)
-    async with anyio.create_task_group() as tasks:
-        run = _Run(plan, work, work.tools, tasks, plan.names(run_id), fail_fast, above, depth)
-        run.start()
-    return run.names
+        work.tools.budget.add(f"{inside.above}{step.id}", step.budget)
+    with ExitStack() as after:
+        async with anyio.create_task_group() as tasks:
+            run = _Run(plan, work, work.tools, tasks, plan.names(run_id), fail_fast, inside)
+            after.callback(run.leave)
+            run.start()
+        return run.names
 
 
 async def _close_after(seconds: float, admission: Admission) -> None:
@@ -149,6 +152,35 @@ class _Step:
     end: State | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """Where a plan runs: by itself, or in a cell of another."""
+
+    above: str = ""
+    """The id of the cell that runs it, and a slash; empty for the run itself."""
+    depth: int = 0
+    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The limits of the pipelines above that count for a model, by its id."""
+
+    def group(self, plan: Plan, group: str) -> str:
+        """What one of its limits is called in the whole run: all that run the same file share those of its models."""
+        return f"{plan.file}: {group}" if self.above and group.startswith("model ") else f"{self.above}{group}"
+
+    def groups(self, plan: Plan, step: PlannedStep) -> tuple[str, ...]:
+        """The limits that count for a step."""
+        above = self.models.get(step.model.id, ()) if step.model is not None else ()
+        return (*(self.group(plan, group) for group in step.groups), *above)
+
+    def into(self, plan: Plan, above: str, depth: int) -> _Inside:
+        """The same for a pipeline that a cell of this one's plan runs."""
+        models = dict(self.models)
+        for group in plan.limits:
+            if group.startswith("model "):
+                name = group.removeprefix("model ")
+                models[name] = (*models.get(name, ()), self.group(plan, group))
+        return _Inside(f"{self.above}{above}/", self.depth + depth, models)
+
+
 @dataclass(slots=True, eq=False)
 class _Run:
     """The run under way."""
@@ -159,9 +191,11 @@ class _Run:
     tasks: TaskGroup
     names: dict[str, JSON]
     fail_fast: bool
-    above: str = ""
-    """The id of the cell that runs it, and a slash; empty for the run itself."""
-    depth: int = 0
+    place: _Inside
+    waiting: set[Waiting] = field(default_factory=set)
+    """What stands for steps in `Admission`."""
+    door: anyio.Event | None = None
+    """Set when nothing waits there any more."""
     steps: dict[str, _Step] = field(init=False)
     todo: deque[Callable[[], None]] = field(default_factory=deque)
     pumping: bool = False
@@ -171,8 +205,8 @@ class _Run:
         self.steps = {}
         for planned in self.plan.steps:
             whole = [edge for edge in planned.edges if not edge.cells]
-            groups = tuple(f"{self.above}{group}" for group in planned.groups)
-            wants = Pass(f"{self.above}{planned.id}", self.depth + planned.depth, groups)
+            groups = self.place.groups(self.plan, planned)
+            wants = Pass(f"{self.place.above}{planned.id}", self.place.depth + planned.depth, groups)
             step = self.steps[planned.id] = _Step(planned, len(whole), wants)
             for edge in whole:
                 self.steps[edge.needs].readers.append(edge)
@@ -209,6 +243,28 @@ class _Run:
     async def pump_soon(self) -> None:
         """Do what has become possible while somebody else was deciding."""
         self.pump()
+
+    def enter(self, step: _Step) -> None:
+        """Ask for a place for the next cell of a step. A task keeps the run from ending while all of it waits."""
+        waiting = Waiting(step.wants, lambda refused: self.let_in(step, waiting, refused))
+        self.waiting.add(waiting)
+        self.tools.admission.enter(waiting)
+        if waiting in self.waiting and self.door is None:
+            self.door = anyio.Event()
+            self.tasks.start_soon(self.door.wait)
+
+    def let_in(self, step: _Step, waiting: Waiting, refused: str) -> None:
+        """There is a place, or there never will be."""
+        self.waiting.discard(waiting)
+        self.admit(step, refused)
+        if self.door is not None and not self.waiting:
+            self.door.set()
+            self.door = None
+
+    def leave(self) -> None:
+        """The run is over: what still waits for it, waits no more."""
+        for waiting in self.waiting:
+            waiting.gone = True
 
     # -- steps --------------------------------------------------------------------------------------
 
@@ -260,9 +316,13 @@ class _Run:
     def cells_of(self, step: _Step) -> list[Cell]:
         planned, source = step.planned, step.source
         keys = [str(cell.key) for cell in source.cells] if source is not None else None
-        foreach = [None] * len(keys) if keys is not None else render_tree(planned.foreach, self.names)
+        items: Sequence[JSON] | None = None
+        if keys is not None:
+            items = [None] * len(keys)
+        elif planned.foreach is not None:
+            items = items_of(render_tree(planned.foreach, self.names))
         matrix = render_tree(planned.matrix, self.names)
-        return expand(planned.id, foreach, matrix, key=planned.key, keys=keys, limit=planned.limit, names=self.names)
+        return expand(planned.id, items, matrix, key=planned.key, keys=keys, limit=planned.limit, names=self.names)
 
     def ready(self, step: _Step, index: int) -> None:
         """A cell needs nothing more: it runs now if it calls nobody, else when `Admission` lets it in."""
@@ -278,7 +338,7 @@ class _Run:
             return
         step.queue.append(index)
         if len(step.queue) == 1:
-            self.tools.admission.enter(step.wants, partial(self.admit, step))
+            self.enter(step)
 
     def begin(self, step: _Step) -> None:
         """Start pipelines in this step's cells: so many at once that memory stays flat, whatever they wait for."""
@@ -302,7 +362,7 @@ class _Run:
             return
         self.tasks.start_soon(self.run_calling, step, step.queue.popleft())
         if step.queue:
-            self.tools.admission.enter(step.wants, partial(self.admit, step))
+            self.enter(step)
 
     def refuse(self, step: _Step, index: int, reason: str) -> None:
         self.cell_ended(step, index, *self.work.refused(step.cells[index], reason))
@@ -323,7 +383,10 @@ class _Run:
         cell = step.cells[index]
         step.ends[index] = end
         if output is not None:
-            step.outputs[index] = output.scope() if not step.planned.fanned_out else cell.scope(output)
+            scope = output.scope() if not step.planned.fanned_out else cell.scope(output)
+            if step.source is not None:  # what the cell follows was not there yet when it got its key
+                scope["item"] = step.source.outputs[cell.source]
+            step.outputs[index] = scope
         for follower in step.followers:
             if follower.expanded:
                 each = len(follower.cells) // len(step.cells)
@@ -333,9 +396,10 @@ class _Run:
         if step.left == 0:
             self.finish(step, _together(step.ends))
         elif end == "failed" and step.planned.on_failure == "stop":
-            self.tools.admission.stop(step.wants.step, f"{cell.id} failed, and the step says on_failure: stop")
+            why = f"{cell.within(step.wants.step)} failed, and the step says on_failure: stop"
+            self.tools.admission.stop(step.wants.step, why)
         if end == "failed" and self.fail_fast:
-            self.tools.admission.close(f"{cell.id} failed, and the run is to fail fast")
+            self.tools.admission.close(f"{cell.within(step.wants.step)} failed, and the run is to fail fast", halt=True)
 
     def finish_whole(self, step: _Step, end: State, because: str) -> None:
         """A step that never has cells: blocked or skipped as a whole."""
@@ -373,9 +437,12 @@ class _Run:
             return self.names
         cell = step.cells[index]
         item = cell.item if step.source is None else step.source.outputs[cell.source]
-        return {**self.names, "item": item, "index": cell.source, "key": cell.key, "matrix": cell.matrix}
+        return {**self.names, "item": item, "index": cell.index, "key": cell.key, "matrix": cell.matrix}
 
     def run_local(self, step: _Step, index: int) -> None:
+        if reason := self.tools.admission.halted(step.wants.step):
+            self.refuse(step, index, reason)
+            return
         end, output = self.work.locally(step.planned, step.cells[index], self.names_of(step, index))
         self.cell_ended(step, index, end, output)
 
@@ -396,10 +463,9 @@ class _Run:
 
     async def inside(self, step: _Step, plan: Plan, work: Work, above: str) -> Names:
         """Run another pipeline, for a cell of this step or for a tool that it calls."""
-        above = f"{self.above}{above}/"
-        work.tools.admission.add({f"{above}{group}": most for group, most in plan.limits.items()})
-        depth = self.depth + step.planned.depth
-        return await _run(plan, work, self.names["run"]["id"], fail_fast=self.fail_fast, above=above, depth=depth)
+        place = self.place.into(self.plan, above, step.planned.depth)
+        work.tools.admission.add({place.group(plan, group): most for group, most in plan.limits.items()})
+        return await _run(plan, work, self.names["run"]["id"], fail_fast=self.fail_fast, inside=place)
 
     async def run_calling(self, step: _Step, index: int) -> None:
         """A cell that calls, in a task and a place of its own."""
@@ -409,6 +475,9 @@ class _Run:
             end, output = await self.work.calling(step.planned, step.cells[index], names, place, run)
             self.cell_ended(step, index, end, output)
             self.pump()  # before the place goes to another: who follows this cell comes first
+        except anyio.get_cancelled_exc_class():
+            self.tools.admission.shut()  # else each that waits would come in, to be stopped as well
+            raise
         finally:
             place.give_back()
 

@@ -17,7 +17,6 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 
 from . import shape, source, templates
-from .cells import LIMIT
 from .errors import PipelineProblems, Problem, nearest
 from .kinds import KINDS
 from .kinds.nesting import parts
@@ -79,7 +78,7 @@ class Step:
     """A list, or the template that yields it; None where the step is not multiplied by one."""
     matrix: Mapping[str, Tree] | None = None
     key: Template | None = None
-    limit: int = LIMIT
+    limit: int | None = None
     at_once: int | None = None
     on_failure: Literal["continue", "stop"] = "continue"
     budget: Ceiling | None = None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from .catalogue import Model
-from .cells import LIMIT, BadCells, expand, shown
+from .cells import LIMIT, BadCells, expand, items_of, shown
 from .checking import Checked, CheckedStep, Edge, misfit
 from .errors import Mark, PipelineProblems, StepError, TemplateFailed, UsageError, nearest
 from .fitting import takes_seed
@@ -118,7 +118,7 @@ class Nested:
         except UsageError as err:
             raise NestedInputs(str(err)) from err
         try:
-            return plan(self.checked, values, self.env)
+            return plan(self.checked, values, self.env, preview=preview)
         except UsageError as err:
             raise NestedInputs(str(err)) from err
 
@@ -286,8 +286,8 @@ class Plan:
         return {"inputs": dict(self.inputs), "env": dict(self.env), "run": run}
 
 
-def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str]) -> Plan:
-    """Plan a run with these inputs, which `read_inputs` has checked."""
+def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str], *, preview: bool = False) -> Plan:
+    """Plan a run with these inputs, which `read_inputs` has checked; in a ``preview`` some may be missing."""
     pipeline = checked.pipeline
     file_inputs = tuple(name for name, d in pipeline.inputs.items() if "artifact" in d.schema)
     files = {path: media for step in checked.steps.values() for path, media in step.files.items()}
@@ -302,7 +302,7 @@ def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str]) -
         pipeline=pipeline.name,
         version=pipeline.version,
         file=pipeline.document.file,
-        steps=_planned_steps(checked, names, env),
+        steps=_planned_steps(checked, names, env, preview=preview),
         inputs=inputs,
         outputs=pipeline.outputs,
         env=known_env,
@@ -402,7 +402,9 @@ def with_seed(
     return params
 
 
-def _planned_steps(checked: Checked, names: Mapping[str, JSON], env: Mapping[str, str]) -> tuple[PlannedStep, ...]:
+def _planned_steps(
+    checked: Checked, names: Mapping[str, JSON], env: Mapping[str, str], *, preview: bool
+) -> tuple[PlannedStep, ...]:
     """The steps in order, each with how deep it stands and how many cells it has as far as that is known."""
     done: dict[str, PlannedStep] = {}
     known: dict[str, list[Cell]] = {}
@@ -413,7 +415,7 @@ def _planned_steps(checked: Checked, names: Mapping[str, JSON], env: Mapping[str
             planned = replace(planned, nested=nested)
             if (outline := nested.outline) is not None:
                 planned = replace(planned, usd=outline.usd, dearest=any(inner.dearest for inner in outline.steps))
-        cells = _known_cells(planned, names, known)
+        cells = _known_cells(planned, names, known, preview=preview)
         if planned.nested is not None and cells is not None and planned.when is None:
             _try_cells(planned, planned.nested, cells, names)
         first: Mapping[str, JSON] = names
@@ -440,20 +442,23 @@ def _try_cells(step: PlannedStep, nested: Nested, cells: Sequence[Cell], names: 
             raise UsageError(f"{msg} (item: {shown(cell.item)})" if step.fanned_out else msg) from err
 
 
-def _known_cells(step: PlannedStep, names: Mapping[str, JSON], known: Mapping[str, list[Cell]]) -> list[Cell] | None:
+def _known_cells(
+    step: PlannedStep, names: Mapping[str, JSON], known: Mapping[str, list[Cell]], *, preview: bool
+) -> list[Cell] | None:
     """The cells of a step, if what it is multiplied by does not come from a step. `UsageError` if they cannot be."""
     if step.follows is not None and step.follows not in known:
         return None
     try:
         source = known[step.follows] if step.follows is not None else None
-        foreach = [None] * len(source) if source is not None else render_tree(step.foreach, names)
-        if step.foreach is not None and foreach is None:
-            return None  # an input that a preview was not given
+        items: Sequence[JSON] | None = [None] * len(source) if source is not None else None
+        if source is None and step.foreach is not None:
+            foreach = render_tree(step.foreach, names)
+            if foreach is None and (preview or step.when is not None):
+                return None  # an input that was not given: a preview does without, and the step may be skipped
+            items = items_of(foreach)
         matrix = render_tree(step.matrix, names)
         keys = [str(cell.key) for cell in source] if source is not None else None
-        return expand(
-            step.id, foreach, matrix, key=None if source else step.key, keys=keys, limit=step.limit, names=names
-        )
+        return expand(step.id, items, matrix, key=step.key, keys=keys, limit=step.limit, names=names)
     except TemplateFailed:
         return None
     except BadCells as err:
@@ -482,7 +487,7 @@ def _controlled(
         foreach=step.foreach,
         matrix=step.matrix,
         key=step.key,
-        limit=step.limit,
+        limit=step.limit or max([LIMIT, *(before[edge.needs].limit for edge in checked.edges if edge.cells)]),
         on_failure=step.on_failure,
         budget=step.budget,
         pick=step.pick,

@@ -124,7 +124,8 @@ CONTROL: dict[str, JSON] = {
             "on": {
                 "type": "array",
                 "items": {"type": "string", "enum": list(FAULTS)},
-                "description": "Faults to try again after.",
+                "description": "Faults to try again after: these only. If none of the usual ones is among them "
+                "(unknown, timeout), these too.",
             },
         },
         "additionalProperties": False,

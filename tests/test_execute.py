@@ -212,6 +212,34 @@ async def test_a_job_that_may_have_been_taken_is_sent_again_where_the_step_says_
     assert len(emulator.jobs) == 2
 
 
+async def test_to_send_what_may_have_been_taken_again_turns_nothing_else_off(bench: Bench, emulator: Emulator) -> None:
+    emulator.fail("run=503")
+
+    ran = await bench.run(ONE_PICTURE.replace("256x256", "256x256, retry: {on: [unknown], wait: 0.01}"))
+
+    assert ran.ends() == {"photo": "done"}
+
+
+async def test_only_the_last_word_on_an_unknown_fate_says_that_it_is_not_sent_again(
+    bench: Bench, emulator: Emulator
+) -> None:
+    emulator.fail("run=reset*always")
+
+    ran = await bench.run(ONE_PICTURE.replace("256x256", "256x256, retry: {on: [unknown], wait: 0.01}"))
+
+    assert ["not sent again" in each.message for each in ran.said(AttemptFailed)] == [False]
+    assert "not sent again" in ran.state.cells["photo"].message
+
+
+async def test_a_chat_that_is_not_answered_in_time_is_asked_once_more(bench: Bench, emulator: Emulator) -> None:
+    emulator.fail("chat=hang")
+
+    ran = await bench.run(ONE_TEXT.replace("teapot}", "teapot, timeout: 0.5, retry: {wait: 0}}"))
+
+    assert ran.ends() == {"draft": "done"}
+    assert emulator.count("chat") == 2
+
+
 async def test_a_chat_that_got_no_answer_is_asked_again(bench: Bench, emulator: Emulator) -> None:
     emulator.fail("chat=reset")
 

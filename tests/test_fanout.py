@@ -127,6 +127,79 @@ async def test_a_chain_of_followers_carries_its_items_along(bench: Bench) -> Non
     assert ran.output("keys") == ["x-1", "x-2", "y-1", "y-2"]
 
 
+async def test_a_cell_that_follows_carries_what_it_followed_as_its_item(bench: Bench) -> None:
+    ran = await bench.run(
+        """
+        name: f
+        steps:
+          a: {kind: parse_json, foreach: [x, y], text: '{"n": "{{ item }}"}'}
+          b: {kind: parse_json, foreach: "{{ steps.a }}", text: '{"n": "{{ item.data.n }}b"}'}
+          c: {kind: parse_json, foreach: "{{ steps.b }}", text: '["{{ item.item.item }}"]'}
+        outputs:
+          first: "{{ steps.c | map(attribute='data.0') | list }}"
+          items: "{{ steps.b | map(attribute='item.data.n') | list }}"
+        """
+    )
+
+    assert ran.output("first") == ["x", "y"]
+    assert ran.output("items") == ["x", "y"]
+
+
+async def test_a_cell_that_follows_may_be_named_by_the_key_of_what_it_follows(bench: Bench) -> None:
+    ran = await bench.run(
+        """
+        name: f
+        steps:
+          a: {kind: parse_json, foreach: [x, y], text: '1'}
+          b: {kind: parse_json, foreach: "{{ steps.a }}", key: "{{ key }}-big-{{ index }}", text: '2'}
+        """
+    )
+
+    assert {"b[x-big-0]", "b[y-big-1]"} < set(ran.ends())
+
+
+async def test_every_cell_has_a_number_of_its_own(bench: Bench) -> None:
+    ran = await bench.run(
+        """
+        name: f
+        steps:
+          m: {kind: parse_json, matrix: {a: [x, y]}, text: '{{ index }}'}
+          f: {kind: parse_json, foreach: [u, v], matrix: {a: [x, y]}, text: '{{ index }}'}
+        outputs:
+          m: "{{ steps.m | map(attribute='data') | list }}"
+          f: "{{ steps.f | map(attribute='data') | list }}"
+          same: "{{ steps.f | map(attribute='index') | list }}"
+        """
+    )
+
+    assert ran.output("m") == [0, 1]
+    assert ran.output("f") == ran.output("same") == [0, 1, 2, 3]
+
+
+async def test_a_list_that_is_null_makes_no_cell(bench: Bench, emulator: Emulator) -> None:
+    ran = await bench.run(
+        pipeline(
+            f"  d: {{{LOCAL}, text: '{{\"names\": null}}'}}\n"
+            f"  a: {{{PICTURE}, foreach: '{{{{ steps.d.data.names }}}}', prompt: 'pot {{{{ index }}}}'}}"
+        )
+    )
+
+    assert ran.ends() == {"d": "done", "a": "failed"}
+    assert ran.state.cells["a"].message == "foreach needs a list; it is null"
+    assert emulator.paid == 0
+
+
+async def test_cells_that_follow_may_be_as_many_as_those_that_they_follow(bench: Bench) -> None:
+    ran = await bench.run(
+        pipeline(
+            f"  a: {{{LOCAL}, foreach: '{{{{ range(1200) | list }}}}', limit: 2000, text: '1'}}\n"
+            f"  b: {{{LOCAL}, foreach: '{{{{ steps.a }}}}', text: '2'}}"
+        )
+    )
+
+    assert len(ran.ends()) == 2400
+
+
 async def test_a_failed_cell_blocks_the_cell_that_follows_it_and_readers_of_the_whole(bench: Bench) -> None:
     ran = await bench.run(
         """
@@ -299,6 +372,22 @@ async def test_fail_fast_starts_nothing_new_and_keeps_what_is_in_flight(bench: B
 
     assert ran.ends() == {"bad": "failed", "slow": "done", "next": "cancelled"}
     assert "fail fast" in ran.state.cells["next"].message
+
+
+async def test_fail_fast_starts_no_step_that_calls_nobody_either(bench: Bench) -> None:
+    ran = await bench.run(
+        pipeline(f"  bad: {{{LOCAL}, text: no}}\n  other: {{{LOCAL}, after: [bad], text: '1'}}"), fail_fast=True
+    )
+
+    assert ran.ends() == {"bad": "failed", "other": "cancelled"}
+
+
+async def test_on_failure_stop_holds_cells_that_call_nobody(bench: Bench) -> None:
+    ran = await bench.run(
+        pipeline(f"  c: {{{LOCAL}, on_failure: stop, foreach: ['1', 'no', '3'], text: '{{{{ item }}}}'}}")
+    )
+
+    assert list(ran.ends().values()) == ["done", "failed", "cancelled"]
 
 
 async def test_on_failure_stop_starts_no_more_cells_of_that_step(bench: Bench, emulator: Emulator) -> None:

@@ -17,10 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runner import catalogue, checking, pipeline, planning
+from runner.checking import Checked
 from runner.errors import Rejected
 from runner.events import Event, fold
 from runner.execute import execute
 from runner.model import Call, Chat, Finished, Job, Question, Reply, Ticket
+from runner.planning import Plan
 
 from .conftest import no_files, planned
 
@@ -41,6 +44,12 @@ class Node:
     fails: frozenset[int]
     skips: frozenset[int]
     delay: int
+
+
+BESIDE = Node(
+    frozenset(), frozenset(), calls=True, when=True, items=None, follows=None, fails=frozenset(), skips=frozenset(),
+    delay=2,
+)  # fmt: skip
 
 
 @st.composite
@@ -211,14 +220,45 @@ class World:
         raise NotImplementedError
 
 
-async def run(nodes: list[Node], world: World, calls: int, sink: Callable[[Event], None]) -> None:
+async def run(
+    nodes: list[Node], world: World, calls: int, sink: Callable[[Event], None], plan: Plan | None = None
+) -> None:
     async def synced() -> None:
         await anyio.lowlevel.checkpoint()
 
     await execute(
-        planned(text(nodes)), run_id="r", provider=world, store=world, sink=sink, synced=synced, clock=lambda: 0.0,
-        keep_text=lambda *_: None, load_files=no_files, calls=calls, jitter=random.Random(0),
+        plan or planned(text(nodes)), run_id="r", provider=world, store=world, sink=sink, synced=synced,
+        clock=lambda: 0.0, keep_text=lambda *_: None, load_files=no_files, calls=calls, jitter=random.Random(0),
     )  # fmt: skip
+
+
+OUTER = """
+name: outer
+limits: {{per_model: {{qwen/qwen3-32b-awq: {most}}}}}
+steps:
+  each: {{kind: run_pipeline, file: inner.yaml, foreach: {items}}}
+  beside: {{kind: generate_text, model: qwen/qwen3-32b-awq, foreach: [0, 1], prompt: "{number} {{{{ item }}}}"}}
+"""
+
+
+def within(nodes: list[Node], times: int, most: int) -> Plan:
+    """The graph as a pipeline that each cell of another runs, beside two calls of its own."""
+    files = {"inner.yaml": text(nodes)}
+    found, problems = pipeline.load(
+        OUTER.format(items=list(range(times)), most=most, number=len(nodes)), "outer.yaml", lambda name: files[name]
+    )
+    assert found is not None, problems
+
+    def nested(name: str) -> Checked:
+        inner, problems = pipeline.load(files[name], name, lambda _: "")
+        assert inner is not None, problems
+        checked, problems = checking.check(inner, catalogue.builtin(), lambda _: False)
+        assert checked is not None, problems
+        return checked
+
+    checked, problems = checking.check(found, catalogue.builtin(), lambda _: True, nested)
+    assert checked is not None, problems
+    return planning.plan(checked, {}, {})
 
 
 LAW = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -235,6 +275,27 @@ def test_any_graph_ends_as_the_reference_predicts(backend: str, nodes: list[Node
 
     assert {cell.cell: cell.state for cell in fold(events).cells.values()} == predicted(nodes)
     assert world.most <= calls
+    assert world.inside == 0
+
+
+@BACKENDS
+@settings(LAW, max_examples=60)
+@given(nodes=graphs(), times=st.integers(1, 3), calls=st.integers(1, 3), most=st.integers(1, 3))
+def test_inside_another_pipeline_a_graph_ends_the_same(
+    backend: str, nodes: list[Node], times: int, calls: int, most: int
+) -> None:
+    world = World([*nodes, BESIDE])
+    events: list[Event] = []
+
+    anyio.run(run, nodes, world, calls, events.append, within(nodes, times, most), backend=backend)
+
+    # Who asks the same as another cell is answered from the store.
+    ends = {cell.cell: cell.state.replace("cached", "done") for cell in fold(events).cells.values()}
+    for number in range(times):
+        own = f"each[{number}]/"
+        assert {c.removeprefix(own): end for c, end in ends.items() if c.startswith(own)} == predicted(nodes)
+    assert {ends[f"each[{number}]"] for number in range(times)} == {"done"}
+    assert world.most <= min(calls, most)
     assert world.inside == 0
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runner.emulator import Emulator
-from runner.errors import BadReply, DownloadFailed, FateUnknown, JobFailed, NotSent, Rejected
+from runner.errors import BadReply, Busy, DownloadFailed, FateUnknown, JobFailed, NotSent, Rejected
 from runner.model import Artifact, Chat, Finished, Job, Ticket
 from runner.runpod import wire
 from runner.runpod.client import Client
@@ -226,6 +226,35 @@ async def test_a_redirect_is_not_followed_with_the_key() -> None:
                     await client.health("flux")
 
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("7", 7),
+        ("100000", 120),
+        ("-3", 0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 120),
+    ],
+)
+async def test_a_server_says_when_to_ask_again_in_seconds_or_with_a_date(said: str, seconds: float) -> None:
+    with server({"/v2/flux/run": (429, {"Retry-After": said}, b"{}")}) as (url, _):
+        async with Client(f"{url}/v2", "the-key") as client:
+            with pytest.raises(Busy) as caught:
+                await client.run("flux", b"{}")
+
+    assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize("said", ["nan", "inf", "soon", "", "Wed, 99 Foo 2026 10:00:00 GMT"])
+async def test_a_time_to_ask_again_that_is_none_is_left_alone(said: str) -> None:
+    with server({"/v2/flux/run": (429, {"Retry-After": said}, b"{}")}) as (url, _):
+        async with Client(f"{url}/v2", "the-key") as client:
+            with pytest.raises(Busy) as caught:
+                await client.run("flux", b"{}")
+
+    assert caught.value.retry_after is None
 
 
 async def test_the_proxy_of_the_environment_carries_what_is_not_on_this_machine(

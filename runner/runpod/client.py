@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from types import MappingProxyType, TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -355,18 +358,21 @@ def _refused(name: str, response: httpx.Response, said: str) -> CallFailed:
 def _unknown(name: str, why: str, sends: Sends) -> str:
     if sends == "chat":
         return f"the chat was sent to {name} and {why}, so it may have cost money"
-    return (
-        f"the request was sent to {name} and {why}, so it may have been accepted and may cost money; "
-        "it is not sent again. Look in Runpod's console whether it ran; retry: {on: [unknown]} sends again"
-    )
+    return f"the request was sent to {name} and {why}, so it may have been accepted and may cost money"
 
 
 def _seconds(text: str | None) -> float | None:
-    """``Retry-After`` in seconds, bounded; its date form is rare and our own backoff is as good."""
-    try:
-        return min(max(float(text), 0.0), 120.0) if text is not None else None
-    except ValueError:
+    """``Retry-After`` in seconds, also where it is a date (RFC 9110, 10.2.3); bounded. None if it is neither."""
+    if text is None:
         return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), 120.0) if math.isfinite(seconds) else None
 
 
 def _why(err: Exception) -> str:
