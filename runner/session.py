@@ -365,7 +365,7 @@ def _past(state: RunState | None) -> Past:
         units = past.spent.setdefault(job.step, {})
         for unit, amount in job.most.items():
             units[unit] = units.get(unit, 0.0) + (amount or 0.0)
-    for key, job in state.tickets:
+    for key, job in [*state.collected.items(), *state.tickets]:  # those that are open come first: the last is taken
         past.tickets.setdefault(key, []).append((Ticket(job.endpoint, job.job), Held([], job.step, job.most)))
     past.unknown.update((key, job.endpoint) for key, job in state.unknown.items())
     return past
