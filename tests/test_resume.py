@@ -673,8 +673,7 @@ def test_a_run_that_waits_for_a_choice_is_taken_up_with_one_either_way(
     assert (waits, code, len(emulator.jobs)) == (6, 0, 2), said
 
 
-@pytest.mark.parametrize("end", ["interrupted", "killed"])
-@pytest.mark.parametrize("cache", ["true", "false"])
+@pytest.mark.parametrize(("end", "cache"), [("interrupted", "true"), ("killed", "false")])
 def test_a_run_is_taken_up_though_its_pipeline_has_another_name_now(folder: Path, end: str, cache: str) -> None:
     text = MANY.replace("range(30)", "range(3)").replace("photo: {", f"photo: {{cache: {cache}, ")
     (folder / "many.yaml").write_text(text)
