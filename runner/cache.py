@@ -126,7 +126,6 @@ def repair(store: Store, found: Collection[Fault]) -> None:
     """Take out what is damaged: the next run that wants it asks anew."""
     with store.alone():
         store.drop({fault.key for fault in found if fault.key})
-        store.drop_nameless()
         for path in {fault.path for fault in found if fault.path is not None and fault.why == "torn"}:
             _unlink(path)
 

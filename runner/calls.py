@@ -164,7 +164,7 @@ class Calls:
     async def _asked(self, key: str, call: Call) -> Reply:
         """The reply from the world, kept. What an earlier run paid for and could not fetch is fetched."""
         if self.step.cache and not self.unread and self.store.torn(key):
-            told = "what the store has for it is damaged, or a file of it is gone; it is made anew"
+            told = "what the store has for it is damaged, or a file of it is gone; it is asked for again"
             self.tools.emit(AttemptFailed(self.tools.clock(), self.cell.id, 0, "store", told, 0.0, key))
         attempts = Attempts(
             self.tools,

@@ -443,6 +443,8 @@ class RunState:
     left: list[tuple[str, OpenJob]] = field(default_factory=list)
     """Open jobs from before it was taken up again, with their keys: equal calls of several cells may share one."""
     left_unknown: dict[str, OpenJob] = field(default_factory=dict)
+    collected: dict[str, OpenJob] = field(default_factory=dict)
+    """Jobs whose replies are in the store, by key: where that has lost one, its job can be asked again for a while."""
     opened: dict[str, int] = field(default_factory=dict)
     """How many cells each fanned-out step has, once that is known."""
     events: int = field(default=0, compare=False)
@@ -578,8 +580,9 @@ class RunState:
 
     def _answered(self, cell: CellState, event: CallDone) -> None:
         """A reply is in the store: nothing of this call is open any more."""
-        if cell.tickets.pop(event.key, None) is None:
-            self._taken(event.key)
+        job = cell.tickets.pop(event.key, None) or self._taken(event.key)
+        if job is not None:
+            self.collected[event.key] = job._replace(most={}, ended=True)
         cell.unknown.pop(event.key, None)
         self.left_unknown.pop(event.key, None)
         if event.key not in cell.keys:
@@ -587,12 +590,13 @@ class RunState:
         for unit, amount in (("images", event.images), ("seconds", event.seconds)):
             cell.used[unit] = cell.used.get(unit, 0.0) + amount
 
-    def _taken(self, key: str) -> None:
+    def _taken(self, key: str) -> OpenJob | None:
         """One of the jobs from before has been collected."""
-        for index, (other, _) in enumerate(self.left):
+        for index, (other, job) in enumerate(self.left):
             if other == key:
                 del self.left[index]
-                return
+                return job
+        return None
 
     def _question(self, cell: CellState, event: CellAsked | CellAnswered | CellWaits) -> None:
         """A person comes into it. What is answered after the run has ended waits for the run to be taken up."""

@@ -195,7 +195,7 @@ class Session:
         differs = list(self.locked.differences(self.state)) if self.locked and not self.stopped else []
         outputs, missing = await anyio.to_thread.run_sync(self._published, plan, None if differs else names, made)
         outcome: Outcome = "cancelled" if self.stopped else "failed" if differs else _outcome(self.state, missing)
-        lock = self._locked_down(missing) if outcome == "done" else {}
+        lock = self._write_lock(missing) if outcome == "done" else {}
         outcome = "failed" if outcome == "done" and missing else outcome
         sink(RunFinished(time.time(), outcome, {name: str(where) for name, where in outputs.items()}))
         code = 3 if differs else self._exit_code()
@@ -203,7 +203,7 @@ class Session:
         notes = await anyio.to_thread.run_sync(_left, folder, self.state, made)
         return Done(self.state, folder.path, {**outputs, **lock}, missing, code, differs, notes)
 
-    def _locked_down(self, missing: dict[str, str]) -> dict[str, Path]:
+    def _write_lock(self, missing: dict[str, str]) -> dict[str, Path]:
         """Write the lock, before the run counts as done: one that is killed in between is taken up again."""
         try:
             return {"lock": self.lock(self.state)} if self.lock is not None else {}
@@ -397,7 +397,7 @@ def _past(state: RunState | None) -> Past:
         units = past.spent.setdefault(job.step, {})
         for unit, amount in job.most.items():
             units[unit] = units.get(unit, 0.0) + (amount or 0.0)
-    for key, job in state.tickets:
+    for key, job in [*state.collected.items(), *state.tickets]:  # those that are open come first: the last is taken
         past.tickets.setdefault(key, []).append((Ticket(job.endpoint, job.job), Held([], job.step, job.most)))
     past.unknown.update((key, job.endpoint) for key, job in state.unknown.items())
     return past

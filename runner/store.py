@@ -76,6 +76,8 @@ _ADD = {name: put.replace("REPLACE", "IGNORE", 1) for name, put in _PUT.items()}
 _TIMES = ("kept", "used")
 """Columns that the first stores did not have: seconds since the epoch."""
 
+_NO_KEY = "SELECT 1 FROM replies WHERE length(key) != 64 OR key GLOB '*[^0-9a-f]*' LIMIT 1"
+
 USED_WITHIN = 1800.0
 """Seconds within which a reply that is used again is not noted again: a warm run must not write."""
 
@@ -86,7 +88,7 @@ EVERYTHING = 1 << 60
 DATABASE = "replies.sqlite"
 
 LOOKED_AT = 64_000_000
-"""Bytes of a database that is looked at as a whole before anything is paid for; one of so many takes 0.07 s."""
+"""Bytes of a database that is looked at as a whole before anything is paid for; that takes 0.1 s."""
 
 _GONE = "its list of replies is gone, though it was in use before"
 _REPAIR = "runner cache verify --repair keeps it aside and saves what is whole"
@@ -173,10 +175,12 @@ class Store:
         self._let_go()
 
     def damage(self) -> str:
-        """What is wrong with the structure of the database; empty if nothing is."""
+        """What is wrong with the structure of the database or with a key; empty if what is there can be found."""
         with _disk(self.folder):
             try:
                 (found,) = self._rows.execute("PRAGMA integrity_check(1)").fetchone()
+                if found == "ok" and self._rows.execute(_NO_KEY).fetchone():
+                    found = "the key of a reply is none"
             except (sqlite3.Error, UnicodeDecodeError) as err:
                 if not broken(err):
                     raise
@@ -333,11 +337,6 @@ class Store:
         with self._at_once():
             self._rows.executemany(f"DELETE FROM {table} WHERE key = ?", [(key,) for key in keys])  # noqa: S608 - our own names
 
-    def drop_nameless(self) -> None:
-        """Remove rows whose key is damaged, so that nobody can ask for them."""
-        with self._at_once():
-            self._rows.execute("DELETE FROM replies WHERE length(key) != 64 OR key GLOB '*[^0-9a-f]*'")
-
     @contextmanager
     def _at_once(self) -> Iterator[None]:
         with _disk(self.folder):
@@ -424,7 +423,7 @@ def _opened(folder: Path, claims: int) -> sqlite3.Connection:
         _made(rows)
         _complete(rows)
         if not expected:
-            os.pwrite(claims, b"1", 0)
+            os.write(claims, b"1")
     except BaseException:
         rows.close()
         raise

@@ -673,8 +673,7 @@ def test_a_run_that_waits_for_a_choice_is_taken_up_with_one_either_way(
     assert (waits, code, len(emulator.jobs)) == (6, 0, 2), said
 
 
-@pytest.mark.parametrize("end", ["interrupted", "killed"])
-@pytest.mark.parametrize("cache", ["true", "false"])
+@pytest.mark.parametrize(("end", "cache"), [("interrupted", "true"), ("killed", "false")])
 def test_a_run_is_taken_up_though_its_pipeline_has_another_name_now(folder: Path, end: str, cache: str) -> None:
     text = MANY.replace("range(30)", "range(3)").replace("photo: {", f"photo: {{cache: {cache}, ")
     (folder / "many.yaml").write_text(text)
@@ -875,3 +874,29 @@ def test_a_run_that_is_killed_before_its_last_word_writes_its_lock_when_it_is_ta
     assert b"RunFinished" in journal[-1]
     assert code == 0
     assert lock.read_text() == locked
+
+
+def test_a_reply_that_the_store_has_lost_is_fetched_again_from_runpod_as_long_as_that_has_it(folder: Path) -> None:
+    """As after a power cut: the journal came to the disk, the last rows of the store did not."""
+    with Emulator(seed=1, faults=["p-image-edit/run=400*4"]) as emulator:
+        ended(begin(folder, emulator.url, "run", "many.yaml"))
+        forget(folder / ".runner" / "store", kept=set())
+
+        code, said = ended(begin(folder, emulator.url, "resume"))
+
+    (run,) = (folder / ".runner" / "runs").iterdir()
+    assert code == 0, said
+    assert len(emulator.jobs) == JOBS
+    assert json.loads((run / "state.json").read_text())["cost"] < 0.07  # 4 x 0.005 and 4 x 0.01, and two chats
+
+
+def test_a_reply_that_nobody_has_any_more_is_made_anew(folder: Path) -> None:
+    with Emulator(seed=1, faults=["p-image-edit/run=400*4"]) as emulator:
+        ended(begin(folder, emulator.url, "run", "many.yaml"))
+    forget(folder / ".runner" / "store", kept=set())
+    with Emulator(seed=1, port=port_of(emulator)) as emulator:
+        code, said = ended(begin(folder, emulator.url, "resume"))
+
+    assert code == 0
+    assert len(emulator.jobs) == JOBS
+    assert "it is made anew" in said

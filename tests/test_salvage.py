@@ -278,7 +278,7 @@ def test_however_a_database_is_damaged_it_is_repaired_and_nothing_is_paid_again(
 ) -> None:
     """As long as the files and the journals are whole, which are looked at elsewhere."""
     sound, whole = (STORE / DATABASE).read_bytes(), files(Path("out"))
-    for seed in range(6):
+    for seed in range(4):
         content = bytearray(sound)
         damage(content, random.Random(seed))
         (STORE / DATABASE).write_bytes(content)
@@ -388,13 +388,26 @@ def test_a_job_in_flight_is_collected_though_the_database_was_lost(cli: Cli, tmp
 def test_bits_that_are_no_text_any_more_are_taken_out_and_told_again(here: Path, cli: Cli) -> None:
     with closing(sqlite3.connect(STORE / DATABASE)) as rows, rows:
         rows.execute("UPDATE replies SET row = CAST(X'ff' || row AS TEXT) WHERE request LIKE '%Name a teapot%'")
-        rows.execute("UPDATE replies SET key = CAST(X'ff' AS TEXT) WHERE request LIKE '%warmer%' AND request LIKE '%a%'"
-                     " AND key = (SELECT max(key) FROM replies WHERE request LIKE '%warmer%')")  # fmt: skip
 
     told = cli("cache", "verify")
     repaired = cli("cache", "verify", "--repair")
     again = states(cli)
 
-    assert (told.code, told.out.count("unreadable: ")) == (1, 2)
+    assert (told.code, told.out.count("unreadable: ")) == (1, 1)
     assert (repaired.code, cli("cache", "verify").code) == (0, 0)
     assert set(again.values()) == {"cached"}
+
+
+@pytest.mark.parametrize("key", ["''", "CAST(X'ff' AS TEXT)", "replace(key, 'a', 'x')"])
+def test_a_reply_that_lost_its_key_is_not_paid_for_again_unsaid(here: Path, cli: Cli, key: str) -> None:
+    one = "(SELECT key FROM replies WHERE request LIKE '%warmer%' AND key LIKE '%a%' LIMIT 1)"
+    with closing(sqlite3.connect(STORE / DATABASE)) as rows, rows:
+        rows.execute(f"UPDATE replies SET key = {key} WHERE key = {one}")  # noqa: S608 - our own words
+
+    run = cli("run", "many.yaml", "--local=emulator")
+    repaired = cli("cache", "verify", "--repair")
+    again = states(cli)
+
+    assert run.code == 1
+    assert "the key of a reply is none; runner cache verify --repair" in run.out
+    assert (repaired.code, set(again.values())) == (0, {"cached"})
