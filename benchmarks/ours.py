@@ -11,10 +11,11 @@ from typing import Self
 
 import anyio
 
-from runner import app, catalogue, checking, pipeline, planning
+from runner import app, catalogue, checking, loading, pipeline, planning
 from runner.execute import execute
 from runner.journal import Journal
 from runner.model import Artifact, Call, Chat, Finished, Job, Question, Reply, Ticket
+from runner.options import Options
 from runner.planning import Plan
 from runner.runpod.provider import Runpod
 from runner.store import Store
@@ -53,10 +54,10 @@ def whole(text: str, url: str, calls: int = IN_FLIGHT) -> float:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "p.yaml")
         path.write_text(text)
-        read = app.read(path)
-        options = app.Options(out=Path(folder, "out"), calls=calls, env={"RUNPOD_API_KEY": "k", "RUNPOD_BASE_URL": url})
+        read = loading.read(path)
+        options = Options(out=Path(folder, "out"), calls=calls, env={"RUNPOD_API_KEY": "k", "RUNPOD_BASE_URL": url})
         start = time.perf_counter()
-        done = anyio.run(app.run, read, app.Given(), options, nothing, nothing)
+        done = anyio.run(app.run, read, loading.Given(), options, nothing, nothing)
         seconds = time.perf_counter() - start
         assert done.exit_code == 0, done.missing
         return seconds

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import anyio
 
-from runner import app
+from runner import app, loading
+from runner.options import Options
 
 from .figures import Emulated, Figure, emulator, in_turns
 from .ours import nothing
@@ -70,9 +71,9 @@ def once(pipeline: str, url: str, home: str | None = None) -> float:
         folder = home or fresh
         path = Path(folder, "p.yaml")
         path.write_text(pipeline.format(n=next(_numbers)))
-        options = app.Options(out=Path(folder, "out"), env={"RUNPOD_API_KEY": "k", "RUNPOD_BASE_URL": url})
+        options = Options(out=Path(folder, "out"), env={"RUNPOD_API_KEY": "k", "RUNPOD_BASE_URL": url})
         start = time.perf_counter()
-        done = anyio.run(app.run, app.read(path), app.Given(), options, nothing, nothing)
+        done = anyio.run(app.run, loading.read(path), loading.Given(), options, nothing, nothing)
         seconds = time.perf_counter() - start
     assert done.exit_code == 0, done.state
     return seconds

@@ -24,11 +24,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from . import app
-from .app import Read
+from . import app, loading
 from .errors import CannotStart, PipelineProblems, Problem, RunnerError, UsageError
 from .events import CellState, Event, Outcome, RunState
+from .loading import Read
 from .model import JSON
+from .options import Options
 from .planning import Plan
 
 __all__ = [
@@ -129,7 +130,7 @@ def plan(pipeline: Source, inputs: Mapping[str, JSON] | None = None) -> Plan:
 
     Inputs that are not given stand as null. `UsageError` if one does not fit.
     """
-    return app.plan(_source(pipeline), _given(inputs), os.environ, preview=True)
+    return loading.plan(_source(pipeline), _given(inputs), os.environ, preview=True)
 
 
 async def run(
@@ -155,7 +156,7 @@ async def run(
     `PipelineProblems`, `UsageError` or `CannotStart` before anything is sent.
     """
     read = _source(pipeline)
-    options = app.Options(
+    options = Options(
         out=Path(out) if out is not None else None, local=local, budget=budget, calls=calls, fail_fast=fail_fast,
         lock=lock, only="lock" if locked else "world", offline=offline, profile=_profile(read),
         catalogue=read.catalogue, env=os.environ if env is None else env,
@@ -178,7 +179,7 @@ def run_sync(pipeline: Source, inputs: Mapping[str, JSON] | None = None, **optio
 
 
 def _read(path: str | os.PathLike[str], profile: str | None, catalogue: str | os.PathLike[str] | None) -> Read:
-    return app.read(Path(path), Path(catalogue) if catalogue is not None else None, profile)
+    return loading.read(Path(path), Path(catalogue) if catalogue is not None else None, profile)
 
 
 def _source(pipeline: Source) -> Read:
@@ -189,11 +190,11 @@ def _profile(read: Read) -> str | None:
     return read.pipeline.profile if read.pipeline is not None else None
 
 
-def _given(inputs: Mapping[str, JSON] | None) -> app.Given:
+def _given(inputs: Mapping[str, JSON] | None) -> loading.Given:
     plain = {
         name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in (inputs or {}).items()
     }
-    return app.Given(values=plain, written="python")
+    return loading.Given(values=plain, written="python")
 
 
 def _nothing(_: Event) -> None:

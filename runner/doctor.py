@@ -24,10 +24,11 @@ from urllib.parse import urlsplit
 import anyio
 
 from . import __version__, catalogue
-from .app import BASE_URL, Read, project
 from .errors import Busy, CallFailed, CannotStart, ConnectionLost, NotSent, ServerFailed, nearest, one_line
 from .files import is_url
+from .loading import Read, project
 from .model import JSON
+from .options import BASE_URL
 from .runpod.client import LOOPBACK, Client, KeyRefused, NotFound
 from .runpod.pace import chosen
 from .store import Store

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from . import app, testing
+from . import loading, testing
 from .codes import Code
 from .errors import Problem
 from .reports.problems import one
@@ -33,9 +33,9 @@ def check(code: Code, text: str) -> tuple[Problem, ...]:
 
 def _of_pipeline(folder: Path, code: Code) -> list[Problem]:
     """What is found in the pipeline of an example, also beside the other pipelines in its folder."""
-    others = [app.read(folder / name) for name in code.beside if "\noutputs:" in code.beside[name]]
-    own = app.read(folder / code.file)
-    return [*own.problems, *app.of_all([*others, own])]
+    others = [loading.read(folder / name) for name in code.beside if "\noutputs:" in code.beside[name]]
+    own = loading.read(folder / code.file)
+    return [*own.problems, *loading.of_all([*others, own])]
 
 
 def said_of(code: Code) -> str:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from . import journal
-from .app import project
+from . import journal, provenance
 from .errors import RunnerError, StoreFailed, UsageError, nearest
 from .events import CallDone, CallStarted, CellState, RunState
+from .loading import project
 from .locks import only
 from .media import likeness
 from .model import JSON, Artifact, step_of
@@ -341,3 +341,87 @@ def _relative(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def find_run(name: str | None, pipeline: Path | None = None, called: str | None = None) -> tuple[RunState, Path] | None:
+    """A run of this project by its id, or the last one that did not come to a good end; with its folder.
+
+    `UsageError` for an id that there is not. ``pipeline`` asks for one of that file only, or of one that is gone and
+    held the pipeline that is ``called`` so.
+    """
+    runs = project(pipeline or Path.cwd() / "x") / ".runner" / "runs"
+    if name is not None:
+        known = sorted((p.name for p in runs.glob("*") if (p / journal.NAME).is_file()), reverse=True)
+        fits = [name] if name in known else [each for each in known if each.startswith(name) or each.endswith(name)]
+        if not name or len(fits) != 1:
+            why = f"{len(fits)} runs are called like that." if fits and name else nearest(name, known)
+            msg = f"There is no run {name} in {runs}. {why}".rstrip()
+            raise UsageError(msg)
+        state = _folded(runs / fits[0])
+        if not state.file:
+            msg = f"The run {fits[0]} was cut before it began: there is nothing to go on with."
+            raise UsageError(msg)
+        return state, runs / fits[0]
+    going: tuple[RunState, Path] | None = None
+    for folder in sorted(runs.glob("*"), reverse=True):
+        if (folder / journal.NAME).is_file():
+            state = _folded(folder, pipeline, called)
+            if state.file and state.outcome != "done" and _sends(state) and _is_of(state, pipeline, called):
+                if state.outcome is not None or not journal.going(folder):
+                    return state, folder
+                going = going or (state, folder)
+    return going  # which cannot be taken up, as will be told
+
+
+def _folded(folder: Path, pipeline: Path | None = None, called: str | None = None) -> RunState:
+    """A run as its journal tells it. `StoreFailed` if that is damaged, unless it is seen to be of another pipeline."""
+    state = RunState()
+    try:
+        for event in journal.read(folder):
+            state.add(event)
+    except StoreFailed as err:
+        if state.file and not _is_of(state, pipeline, called):
+            return state
+        msg = (
+            f"{err}. So the run {folder.name} cannot be taken up. A new one (runner run) pays for nothing that the "
+            f"store has, and waits for jobs in flight; runner runs rm {folder.name} --force removes the old one"
+        )
+        raise StoreFailed(msg) from err
+    return state
+
+
+def _is_of(state: RunState, pipeline: Path | None, called: str | None) -> bool:
+    """Whether a run is of a pipeline file, under whichever name it was then."""
+    if pipeline in (None, Path(state.file)):
+        return True
+    return state.pipeline == called and not Path(state.file).exists()
+
+
+def _sends(state: RunState) -> bool:
+    """Whether a run asks anybody; else there is nothing to go on with."""
+    said = state.options
+    return said.get("only", "world") == "world" and not said.get("offline") and not said.get("replay")
+
+
+def inspect(file: Path) -> tuple[provenance.Facts, list[Path]]:
+    """What a picture says made it, and the folders of the runs that know of it: beside it or above, or in this project.
+
+    `NoFacts` if it says nothing.
+    """
+    try:
+        facts = provenance.facts_in(file.read_bytes())
+    except OSError as err:
+        msg = f"{file} cannot be read: {err.strerror}."
+        raise UsageError(msg) from err
+    if facts is None:
+        msg = (
+            f"{file} does not say what made it. Pictures (PNG, JPEG, WebP) that runner run wrote do, unless "
+            "--no-metadata was given or another program has taken it out."
+        )
+        raise NoFacts(msg)
+    homes = dict.fromkeys([*file.resolve().parents, project(Path.cwd() / "x")])
+    return facts, [run for home in homes for run in provenance.runs_with(facts.key, home / ".runner" / "runs")]
+
+
+class NoFacts(RunnerError):
+    """A file does not say what made it."""

@@ -17,11 +17,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import source
 from .errors import PipelineProblems, UsageError
-from .events import CellState, RunState
 from .model import JSON, Artifact, digests_of
+
+if TYPE_CHECKING:
+    from .events import CellState, RunState  # a check reads the name of a lock, and no run
 
 SUFFIX = ".lock.yaml"
 FORMAT = 1

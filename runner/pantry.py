@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import cache, history, journal, witness
-from .app import project
 from .errors import CannotStart, UsageError
+from .loading import project
 from .reports.cache import ago, asked, many, weight
 from .reports.runs import table
 from .store import DATABASE, Store

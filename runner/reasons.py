@@ -24,6 +24,7 @@ from .files import is_inline, is_url, place
 from .history import Asked, Run, asked, newest, request, runs
 from .media import look
 from .model import Artifact, Call, Chat, Finished, Job, Question, Reply, Ticket, key_of, step_of
+from .options import Options
 from .pipeline import Step
 from .planning import Plan
 from .reports.changes import changes
@@ -43,7 +44,7 @@ async def now(home: Path, run: Run, step: str, env: Mapping[str, str]) -> str:
     """What the next run of this run's pipeline would find in the store, with the same inputs, and what it would pay."""
     store = Store(home / "store")
     try:
-        options = app.Options.of(run.state, env=env, cancel_on_interrupt=False)
+        options = Options.of(run.state, env=env, cancel_on_interrupt=False)
         read, plan = app.plan_again(run.state, options)
         world = _Nobody(app.origin(options))
         state, calls = await _tried(plan, world, store)

@@ -15,13 +15,14 @@ from urllib.parse import quote
 
 import anyio
 
-from . import app, journal, reasons, seeing
+from . import app, journal, loading, reasons, seeing
 from .errors import PipelineProblems, RunnerError, StoreFailed
 from .events import AttemptFailed, CellState, Event, RunResumed, RunStarted
 from .history import Run, asked, request
 from .masking import masked
 from .media import look, thumbnail
 from .model import JSON, Artifact, step_of
+from .options import Options
 from .publish import write
 from .reports import page
 from .reports.changes import Change, changes
@@ -167,7 +168,7 @@ def _events(run: Run) -> Iterator[Event]:
 def _unanswered(run: Run, store: Store, env: Mapping[str, str]) -> dict[str, str]:
     """What calls that the store has no reply to ask, by key, as far as the pipeline still asks them."""
     try:
-        options = app.Options.of(run.state, env=env, cancel_on_interrupt=False)
+        options = Options.of(run.state, env=env, cancel_on_interrupt=False)
         _, planned = app.plan_again(run.state, options)
         _, lacking = anyio.run(reasons.ahead, planned, app.origin(options), store)
     except RunnerError:
@@ -257,7 +258,7 @@ class _Told:
         state = self.run.state
         own = state.options.get("catalogue")
         try:
-            read = app.read(
+            read = loading.read(
                 Path(state.file or "pipeline.yaml"), Path(own) if own else None, state.options.get("profile"), text=text
             )
             graph = seeing.graph_of(read.whole(), None)

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from . import app
+from . import app, loading
 from .checking import Checked, Edge
 from .errors import CannotStart, StepError, StoreFailed, UsageError
 from .events import RunState
 from .files import is_url
 from .model import Chat, canonical, step_of
+from .options import Options
 from .planning import Plan, PlannedStep
 from .reports.graph import Graph, Link, Node
 from .reports.planned import Basis, Outlook
@@ -29,11 +30,11 @@ _LARGEST = 10_000_000
 """Bytes of a journal that is looked at for that: a plan is wanted at once, and smaller runs tell the same."""
 
 
-def graph(read: app.Read, given: app.Given, env: Mapping[str, str]) -> Graph:
+def graph(read: loading.Read, given: loading.Given, env: Mapping[str, str]) -> Graph:
     """The graph of a pipeline, with as many cells as these inputs make."""
     checked = read.whole()
     try:
-        planned = app.plan(read, given, env, preview=True)
+        planned = loading.plan(read, given, env, preview=True)
     except UsageError:
         if given.typed or given.file:
             raise
@@ -86,14 +87,14 @@ def link(edge: Edge) -> Link:
 # -- what would run ---------------------------------------------------------------------------------
 
 
-def outlook(read: app.Read, given: app.Given, options: app.Options) -> tuple[Plan, dict[str, Outlook], list[str]]:
+def outlook(read: loading.Read, given: loading.Given, options: Options) -> tuple[Plan, dict[str, Outlook], list[str]]:
     """The plan of a pipeline with what the store has of it and what it is expected to cost, and what must be said.
 
     Only the store and the journals of earlier runs are asked.
     """
     read = app.localised(read, options)
-    planned = app.plan(read, given, options.env, preview=True)
-    home = app.project(read.path) / ".runner"
+    planned = loading.plan(read, given, options.env, preview=True)
+    home = loading.project(read.path) / ".runner"
     state, why = _ahead(read, planned, home, app.origin(options))
     paid = _paid(home, read.path)
     looks = {
@@ -102,7 +103,7 @@ def outlook(read: app.Read, given: app.Given, options: app.Options) -> tuple[Pla
     return planned, looks, [why] if why else []
 
 
-def _ahead(read: app.Read, planned: Plan, home: Path, origin: str) -> tuple[RunState | None, str]:
+def _ahead(read: loading.Read, planned: Plan, home: Path, origin: str) -> tuple[RunState | None, str]:
     """How far a run would come with the store alone; None and why if that cannot be told."""
     declared = read.whole().pipeline.inputs
     missing = [name for name, each in declared.items() if each.required and planned.inputs.get(name) is None]

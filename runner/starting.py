@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import source
-from .app import project
 from .cases.case import SUFFIX
 from .cases.schema import cases_schema
 from .errors import UsageError, nearest
+from .loading import project
 from .model import JSON
 from .schema import pipeline_schema
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import app
+from . import app, loading
 from .canned import Canned
 from .cases import case as cases
 from .cases.case import SUFFIX, Case
@@ -23,6 +23,7 @@ from .errors import Mark, Problem, RunnerError, UsageError, nearest
 from .files import is_url
 from .known import TESTS, text_of
 from .model import JSON, Artifact
+from .options import Options
 from .source import Document, parse
 
 _NOT_ENTERED = {"node_modules", "__pycache__", "site-packages", "out"}
@@ -33,7 +34,7 @@ class Tests:
     """A test file as far as it could be read, with everything that is wrong with it and with its pipeline."""
 
     path: Path
-    pipeline: app.Read | None
+    pipeline: loading.Read | None
     cases: tuple[Case, ...]
     problems: tuple[Problem, ...]
 
@@ -60,7 +61,7 @@ def files(named: Sequence[Path]) -> list[Path]:
             found[beside] = None
     if not named:
         here = Path.cwd()
-        project = app.project(here / "x")
+        project = loading.project(here / "x")
         found = dict.fromkeys(Path(os.path.relpath(path, here)) for path in _in(project))
         if not found:
             msg = f"There is no *{SUFFIX} file in {project}. Write one beside a pipeline: NAME{SUFFIX} for NAME.yaml."
@@ -98,7 +99,7 @@ def read(path: Path, own: Path | None = None) -> Tests:
     return Tests(path, pipeline, tuple(found), tuple(problems))
 
 
-def _pipeline_of(path: Path, document: Document, problems: list[Problem], own: Path | None) -> app.Read | None:
+def _pipeline_of(path: Path, document: Document, problems: list[Problem], own: Path | None) -> loading.Read | None:
     """The pipeline that a test file is of. That there is none is a problem of the test file."""
     said = document.data.get("pipeline")
     if said is not None and not isinstance(said, str):
@@ -106,7 +107,7 @@ def _pipeline_of(path: Path, document: Document, problems: list[Problem], own: P
     name = said or path.name.removesuffix(SUFFIX) + ".yaml"
     file = path.parent / name
     if file.is_file():
-        return app.read(file, own)
+        return loading.read(file, own)
     known = sorted(p.name for p in path.parent.glob("*.yaml") if not p.name.endswith((SUFFIX, ".lock.yaml")))
     mark = document.mark(("pipeline",)) if said else Mark(document.file, 1, 1, 1, document.mark().text)
     cure = nearest(name, known) if said else f"Write pipeline: FILE. {nearest(name, known)}".rstrip()
@@ -141,7 +142,7 @@ async def run(tests: Tests, case: Case) -> Tried:
     assert tests.pipeline is not None
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="runner-test-") as folder:
-        options = app.Options(
+        options = Options(
             out=Path(folder) / "out",
             home=Path(folder) / ".runner",
             local=case.replay is None and case.canned is None,
@@ -152,7 +153,7 @@ async def run(tests: Tests, case: Case) -> Tried:
             pick_first=True,
             approve=True,
         )
-        given = app.Given(values=case.inputs, beside=tests.path.parent, written="yaml")
+        given = loading.Given(values=case.inputs, beside=tests.path.parent, written="yaml")
         try:
             done = await app.run(tests.pipeline, given, options, lambda _: None, lambda _: None)
         except RunnerError as err:

@@ -37,7 +37,7 @@ def names_in(path: Path) -> Iterator[str]:
             yield from (o.value for o in options if isinstance(o, ast.Constant) and isinstance(o.value, str))
 
 
-FILES = [path for path in sorted((REPO / "runner").glob("*.py")) if path.stem in READING | {"app", "testing"}]
+FILES = [path for path in sorted((REPO / "runner").glob("*.py")) if path.stem in READING | {"loading", "testing"}]
 FILES += sorted((REPO / "runner" / "cases").glob("*.py"))
 USED = {name for path in FILES for name in names_in(path)}
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from runner import app, known, source, testing
+from runner import known, loading, source, testing
 from runner.cases.case import SUFFIX
 from runner.errors import RunnerError
 from scripts import reference, site
@@ -79,7 +79,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def problems(path: Path) -> list[str]:
-    found = testing.read(path).problems if path.name.endswith(SUFFIX) else app.read(path).problems
+    found = testing.read(path).problems if path.name.endswith(SUFFIX) else loading.read(path).problems
     return [str(problem) for problem in found if not problem.warning]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import app
+from runner import loading
 
 from .conftest import REPO
 
@@ -23,7 +23,7 @@ steps:
 def doubts(folder: Path, text: str) -> list[tuple[str, str]]:
     file = folder / "tea.yaml"
     file.write_text(text)
-    found = app.read(file).problems
+    found = loading.read(file).problems
     assert all(problem.warning for problem in found), found
     return [(problem.code, problem.mark.text[problem.mark.column - 1 :][: problem.mark.length]) for problem in found]
 
@@ -124,7 +124,7 @@ def test_what_is_read_is_not_told_while_there_are_problems(tmp_path: Path) -> No
     file = tmp_path / "tea.yaml"
     file.write_text(HEAD.replace("inputs.leaf }}", "inputs.laef }}"))
 
-    assert [problem.code for problem in app.read(file).problems] == ["unknown-input"]
+    assert [problem.code for problem in loading.read(file).problems] == ["unknown-input"]
 
 
 PIPELINES = sorted(p for p in (REPO / "pipelines").glob("*.yaml") if ".test" not in p.suffixes)
@@ -132,4 +132,4 @@ PIPELINES = sorted(p for p in (REPO / "pipelines").glob("*.yaml") if ".test" not
 
 @pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.name)
 def test_a_pipeline_that_we_ship_leaves_no_doubt(path: Path) -> None:
-    assert app.read(path).problems == ()
+    assert loading.read(path).problems == ()

@@ -15,10 +15,11 @@ import httpx2 as httpx
 import pytest
 from PIL import Image
 
-from runner import app
+from runner import app, loading
 from runner.emulator import Emulator, parse_latency
 from runner.emulator.log import Request
 from runner.events import Event, TextGrew
+from runner.options import Options
 
 from .conftest import REPO
 
@@ -212,7 +213,7 @@ def test_every_example_has_a_test() -> None:
 async def test_an_example_of_a_guide_sends_what_the_guide_says(path: Path, tmp_path: Path, emulator: Emulator) -> None:
     copy = Path(shutil.copy(path, tmp_path))
     shutil.copy(PICTURE, tmp_path)
-    read = app.read(copy)
+    read = loading.read(copy)
     assert read.problems == ()
     env = {**os.environ, "RUNPOD_API_KEY": "rpa_guide", "RUNPOD_BASE_URL": emulator.url}
     assert read.pipeline is not None
@@ -220,7 +221,7 @@ async def test_an_example_of_a_guide_sends_what_the_guide_says(path: Path, tmp_p
     events: list[Event] = []
 
     done = await app.run(
-        read, app.Given(typed), app.Options(out=tmp_path / "out", env=env), events.append, lambda _: None,
+        read, loading.Given(typed), Options(out=tmp_path / "out", env=env), events.append, lambda _: None,
         watched=path.stem in LOOKED_ON,
     )  # fmt: skip
 

@@ -23,10 +23,9 @@ DOING = {"fresh", "canned", "desk", "picking", "budget", "admission", "attempts"
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp", "salvage"}  # fmt: skip
 SHOWING = {"reports"}
-EDGES = {"app", "api", "ci", "known", "session", "doctor", "files", "cli", "commands", "history", "owners", "pantry",
-         "reasons", "retelling", "seeing", "testing", "starting", "examples", "asking", "choosing", "witness",
-         "pytest_plugin",
-         "__main__", "__init__"}  # fmt: skip
+EDGES = {"app", "api", "ci", "known", "session", "doctor", "files", "cli", "commands", "history", "loading", "locally",
+         "options", "owners", "pantry", "reasons", "recording", "retelling", "seeing", "testing", "starting",
+         "examples", "asking", "choosing", "witness", "pytest_plugin", "__main__", "__init__"}  # fmt: skip
 
 BELOW = {
     "store": {"media", "locks"},

@@ -10,13 +10,14 @@ from typing import Any
 import anyio
 import pytest
 
-from runner import app
+from runner import app, loading
 from runner.catalogue import Model
 from runner.emulator.films import film
 from runner.emulator.pictures import encoded, picture
 from runner.emulator.speech import spoken
 from runner.events import CellState, Event, RunState
 from runner.model import Artifact
+from runner.options import Options
 
 from .rows import FILES, MODELS, Words, least, values
 
@@ -47,13 +48,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunState:
     (folder / "a.wav").write_bytes(spoken("Hello, this is me.", "lucy"))
     (folder / "a.mp4").write_bytes(film([photo], size=(96, 64), seconds=2, fps=8, about="a street"))
     (folder / "all.yaml").write_text(json.dumps({"name": "all", "steps": STEPS}))
-    read = app.read(folder / "all.yaml")
+    read = loading.read(folder / "all.yaml")
     assert [problem for problem in read.problems if not problem.warning] == []
 
     def ignored(_: Event | RunState) -> None: ...
 
-    options = app.Options(local=True, out=folder / "out")
-    return anyio.run(app.run, read, app.Given(), options, ignored, ignored).state
+    options = Options(local=True, out=folder / "out")
+    return anyio.run(app.run, read, loading.Given(), options, ignored, ignored).state
 
 
 def cell(run: RunState, name: str) -> CellState:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from runner import app, rows, source
+from runner import app, loading, rows, source
 from runner.catalogue import Model, builtin
 from runner.errors import PipelineProblems
 from runner.price import Price, prices
@@ -107,7 +107,7 @@ def test_the_snippet_of_a_model_passes_check(cli: Cli, tmp_path: Path, model: Mo
 
     done = cli("check", path)
 
-    assert [problem for problem in app.read(path).problems if not problem.warning] == []
+    assert [problem for problem in loading.read(path).problems if not problem.warning] == []
     assert done.code == 0
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
-from runner import app
+from runner import app, loading
+from runner.options import Options
 
 from .conftest import Cli
 
@@ -137,9 +138,9 @@ def test_a_step_that_fails_inside_fails_the_cell_and_nothing_beside_it(cli: Cli,
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_it_runs_on_both_event_loops(outer: Path, tmp_path: Path, backend: str) -> None:
-    options = app.Options(local=True, out=tmp_path / "out")
+    options = Options(local=True, out=tmp_path / "out")
 
-    done = anyio.run(app.run, app.read(outer), app.Given(), options, _nothing, _nothing, backend=backend)
+    done = anyio.run(app.run, loading.read(outer), loading.Given(), options, _nothing, _nothing, backend=backend)
 
     assert done.exit_code == 0
 
@@ -158,7 +159,7 @@ def test_it_runs_on_both_event_loops(outer: Path, tmp_path: Path, backend: str) 
 def test_what_is_wrong_is_told_before_anything_runs(outer: Path, text: str, line: int, words: str) -> None:
     outer.write_text(f"name: outer\nsteps:\n  a: {text}\n")
 
-    problems = app.read(outer).problems
+    problems = loading.read(outer).problems
 
     assert [problem.mark.line for problem in problems] == [line]
     assert words in problems[0].message
@@ -168,7 +169,7 @@ def test_a_problem_of_the_other_pipeline_is_told_where_it_is(outer: Path) -> Non
     inner = outer.parent / "parts" / "inner.yaml"
     inner.write_text(INNER.replace("steps.words.text", "steps.words.txt"))
 
-    problems = app.read(outer).problems
+    problems = loading.read(outer).problems
 
     assert [(Path(problem.mark.file).name, problem.mark.line) for problem in problems] == [("inner.yaml", 15)]
 
@@ -177,7 +178,7 @@ def test_pipelines_that_run_each_other_are_a_loop(outer: Path) -> None:
     inner = outer.parent / "parts" / "inner.yaml"
     inner.write_text("name: inner\nsteps:\n  a: {kind: run_pipeline, file: ../outer.yaml}\n")
 
-    problems = app.read(outer).problems
+    problems = loading.read(outer).problems
 
     assert len(problems) == 1
     assert "runs this pipeline" in problems[0].message
@@ -252,7 +253,7 @@ def test_warnings_of_the_other_pipeline_are_told_once_and_where_they_are(
 def test_a_name_that_the_pipeline_does_not_make_is_found_before_anything_runs(outer: Path) -> None:
     outer.write_text(OUTER.replace("item.outputs['picture.png']", "steps.each['teapot'].outputs['pictur.png']"))
 
-    problems = app.read(outer).problems
+    problems = loading.read(outer).problems
 
     assert len(problems) == 1
     assert "pictur.png" in problems[0].message

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import app, seeing
+from runner import loading, seeing
+from runner.options import Options
 from runner.reports import planned
 
 from .conftest import REPO, Cli
@@ -178,7 +179,7 @@ def test_a_store_that_cannot_be_read_is_said_and_the_plan_is_there(cli: Cli, car
 
 
 def test_on_a_narrow_terminal_nothing_is_wider_than_it(card: Path) -> None:
-    found = seeing.outlook(app.read(card), app.Given(), app.Options())
+    found = seeing.outlook(loading.read(card), loading.Given(), Options())
 
     text = planned.overview(*found, 72)
 

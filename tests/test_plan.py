@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runner import app
+from runner import loading
 from runner.errors import UsageError
 from runner.kinds import KINDS
 from runner.model import Artifact, Cell, Chat, Job
@@ -18,7 +18,7 @@ WRITER, PAINTER = "qwen/qwen3-32b-awq", "black-forest-labs/flux-1-schnell"
 
 
 def plan_of(path: Path, **typed: str) -> Plan:
-    return app.plan(app.read(path), app.Given(typed), {"SHOP": "Leaf & Co"}, preview=True)
+    return loading.plan(loading.read(path), loading.Given(typed), {"SHOP": "Leaf & Co"}, preview=True)
 
 
 def planned(folder: Path, text: str, **typed: str) -> Plan:

@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from runner import app, source
+from runner import loading, source
 from runner.errors import Mark, PipelineProblems, Problem, nearest
 from runner.reports import problems as report
 from runner.schema import pipeline_schema
@@ -36,7 +36,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def told(name: str) -> str:
     path = Path(f"{name}.yaml")
-    return report.text(app.read(path).problems).replace(str(app.project(path)), "PROJECT") + "\n"
+    return report.text(loading.read(path).problems).replace(str(loading.project(path)), "PROJECT") + "\n"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,7 +54,7 @@ def test_a_mistake_is_told_in_exactly_these_words(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.usefixtures("folder")
 def test_a_mistake_is_one_problem_with_a_cure(name: str) -> None:
-    problems = app.read(Path(f"{name}.yaml")).problems
+    problems = loading.read(Path(f"{name}.yaml")).problems
 
     assert len(problems) == 1
     assert problems[0].message.endswith(".")
@@ -110,7 +110,7 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path)
         "  tea.png: '{{ steps.draft.text }}'\n"
     )
 
-    problems = app.read(file).problems
+    problems = loading.read(file).problems
 
     assert [(p.code, p.mark.line) for p in problems] == [
         ("value", 1),
@@ -137,7 +137,7 @@ def test_each_key_that_is_missing_is_told_once(tmp_path: Path) -> None:
         "    tools: {price: {returns: 1}, colour: {}}\n"
     )
 
-    messages = [problem.message for problem in app.read(path).problems]
+    messages = [problem.message for problem in loading.read(path).problems]
 
     assert sorted(messages) == [
         "colour has no description.", "colour has no input.", "colour has no returns.",
@@ -153,7 +153,7 @@ def test_what_belongs_to_a_model_is_told_where_it_belongs(tmp_path: Path, key: s
         f"  b: {{kind: render_text, text: hi, {key}}}\n"
     )
 
-    called, local = app.read(path).problems
+    called, local = loading.read(path).problems
 
     assert called.instead.startswith("It belongs under models:, as mine: {model: …, " + key.split(":", maxsplit=1)[0])
     assert local.instead.startswith("Known here: ")
@@ -164,7 +164,7 @@ def test_a_warning_is_told_and_does_not_stop(tmp_path: Path) -> None:
     model = "deep-cogito/deep-cogito-v2-llama-70b"
     file.write_text(f"name: tea\nsteps:\n  draft: {{kind: generate_text, model: {model}, prompt: A line.}}\n")
 
-    read = app.read(file)
+    read = loading.read(file)
 
     assert read.checked is not None
     assert [problem.warning for problem in read.problems] == [True]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import app
+from runner import loading
 from runner.errors import UsageError
 
 from .conftest import Cli
@@ -41,7 +41,7 @@ def cups(tmp_path: Path) -> Path:
 
 
 def test_a_profile_takes_the_place_of_what_it_names_and_of_nothing_else(cups: Path) -> None:
-    whole, draft = app.read(cups).whole(), app.read(cups, profile="draft").whole()
+    whole, draft = loading.read(cups).whole(), loading.read(cups, profile="draft").whole()
 
     models = [[str(step.model and step.model.id) for step in each.steps.values()] for each in (whole, draft)]
     assert models == [["qwen/qwen3-32b-awq", "black-forest-labs/flux-1-dev"],
@@ -55,7 +55,7 @@ def test_a_profile_takes_the_place_of_what_it_names_and_of_nothing_else(cups: Pa
 
 def test_a_profile_that_there_is_not_is_told_with_the_nearest(cups: Path) -> None:
     with pytest.raises(UsageError, match=r"has no profile drat\. Did you mean draft\?"):
-        app.read(cups, profile="drat")
+        loading.read(cups, profile="drat")
 
 
 def test_check_looks_at_every_profile_and_says_in_which_it_found_what(cli: Cli, cups: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_pipeline_that_a_step_runs_is_in_the_profile_where_it_has_it(cups: Pat
     outer = cups.with_name("outer.yaml")
     outer.write_text("name: outer\nprofiles: {draft: {}}\nsteps: {each: {kind: run_pipeline, file: cups.yaml}}\n")
 
-    nested = app.read(outer, profile="draft").whole().steps["each"].nested
+    nested = loading.read(outer, profile="draft").whole().steps["each"].nested
 
     assert nested is not None
     assert nested.pipeline.profile == "draft"

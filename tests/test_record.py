@@ -11,10 +11,11 @@ from typing import Any
 import anyio
 import pytest
 
-from runner import app
+from runner import app, loading
 from runner.emulator import Emulator, parse_latency
 from runner.errors import UsageError
 from runner.model import Chat, Job, Reply
+from runner.options import Options
 from runner.runpod.carrier import Carrier, recording, replaying
 from runner.runpod.cassette import Cassette, NotRecorded
 from runner.runpod.provider import Runpod
@@ -191,8 +192,8 @@ def test_a_run_that_failed_is_replayed_with_its_failures(cli: Cli, pipeline: Pat
 
 
 def test_a_run_that_somebody_watches_is_recorded_as_one_that_nobody_does(cli: Cli, pipeline: Path) -> None:
-    options = app.Options(local=True, record=Path("tape"))
-    watched = partial(app.run, app.read(pipeline), app.Given(), options, watched=True)
+    options = Options(local=True, record=Path("tape"))
+    watched = partial(app.run, loading.read(pipeline), loading.Given(), options, watched=True)
 
     anyio.run(watched, lambda _: None, lambda _: None)
 

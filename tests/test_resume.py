@@ -24,10 +24,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import runner
-from runner import app
+from runner import app, history
 from runner.emulator import Emulator, parse_fault, parse_latency
 from runner.events import CallDone, CellDone, JobSending, JobSubmitted
 from runner.journal import NAME, read
+from runner.options import Options
 
 from .conftest import Cli
 
@@ -719,11 +720,11 @@ async def test_of_two_that_take_up_a_run_the_second_knows_what_the_first_has_pai
     with Emulator(seed=1, faults=["run=400*always"]) as emulator:
         ended(begin(folder, emulator.url, "run", "many.yaml"))
     with Emulator(seed=1, port=port_of(emulator)) as emulator:
-        found = app.find_run(None)
+        found = history.find_run(None)
         assert found is not None
         first, _ = ended(begin(folder, emulator.url, "resume"))
         env = {"RUNPOD_API_KEY": "k", "RUNPOD_BASE_URL": emulator.url}
-        options = app.Options.of(found[0], env=env, cancel_on_interrupt=False)
+        options = Options.of(found[0], env=env, cancel_on_interrupt=False)
 
         second = await app.resume(*found, options, lambda _: None, None)
 

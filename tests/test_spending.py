@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import app
+from runner import loading
 from runner.emulator import Emulator, Endpoint, Latency
 from runner.events import BudgetTold, CallPaid, CallStarted, Event
 from runner.reports import planned as report
@@ -170,7 +170,7 @@ def test_an_unpriced_model_may_be_counted_as_something(cli: Cli, pots: Path) -> 
     text = pots.read_text().replace("qwen/qwen-image", "abc123def456").replace(", size: 512x512", "")
     pots.write_text(text.replace("steps:", "budget: {usd: 0.1, unpriced: {count_as: 0.05}}\nsteps:", 1))
 
-    assert app.read(pots).problems == ()
+    assert loading.read(pots).problems == ()
 
 
 def test_a_budget_that_cannot_pay_one_call_is_told_before_anything_runs(cli: Cli, pots: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_plan_shows_the_budgets_beside_the_bound(pots: Path) -> None:
     text = pots.read_text().replace("steps:", "budget: {usd: 0.05, images: 9}\nsteps:", 1)
     pots.write_text(text.replace("{{ item }}'}", "{{ item }}', budget: {images: 2, on_exceed: skip}}"))
 
-    lines = report.text(app.plan(app.read(pots), app.Given(), {}, preview=True)).splitlines()
+    lines = report.text(loading.plan(loading.read(pots), loading.Given(), {}, preview=True)).splitlines()
 
     assert "     budget: 2 images; a call that does not fit is skipped" in lines
     assert lines[-1] == "Budget: 0.0500 USD, 9 images; the run may stop before its end"

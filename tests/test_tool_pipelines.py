@@ -10,12 +10,13 @@ from typing import Any
 import anyio
 import pytest
 
-from runner import app
+from runner import app, loading
 from runner.emulator import Emulator, parse_latency
 from runner.errors import OutOfTurns
 from runner.events import Event, JobSubmitted
 from runner.kinds import generate_text
 from runner.model import Artifact, Chat, Errand, Output, Reply
+from runner.options import Options
 
 from .conftest import Cli
 from .test_resume import begin, ended, wait_for
@@ -166,9 +167,11 @@ def test_the_tool_runs_the_pipeline_even_where_one_call_may_be_in_flight(
 ) -> None:
     env = {"RUNPOD_API_KEY": "k", "RUNPOD_BASE_URL": emulator.url}
     events: list[Event] = []
-    options = app.Options(out=tmp_path / "out", env=env)
+    options = Options(out=tmp_path / "out", env=env)
 
-    done = anyio.run(app.run, app.read(report), app.Given(), options, events.append, lambda _: None, backend=backend)
+    done = anyio.run(
+        app.run, loading.read(report), loading.Given(), options, events.append, lambda _: None, backend=backend
+    )
 
     sent = [one.body["messages"] for one in emulator.requests if one.operation == "chat"]
     read = json.loads(sent[-1][-1]["content"])
@@ -237,7 +240,7 @@ def test_under_a_budget_its_models_must_have_a_price(report: Path) -> None:
     inner = report.parent / "parts/station.yaml"
     inner.write_text(STATION.replace("pruna/p-image-t2i", "abc123def456"))
 
-    problems = app.read(report).problems
+    problems = loading.read(report).problems
 
     assert [(p.code, p.mark.line) for p in problems] == [("unpriced", 13)]
 
@@ -245,7 +248,7 @@ def test_under_a_budget_its_models_must_have_a_price(report: Path) -> None:
 def test_a_problem_of_the_pipeline_is_told_where_it_is(report: Path) -> None:
     (report.parent / "parts/station.yaml").write_text(STATION.replace("steps.say.text", "steps.say.txt"))
 
-    problems = app.read(report).problems
+    problems = loading.read(report).problems
 
     assert [(Path(p.mark.file).name, p.mark.line) for p in problems] == [("station.yaml", 11)]
 

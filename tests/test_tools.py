@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runner import app
+from runner import loading
 from runner.catalogue import builtin, private
 from runner.emulator import Emulator
 from runner.errors import OutOfTurns, TemplateFailed
@@ -285,7 +285,7 @@ def test_tools_for_a_model_of_which_nobody_says_that_it_calls_them_are_a_warning
     text = textwrap.dedent(WEATHER.format(returns=SUNNY, turns=4))
     (tmp_path / "weather.yaml").write_text(text.replace("qwen/qwen3-32b-awq", "ibm-granite/granite-4.0-h-small"))
 
-    found = app.read(tmp_path / "weather.yaml")
+    found = loading.read(tmp_path / "weather.yaml")
 
     assert found.checked is not None
     assert [(problem.code, problem.warning, problem.mark.line) for problem in found.problems] == [

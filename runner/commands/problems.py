@@ -31,12 +31,12 @@ def check(files: Sequence[Path], catalogue: Path | None, profile: str | None, fo
 
     The profiles of pipelines are checked, too; with --profile only that one is.
     """
-    from .. import app, ci
+    from .. import ci, loading
 
     tests = [file for file in files if file.name.endswith(".test.yaml")]
-    pipelines = [app.read(file, catalogue, profile) for file in dict.fromkeys(files) if file not in tests]
+    pipelines = [loading.read(file, catalogue, profile) for file in dict.fromkeys(files) if file not in tests]
     problems = list(dict.fromkeys(p for read in pipelines for p in read.problems))  # one may run another
-    problems += app.of_all(pipelines)
+    problems += loading.of_all(pipelines)
     if tests:
         from .. import testing
 

@@ -44,10 +44,10 @@ def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: 
     import json
     from pathlib import Path
 
-    from .. import app, known
+    from .. import known, loading
     from ..reports import models as report
 
-    all_of_them = known.models(app.project(Path("runner.yaml")), catalogue)
+    all_of_them = known.models(loading.project(Path("runner.yaml")), catalogue)
     found = known.of_kind(all_of_them, kind)
     if name is not None:
         model = all_of_them.find(name)

@@ -25,10 +25,10 @@ from .problems import show
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..app import Writer
     from ..checking import Checked
     from ..ci import Wanted
     from ..events import Event, RunState
+    from ..locally import Writer
     from ..session import Done
 
 WRITER = "Texts by SmolLM2 135M on this machine, a demonstration; everything else by the emulator."
@@ -120,18 +120,19 @@ def run(
     """Run a pipeline and write its outputs. What an earlier run paid for is not paid again."""
     from functools import partial
 
-    from .. import app, ci
+    from .. import app, ci, history, loading, locally
+    from ..options import Options
 
     wanted = ci.Wanted(events, junit, summary)
     with ci.not_started(wanted, str(file), os.environ):
         if sum(map(bool, (offline, record, replay))) > 1:
             raise UsageError("--offline, --record and --replay exclude each other. Write one of them.")
-        read = app.read(file, catalogue, profile)
-        found = app.find_run(None, file.resolve(), read.pipeline.name if read.pipeline else None) if again else None
+        read = loading.read(file, catalogue, profile)
+        found = history.find_run(None, file.resolve(), read.pipeline.name if read.pipeline else None) if again else None
         _mask(read.checked)
         show([problem for problem in read.problems if problem.warning])
-        options = app.Options(
-            out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
+        options = Options(
+            out=out, local=bool(local), weights=locally.writer(local, os.environ) if local and read.checked else None,
             calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
             fresh=fresh, no_cache=no_cache, catalogue=catalogue, profile=profile, budget=budget,
             lock=lock, only="lock" if locked else "world",
@@ -182,11 +183,11 @@ def resume(
     summary: Path | None,
 ) -> None:
     """Take up a run that was stopped, that failed, or that waits: what is done stays, jobs in flight are collected."""
-    from .. import app, ci
+    from .. import ci, history
 
     wanted = ci.Wanted(events, junit, summary)
     with ci.not_started(wanted, run_id or "the last run", os.environ):
-        found = app.find_run(run_id)
+        found = history.find_run(run_id)
         if found is None:
             raise UsageError("There is no run here that could be taken up again: all came to a good end.")
         _again(found, wanted, cancel_on_interrupt, pick, approve, budget, quiet=quiet, as_json=as_json)
@@ -207,10 +208,11 @@ def _again(
     from dataclasses import replace
     from functools import partial
 
-    from .. import app, ci
+    from .. import app, ci, loading
+    from ..options import Options
 
     state, folder = found
-    options = app.Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt, budget=budget)
+    options = Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt, budget=budget)
     if pick or approve:
         options = replace(options, pick_first=options.pick_first or pick == "first", approve=_said(approve))
     if options.weights and not quiet and not as_json:
@@ -218,7 +220,7 @@ def _again(
     if ci.on_github(os.environ):
         from pathlib import Path
 
-        _mask(app.read(Path(state.file), options.catalogue, options.profile).checked)
+        _mask(loading.read(Path(state.file), options.catalogue, options.profile).checked)
     _end(partial(app.resume, state, folder, options), wanted, quiet=quiet, as_json=as_json)
 
 
@@ -292,12 +294,13 @@ def lock(
     """Write NAME.lock.yaml: what each cell yields, from the store alone. Nothing is sent."""
     from functools import partial
 
-    from .. import app, ci
+    from .. import app, ci, loading, locally
+    from ..options import Options
 
-    read = app.read(file, catalogue, profile)
+    read = loading.read(file, catalogue, profile)
     show([problem for problem in read.problems if problem.warning])
-    options = app.Options(
-        out=out, local=bool(local), weights=app.writer(local, os.environ) if local and read.checked else None,
+    options = Options(
+        out=out, local=bool(local), weights=locally.writer(local, os.environ) if local and read.checked else None,
         lock=True, only="store", env=os.environ, catalogue=catalogue, profile=profile,
     )  # fmt: skip
     _end(partial(app.run, read, given(typed, inputs_file), options), ci.Wanted(), quiet=False, as_json=False)

@@ -107,8 +107,8 @@ def inspect(file: Path, as_json: bool) -> None:
     """Show what made a picture: pipeline, step, model, seed, prompt, key, and the run if it is here."""
     from dataclasses import asdict
 
-    from .. import app
+    from .. import history
     from ..reports import inspected
 
-    facts, runs = app.inspect(file)
+    facts, runs = history.inspect(file)
     click.echo(inspected.as_json(asdict(facts), runs) if as_json else inspected.text(file, asdict(facts), runs))

@@ -16,7 +16,7 @@ from .problems import show
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..app import Writer
+    from ..locally import Writer
 
 
 @click.command(cls=Local)
@@ -41,19 +41,20 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show what would run: each step, why it waits, what the store has of it, what it can cost. Nothing runs."""
-    from .. import app, seeing
+    from .. import app, loading, locally, seeing
     from ..masking import masked
+    from ..options import Options
     from ..reports import planned
 
     if calls and as_json:
         raise UsageError("--calls and --json exclude each other: the JSON holds the calls. Write one of them.")
-    read = app.read(file, catalogue, profile)
+    read = loading.read(file, catalogue, profile)
     if not as_json:
         show([problem for problem in read.problems if problem.warning])
-    weights = app.writer(local, os.environ) if local and read.checked else None
-    options = app.Options(local=bool(local), weights=weights, env=os.environ, catalogue=catalogue, profile=profile)
+    weights = locally.writer(local, os.environ) if local and read.checked else None
+    options = Options(local=bool(local), weights=weights, env=os.environ, catalogue=catalogue, profile=profile)
     if calls:
-        plans = app.plan(app.localised(read, options), given(typed, inputs_file), os.environ, preview=True)
+        plans = loading.plan(app.localised(read, options), given(typed, inputs_file), os.environ, preview=True)
         click.echo(masked(planned.text(plans, local=options.local), read.secrets))
         return
     found = seeing.outlook(read, given(typed, inputs_file), options)
@@ -86,11 +87,11 @@ def graph(
     \b
     runner graph FILE --format svg > graph.svg
     """
-    from .. import app, seeing
+    from .. import loading, seeing
     from ..reports import drawing
     from ..reports import graph as drawn
 
-    found = seeing.graph(app.read(file, catalogue, profile), given(typed, inputs_file), os.environ)
+    found = seeing.graph(loading.read(file, catalogue, profile), given(typed, inputs_file), os.environ)
     if form == "svg":
         click.echo(drawing.svg(found))
     elif form == "mermaid":

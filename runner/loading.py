@@ -1,0 +1,262 @@
+"""From a pipeline file to what can run: read, checked with all that it names, planned with its inputs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from . import catalogue, checking, doubts, masking, planning, source
+from . import pipeline as pipelines
+from .catalogue import Catalogue
+from .checking import Checked
+from .errors import Mark, PipelineProblems, Problem, StepError, UsageError, nearest
+from .files import is_inline, is_url, place
+from .kinds import BROUGHT
+from .known import PIPELINE, models, text_of
+from .model import JSON
+from .pipeline import Pipeline
+from .planning import Plan, Written
+
+TEXT = "generate_text"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A pipeline file, as far as it could be read, with everything that is wrong with it."""
+
+    path: Path
+    text: str
+    pipeline: Pipeline | None
+    checked: Checked | None
+    problems: tuple[Problem, ...]
+    catalogue: Path | None = None
+    """The author's own catalogue that it was read with."""
+    secrets: frozenset[str] = frozenset()
+    """Values of the variables with keys that it uses: hidden in all that is shown."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether a step of it asks a language model."""
+        return self.checked is not None and any(model.kind == TEXT for model in self.checked.models())
+
+    def whole(self) -> Checked:
+        """The checked pipeline. Raises its problems."""
+        if self.checked is None:
+            raise PipelineProblems([p for p in self.problems if not p.warning])
+        return self.checked
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Input values as they were given: ``typed`` on the command line, ``file`` by ``--inputs``, ``values`` in code or
+    in a file of the folder ``beside``.
+    """
+
+    typed: Mapping[str, str] = field(default_factory=dict)
+    file: Path | None = None
+    values: Mapping[str, JSON] = field(default_factory=dict)
+    beside: Path = Path()
+    written: Written = "typed"
+    """How whoever gives them writes inputs."""
+
+
+def read(
+    path: Path,
+    own: Path | None = None,
+    profile: str | None = None,
+    env: Mapping[str, str] | None = None,
+    text: str | None = None,
+) -> Read:
+    """Read and check a pipeline file, as it is in a profile; ``own`` is a catalogue of the author's, ``text`` what the
+    file once held.
+
+    Without a profile, all are checked. `UsageError` if there is no such file, or no such profile. The keys in ``env``,
+    or else in the environment, are hidden in what the problems show.
+    """
+    text = text_of(path, PIPELINE) if text is None else text
+    if BROUGHT.faults:
+        raise UsageError("\n".join(BROUGHT.faults))
+    try:
+        known, wrong = models(project(path), own), []
+    except PipelineProblems as err:
+        known, wrong = catalogue.builtin(), list(err.problems)
+    seen: set[str] = set()
+    env = os.environ if env is None else env
+    check = partial(_checked, path, text, known, (path.resolve(),), env, seen)
+    found, checked, problems = check(profile)
+    if found is not None and profile is not None and found.profile is None:
+        others = f" {near}" if (near := nearest(profile, found.profiles)) else ""
+        msg = f"{path} has no profile {profile}.{others}"
+        raise UsageError(msg)
+    for name in found.profiles if found is not None and profile is None else ():
+        own_problems = [p for p in check(name)[2] if p not in problems]
+        problems += [replace(p, message=f"In the profile {name}: {p.message}") for p in own_problems]
+    if wrong:  # which models there are is not known then
+        checked, problems = None, [*(p for p in problems if p.code != "unknown-model"), *wrong]
+    problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
+    hidden = tuple(masking.hidden(p, seen) for p in problems)
+    return Read(path, text, found, checked, hidden, own, frozenset(seen))
+
+
+def of_all(found: Iterable[Read]) -> list[Problem]:
+    """What is wrong with the pipelines of a project only if they are read together."""
+    projects: dict[Path, list[Pipeline]] = {}
+    for each in {each.path.resolve(): each for each in found}.values():
+        if each.pipeline is not None and each.checked is not None:
+            projects.setdefault(project(each.path), []).append(each.pipeline)
+    return [problem for pipelines in projects.values() for problem in doubts.of_all(pipelines)]
+
+
+def _checked(
+    path: Path,
+    text: str,
+    known: Catalogue,
+    above: tuple[Path, ...],
+    env: Mapping[str, str],
+    secrets: set[str],
+    profile: str | None,
+) -> tuple[Pipeline | None, Checked | None, list[Problem]]:
+    """A pipeline and those that it runs, in a profile where they have it.
+
+    ``above`` are the files that run this one; ``secrets`` grows by theirs.
+    """
+    files = _Files(path)
+    inside: list[Problem] = []
+    """Warnings of the pipelines that it runs."""
+
+    def nested(name: str) -> Checked | list[Problem]:
+        inner = path.parent / name
+        if inner.resolve() in above:
+            return []
+        try:
+            text = files.text(name)
+        except (OSError, ValueError) as err:
+            why = "it is not a text file in UTF-8" if isinstance(err, UnicodeError) else str(err)
+            return [Problem("file", f"{inner} cannot be read: {why}.", Mark(str(inner), 1, 1), "Name a pipeline file.")]
+        _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()), env, secrets, profile)
+        inside.extend(problem for problem in problems if problem.warning and problem not in inside)
+        return checked or [problem for problem in problems if not problem.warning]
+
+    found, problems = pipelines.load(text, str(path), files.text, profile)
+    secrets |= {value for name in _variables(found) if (value := env.get(name, "").strip())}
+    problems += doubts.quotes(found.document) if found is not None else ()
+    documents = [(str(path), text), *((each.file, each.text) for each in (found.files.values() if found else ()))]
+    problems = [*problems, *(warning for file, said in documents for warning in masking.warnings(file, said, secrets))]
+    checked = None
+    if found is not None:
+        checked, more = checking.check(found, known, files.is_file, nested)
+        problems = [*problems, *more]
+    if checked is not None and not any(problem.warning is False for problem in problems):
+        problems += [*_too_small(checked), *doubts.of(checked, files.is_file), *inside]
+    if any(not problem.warning for problem in problems):
+        checked = None
+    return found, checked, problems
+
+
+def _too_small(checked: Checked) -> list[Problem]:
+    """Warnings of budgets that cannot pay one call, as far as can be told without the inputs of a run."""
+    pipeline = checked.pipeline
+    if pipeline.budget is None and all(step.budget is None for step in pipeline.steps.values()):
+        return []
+    try:
+        found = list(planning.Nested(checked, {}).plan({}, preview=True).too_small())
+    except (StepError, UsageError):
+        return []
+    return [
+        Problem(
+            "small-budget",
+            message,
+            pipeline.document.mark(("steps", scope, "budget") if scope else ("budget",)),
+            "Raise it, or make the call smaller.",
+            warning=True,
+        )
+        for scope, message in found
+    ]
+
+
+def _variables(found: Pipeline | None) -> Iterator[str]:
+    """The variables that hold the keys which a pipeline uses."""
+    yield "RUNPOD_API_KEY"
+    for alias in found.models.values() if found else ():
+        yield from [str(alias.api_key_env)] if alias.api_key_env else []
+        yield from (str(value["env"]) for value in alias.headers.values() if isinstance(value, Mapping))
+
+
+def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = False) -> Plan:
+    """The plan of a pipeline with these inputs. A ``preview`` may leave inputs out."""
+    checked = read.whole()
+    declared = checked.pipeline.inputs
+    values = dict(_inputs_file(given.file)) if given.file else {}
+    files = [name for name, d in declared.items() if "artifact" in d.schema]
+    folders = {name: given.file.parent for name in values if given.file}
+    folders |= dict.fromkeys(given.values, given.beside)
+    folders |= dict.fromkeys(given.typed, Path())
+    values |= given.values
+    inputs = planning.read_inputs(declared, values, given.typed, preview=preview, written=given.written)
+    for name in files:
+        if inputs[name] is not None:
+            inputs[name] = place(inputs[name], folders.get(name, read.path.parent))
+            known = is_url(inputs[name]) or is_inline(inputs[name])
+            if not known and not Path(inputs[name]).is_file():
+                msg = f"The input {name} names the file {inputs[name]}, which is not there."
+                raise UsageError(msg)
+    planned = planning.plan(checked, inputs, env, preview=preview)
+    mark = checked.pipeline.document.mark
+    named = {inputs[n]: mark(("inputs", n, "default")) for n in files if n not in folders and inputs[n] is not None}
+    return replace(planned, named={**named, **planned.named})
+
+
+def _inputs_file(path: Path) -> Mapping[str, JSON]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text) if path.suffix.lower() == ".json" else source.parse(text, str(path)).data
+    except json.JSONDecodeError as err:
+        msg = f"The inputs file {path} is not JSON: {err.msg}, line {err.lineno}, column {err.colno}."
+        raise UsageError(msg) from err
+    except (OSError, UnicodeDecodeError) as err:
+        msg = f"The inputs file {path} cannot be read: {getattr(err, 'strerror', None) or 'it is not UTF-8'}."
+        raise UsageError(msg) from err
+    if not isinstance(data, dict):
+        msg = f"The inputs file {path} must be a mapping of input names to values."
+        raise UsageError(msg)
+    return data
+
+
+def project(path: Path) -> Path:
+    """The project of a pipeline: the nearest folder above it that is one; else where we stand, if it lies below; else
+    its own folder.
+    """
+    folder, here = path.resolve().parent, Path.cwd()
+    for each in (folder, *folder.parents):
+        if any((each / mark).exists() for mark in (".git", "runner.yaml")):
+            return each
+    return here if here in folder.parents else folder
+
+
+class _Files:
+    """Reads beside a pipeline, and nothing outside its project."""
+
+    def __init__(self, path: Path) -> None:
+        self.folder = path.resolve().parent
+        self.project = project(path)
+
+    def text(self, name: str) -> str:
+        path = self._inside(name)
+        return path.read_text(encoding="utf-8")
+
+    def is_file(self, name: str) -> bool:
+        try:
+            return self._inside(name).is_file()
+        except ValueError:
+            return False
+
+    def _inside(self, name: str) -> Path:
+        path = (self.folder / name).resolve()
+        if not path.is_relative_to(self.project):
+            msg = f"it is outside the project {self.project}"
+            raise ValueError(msg)
+        return path
