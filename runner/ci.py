@@ -15,10 +15,10 @@ from . import source
 from .checking import Checked
 from .codes import called
 from .errors import CannotStart, Mark, PipelineProblems, RunnerError, StoreFailed, UsageError
-from .events import Event, RunState, line
 from .reports import github
 
 if TYPE_CHECKING:
+    from .events import Event, RunState
     from .session import Done
 
 _MOST_SUMMARY = 1_000_000
@@ -91,6 +91,8 @@ class Records:
         """One event, on its line as soon as it has happened."""
         if self._events is None:
             return
+        from .events import line
+
         try:
             self._events.write(f"{line(event)}\n")
             self._events.flush()
