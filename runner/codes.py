@@ -1102,8 +1102,9 @@ steps:
         "E402",
         "fan-out",
         "The cells of a step cannot be told apart",
-        "Each cell of a step with foreach: or matrix: has a key of its own, and there are no more of them than limit: "
-        "allows. key, limit and at_once say nothing in a step that has one cell only.",
+        "Each cell of a step with foreach: or matrix: has a key of its own, also where capitals are not told apart, "
+        "and there are no more of them than limit: allows. key, limit, at_once and on_failure say nothing in a step "
+        "that has one cell only.",
         """\
 name: pots
 steps:

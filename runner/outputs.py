@@ -15,9 +15,14 @@ def outputs_of(outputs: Mapping[str, Tree], names: Mapping[str, JSON]) -> tuple[
     """Render what can be rendered. A name with ``{key}`` or ``{index}`` stands for one output of each cell."""
     values: dict[str, JSON] = {}
     missing: dict[str, str] = {}
+    of: dict[str, str] = {}
     for name, tree in outputs.items():
         try:
             for one, seen in _each(name, tree, names):
+                if one in of:
+                    missing[name] = f"{one} is a name of {of[one]} too; rename one, which costs nothing"
+                    continue
+                of[one] = name
                 values[one] = render_tree(tree, seen)
         except StepError as err:
             read = {step for _, template in templates_of(tree) for step in steps_read(template)}

@@ -6,6 +6,7 @@ import pytest
 
 from runner.emulator import Emulator, Latency
 from runner.events import CallStarted, CellBlocked, CellDone, Event, StepOpened
+from runner.outputs import outputs_of
 
 from .conftest import Bench
 
@@ -206,6 +207,11 @@ async def test_a_condition_on_the_item_skips_that_cell_and_what_follows_it(bench
         ("foreach: '{{ steps.data.data.text }}', text: '1'", 'foreach needs a list; it is the text "hello"'),
         ("foreach: '{{ steps.data.data.same }}', text: '1'", "items 1 and 3 have the same key x"),
         ("foreach: '{{ steps.data.data.same }}', key: 'a/{{ index }}', text: '1'", "'a/0' (item 1: the text \"x\")"),
+        (
+            "foreach: '{{ steps.data.data.up }}', key: '{{ item }}', text: '1'",
+            "'..' (item 2: the text \"..\") is not a key",
+        ),
+        ("foreach: '{{ steps.data.data.case }}', text: '1'", "one file on many disks, a-B and A-b"),
         ("foreach: '{{ range(1001) | list if steps.data.data else [] }}', text: '1'", "limit: 1001"),
         ("matrix: {a: '{{ steps.data.data.empty }}'}, text: '1'", "matrix: a is empty"),
         ("matrix: {a: '{{ steps.data.data.text }}'}, text: '1'", "matrix: a must be a list"),
@@ -213,7 +219,8 @@ async def test_a_condition_on_the_item_skips_that_cell_and_what_follows_it(bench
     ],
 )
 async def test_a_step_that_cannot_be_multiplied_fails_with_a_sentence(bench: Bench, step: str, words: str) -> None:
-    data = '{"number": 7, "text": "hello", "same": ["x", "y", "x"], "empty": []}'
+    data = '{"number": 7, "text": "hello", "same": ["x", "y", "x"], "empty": []'
+    data += ', "up": ["a", ".."], "case": ["a B", "A b"]}'
 
     ran = await bench.run(
         pipeline(
@@ -223,6 +230,55 @@ async def test_a_step_that_cannot_be_multiplied_fails_with_a_sentence(bench: Ben
 
     assert ran.ends() == {"data": "done", "c": "failed", "d": "blocked"}
     assert words in ran.state.cells["c"].message
+
+
+@pytest.mark.parametrize(
+    ("matrix", "keys"),
+    [
+        ("hd: [true, false], n: [null, 1.5]", ["true-null", "true-1.5", "false-null", "false-1.5"]),
+        ("a: [[x], {y: 1}, z]", ["0", "1", "z"]),
+        ("a: [赤, 青], b: [x, y]", ["0-x", "0-y", "1-x", "1-y"]),
+        ("a: [x], include: [{a: [9]}, {a: [8]}]", ["x", "1", "2"]),
+        (f"a: [{'x' * 60}, y], b: [{'z' * 70}]", [f"{'x' * 60}-0", f"y-{'z' * 70}"]),
+    ],
+    ids=["true, false, null", "lists and mappings", "letters that keys lack", "what is included", "too long together"],
+)
+async def test_a_combination_has_a_key_of_words_where_its_values_are(
+    bench: Bench, matrix: str, keys: list[str]
+) -> None:
+    ran = await bench.run(pipeline(f"  c: {{{LOCAL}, matrix: {{{matrix}}}, text: '1'}}"))
+
+    assert list(ran.ends()) == [f"c[{key}]" for key in keys]
+
+
+async def test_pictures_in_a_matrix_are_told_apart_by_their_place(bench: Bench) -> None:
+    ran = await bench.run(
+        pipeline(
+            f"  p: {{{PICTURE}, foreach: [a, b], prompt: '{{{{ item }}}}'}}\n"
+            f"  c: {{{LOCAL}, matrix: {{of: '{{{{ steps.p }}}}', n: [x]}}, text: '[{{{{ index }}}}]'}}"
+        )
+    )
+
+    assert list(ran.ends())[-2:] == ["c[0-x]", "c[1-x]"]
+
+
+async def test_two_outputs_are_never_written_into_one(bench: Bench) -> None:
+    ran = await bench.run(
+        """
+        name: f
+        steps:
+          c: {kind: parse_json, foreach: "{{ range(12) | list }}", text: "[{{ item }}]"}
+        outputs:
+          c-3: "{{ steps.c[0].data }}"
+          "c-{key}": "{{ steps.c.data }}"
+        """
+    )
+
+    values, missing = outputs_of(ran.plan.outputs, ran.names)
+
+    assert values["c-3"] == [0]
+    assert values["c-4"] == [4]
+    assert missing == {"c-{key}": "c-3 is a name of c-3 too; rename one, which costs nothing"}
 
 
 async def test_more_than_a_thousand_cells_need_a_limit_that_says_so(bench: Bench) -> None:
