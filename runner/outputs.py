@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from .checking import CELL_NAME
 from .errors import StepError
 from .inference import steps_read
-from .model import JSON, Cells
+from .model import JSON, Cells, Outputs
 from .templates import Tree, render_tree, templates_of
 
 
@@ -43,7 +43,7 @@ def _each(name: str, tree: Tree, names: Mapping[str, JSON]) -> Iterator[tuple[st
     for cell in cells:
         own = {step: found for step in fanned_out if (found := _with_key(steps[step], cell["key"])) is not None}
         text = name.replace("{key}", str(cell["key"])).replace("{index}", str(cell["index"]))
-        yield text, {**names, "steps": {**steps, **own}}
+        yield text, {**names, "steps": Outputs({**steps, **own}, steps.absent)}
 
 
 def _with_key(cells: Cells, key: str) -> JSON:

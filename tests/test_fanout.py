@@ -233,6 +233,51 @@ async def test_a_step_that_cannot_be_multiplied_fails_with_a_sentence(bench: Ben
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ steps.s.text | default('none') }}", "none"),
+        ("{{ steps.s['text'] | default('none') }}", "none"),
+        ("{{ steps.g.data.deeper[0] | d('none') }}", "none"),
+        ("{% if steps.s is defined %}there{% else %}none{% endif %}", "none"),
+        ("{{ steps.f.data | default('none') }}", "none"),
+        ("{{ steps.c['k1'].text | default('none') }}", "none"),
+        ("{{ steps.c[7].text | default('none') }}", "steps.c has 1 done cell, and none at 7"),
+        ("{{ steps.s.text }}", "steps.s was skipped; write | default('…') for another value"),
+        ("{{ steps.s | length }}", "steps.s was skipped"),
+        ("{{ steps.f.data }}", "steps.f failed"),
+        ("{{ steps.b.text }}", "steps.b could not run"),
+        ("{{ steps.c['k1'].text }}", "steps.c['k1'] was skipped"),
+        ("{{ steps.c[inputs.no].text }}", "steps.c has no cell k9; it has k2, k1"),
+        ("{{ [steps.d.data.z, 1][0].x }}", "null has no field x"),
+        ("{{ steps.d.data.n }}", "there is no field n; there are m, z"),
+        ("{{ steps.d.data.m[3] }}", "the list has 1 item, and none at 3"),
+        ("{{ [steps.c, 1][0].text }}", "steps.c is fanned out, and text is a field of each"),
+    ],
+)
+async def test_what_a_step_did_not_yield_has_a_default_or_a_sentence(bench: Bench, text: str, said: str) -> None:
+    ran = await bench.run(
+        f"""
+        name: f
+        inputs: {{no: {{type: string, default: k9}}}}
+        steps:
+          s: {{kind: render_text, when: false, text: never}}
+          f: {{kind: parse_json, text: no}}
+          g: {{kind: parse_json, when: false, text: never}}
+          b: {{kind: render_text, needs: [f], text: never}}
+          c: {{kind: render_text, foreach: [1, 2], key: "k{{{{ item }}}}", when: "{{{{ item > 1 }}}}", text: "x"}}
+          d: {{kind: parse_json, text: '{{"m": [1], "z": null}}'}}
+          t:
+            kind: render_text
+            after: [s, f, g, b, c]
+            text: "{text}"
+        """
+    )
+
+    cell = ran.state.cells["t"]
+    assert said in (cell.message if cell.output is None else cell.output.values["text"])
+
+
+@pytest.mark.parametrize(
     ("matrix", "keys"),
     [
         ("hd: [true, false], n: [null, 1.5]", ["true-null", "true-1.5", "false-null", "false-1.5"]),
