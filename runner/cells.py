@@ -186,10 +186,10 @@ def _said(
         msg = f"key: item {index + 1} ({shown(item)}): {err}"
         raise BadCells(msg) from err
     if not SAFE_KEY.match(key):
-        msg = (
-            f"key: {key[:90]!r} (item {index + 1}: {shown(item)}) is not a key; "
-            "use letters, digits, dots, _ and -, at most 80"
-        )
+        cure = "use letters, digits, dots, _ and -, at most 80"
+        if SAFE_KEY.match(f"{key}x"):
+            cure = "add a letter or a digit: dots alone are another folder"
+        msg = f"key: {key[:90]!r} (item {index + 1}: {shown(item)}) is not a key; {cure}"
         raise BadCells(msg)
     return key
 

@@ -592,6 +592,35 @@ steps:
     prompt: The same pot at night.
 """,
     ),
+    Code(
+        "E110",
+        "unknown-cell",
+        "A cell is read that the step does not have",
+        "Where the list of a foreach: or a matrix: stands in the file, it is known which cells there will be, and what "
+        "each is called: its item if that is a short text, its place in the list otherwise, or what key: says.",
+        """\
+name: pots
+steps:
+  picture:
+    kind: generate_image
+    model: qwen/qwen-image
+    foreach: [red, blue]
+    prompt: A {{ item }} pot.
+outputs:
+  green.png: "{{ steps.picture['green'].image }}"
+""",
+        """\
+name: pots
+steps:
+  picture:
+    kind: generate_image
+    model: qwen/qwen-image
+    foreach: [red, blue]
+    prompt: A {{ item }} pot.
+outputs:
+  blue.png: "{{ steps.picture['blue'].image }}"
+""",
+    ),
     # -- E2: the form of a pipeline ---------------------------------------------------------------------
     Code(
         "E201",

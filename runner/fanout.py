@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from jinja2 import nodes
 
+from .cells import expand
+from .errors import StepError
 from .inference import CELL_NAMES, infer
-from .model import JSON
+from .model import JSON, Cell
 from .pipeline import Step
 from .shape import ANY, Shape
 from .templates import Template, Tree, templates_of
@@ -16,18 +18,41 @@ CLOSED: JSON = {"type": "object", "additionalProperties": False}
 """The schema of a mapping that has no other fields than those it lists."""
 
 
-def cells_shape(output: JSON, names: Mapping[str, Shape]) -> JSON:
-    """The shape of ``steps.x`` for a fanned-out step."""
+def cells_shape(output: JSON, names: Mapping[str, Shape], keys: Sequence[str] | None = None) -> JSON:
+    """The shape of ``steps.x`` for a fanned-out step, of which ``keys`` are known or not."""
     own = {name: names[name].alone for name in CELL_NAMES}
     cell = {**output, "properties": {**output["properties"], **own}} if "properties" in output else {}
-    return {"type": "array", "items": cell, "$cells": True}
+    return {"type": "array", "items": cell, "$cells": True, **({"$keys": keys} if keys is not None else {})}
+
+
+def known_cells(step: Step, steps: Mapping[str, Step], above: tuple[str, ...] = ()) -> list[Cell] | None:
+    """The cells of a fanned-out step, where the file says all of them; None where only a run will know."""
+    source = followed(step, steps)
+    keys, foreach = None, step.foreach
+    if source is not None:
+        if source in (*step.needs, *step.after, *above, step.id) or step.key is not None:
+            return None
+        if (found := known_cells(steps[source], steps, (*above, step.id))) is None:
+            return None
+        keys, foreach = [str(cell.key) for cell in found], [None] * len(found)
+    if any(True for tree in (foreach, step.matrix) for _ in templates_of(tree)):
+        return None
+    try:
+        return expand(step.id, foreach, step.matrix, key=step.key, keys=keys, limit=step.limit, names={})
+    except (StepError, TypeError, ValueError):
+        return None  # which is told where it is checked, or what the key reads only a run will know
 
 
 def cell_names(step: Step, names: Mapping[str, Shape]) -> dict[str, Shape]:
     """What the templates of a fanned-out step may name besides."""
-    axes = {name: _items(tree, names).alone for name, tree in (step.matrix or {}).items()}
-    included = any(name in axes for name in ("include", "exclude"))
-    combination = {n: s for n, s in axes.items() if n not in ("include", "exclude")}
+    matrix = step.matrix or {}
+    combination = {n: _items(tree, names).alone for n, tree in matrix.items() if n not in ("include", "exclude")}
+    include = matrix.get("include", [])
+    included = not isinstance(include, list) or not all(isinstance(entry, dict) for entry in include)
+    for entry in [] if included else include:
+        for name, tree in entry.items():
+            shape = {} if any(True for _ in templates_of(tree)) else _shape_of(tree)
+            combination[name] = shape if combination.get(name, shape) == shape else {}
     return {
         "item": _items(step.foreach, names),
         "index": Shape({"type": "integer"}),

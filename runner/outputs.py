@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from .checking import CELL_NAME
+from .checking import CELL_NAME, cell_name
 from .errors import StepError
 from .inference import steps_read
 from .model import JSON, Cells, Outputs
@@ -42,8 +42,7 @@ def _each(name: str, tree: Tree, names: Mapping[str, JSON]) -> Iterator[tuple[st
     cells = min((steps[step] for step in fanned_out), key=len, default=())
     for cell in cells:
         own = {step: found for step in fanned_out if (found := _with_key(steps[step], cell["key"])) is not None}
-        text = name.replace("{key}", str(cell["key"])).replace("{index}", str(cell["index"]))
-        yield text, {**names, "steps": Outputs({**steps, **own}, steps.absent)}
+        yield cell_name(name, cell["key"], cell["index"]), {**names, "steps": Outputs({**steps, **own}, steps.absent)}
 
 
 def _with_key(cells: Cells, key: str) -> JSON:

@@ -241,7 +241,7 @@ async def test_a_step_that_cannot_be_multiplied_fails_with_a_sentence(bench: Ben
         ("{% if steps.s is defined %}there{% else %}none{% endif %}", "none"),
         ("{{ steps.f.data | default('none') }}", "none"),
         ("{{ steps.c['k1'].text | default('none') }}", "none"),
-        ("{{ steps.c[7].text | default('none') }}", "steps.c has 1 done cell, and none at 7"),
+        ("{{ steps.c[inputs.n].text | default('none') }}", "steps.c has 1 done cell, and none at 7"),
         ("{{ steps.s.text }}", "steps.s was skipped; write | default('…') for another value"),
         ("{{ steps.s | length }}", "steps.s was skipped"),
         ("{{ steps.f.data }}", "steps.f failed"),
@@ -258,7 +258,7 @@ async def test_what_a_step_did_not_yield_has_a_default_or_a_sentence(bench: Benc
     ran = await bench.run(
         f"""
         name: f
-        inputs: {{no: {{type: string, default: k9}}}}
+        inputs: {{no: {{type: string, default: k9}}, n: {{type: integer, default: 7}}}}
         steps:
           s: {{kind: render_text, when: false, text: never}}
           f: {{kind: parse_json, text: no}}
