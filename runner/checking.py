@@ -451,8 +451,7 @@ class _Checker:
         written = [tree for name, tree in step.control if name in ("foreach", "matrix")]
         if step.key is not None and key is None:
             return
-        empty = any(values == [] for values in (step.matrix or {}).values())  # the schema has told
-        if empty or any(True for tree in written for _ in templates_of(tree)):
+        if any(True for tree in written for _ in templates_of(tree)):
             return
         word = "foreach" if step.foreach is not None else "matrix"
         try:
@@ -480,6 +479,10 @@ class _Checker:
             for finding in inference.findings:
                 offset, length = template.locate(finding.words, finding.line)
                 mark = document.mark_inside(place, offset, length)
+                if path[0] == "steps" and path[2] in ("foreach", "matrix") and finding.words[0] in CELL_NAMES:
+                    message = f"There is no {finding.words[0]} here: {path[2]}: says which cells there are."
+                    self.problems.append(Problem(finding.code, message, mark, "Read inputs, steps, env or run."))
+                    continue
                 self.problems.append(Problem(finding.code, finding.message, mark, finding.instead))
             yield inner, template, inference
 
@@ -534,11 +537,20 @@ class _Checker:
         """Names of what could stand there instead."""
         own = path[1] if path[0] == "steps" else None
         made = {name for name, kind in KINDS.items() if media in kind.output({}).get("properties", {})}
-        steps = [f"steps.{s.id}.{media}" for s in self.pipeline.steps.values() if s.kind in made and s.id != own]
+        steps = [self.reads(s, media, path) for s in self.pipeline.steps.values() if s.kind in made and s.id != own]
         inputs = [f"inputs.{name}" for name, declared in self.pipeline.inputs.items() if declared.type == media]
         if not inputs and not steps:
             return "No step or input of this pipeline has one."
         return f"Use {' or '.join([*inputs, *steps][:4])}."
+
+    def reads(self, step: Step, field: str, path: Path) -> str:
+        """How a field of a step is read at a place: where it has many cells, as that of the first or of the own one."""
+        reader = self.pipeline.steps.get(str(path[1])) if path[0] == "steps" else None
+        if not step.fanned_out or (path[0] == "outputs" and CELL_NAME.search(str(path[1]))):
+            return f"steps.{step.id}.{field}"
+        if reader is not None and followed(reader, self.pipeline.steps) == step.id:
+            return f"item.{field}"
+        return f"steps.{step.id}[0].{field}"
 
     def explicit(self, step: Step, edges: dict[str, Edge]) -> None:
         """The edges of ``needs:`` and ``after:``, and a step that waits for itself by any way."""
