@@ -213,6 +213,17 @@ def _told(cell: Cell) -> JSON:
     return cell.item if cell.item is not None else cell.matrix
 
 
+def of(cell: Cell, *, multiplied: bool, follows: bool) -> str:
+    """What a cell is of, for the end of a message: its item where its step is ``multiplied`` by some, and its matrix.
+
+    Of one that ``follows`` another's cell, whose output may be long, its key.
+    """
+    parts = [f"key: {cell.key}"] if follows else [f"item: {shown(cell.item)}"] if multiplied else []
+    if cell.matrix is not None:
+        parts.append(f"matrix: {shown(cell.matrix).removeprefix('the mapping ')}")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
 def shown(value: JSON) -> str:
     """A value for a message, cut."""
     if isinstance(value, Artifact):

@@ -32,8 +32,7 @@ from .events import BudgetTold, CellBlocked, CellFailed, CellSkipped, Sink, Stat
 from .fresh import Fresh
 from .lockfile import Locked
 from .model import JSON, Cell, Cells, Output, Outputs
-from .planning import Plan, PlannedStep
-from .templates import render_tree
+from .planning import Plan, PlannedStep, control
 from .work import KeepText, LoadFiles, Names, Work, holds
 
 SLICE = 0.005
@@ -260,8 +259,8 @@ class _Run:
     def cells_of(self, step: _Step) -> list[Cell]:
         planned, source = step.planned, step.source
         keys = [str(cell.key) for cell in source.cells] if source is not None else None
-        foreach = [None] * len(keys) if keys is not None else render_tree(planned.foreach, self.names)
-        matrix = render_tree(planned.matrix, self.names)
+        foreach = [None] * len(keys) if keys is not None else control("foreach", planned.foreach, self.names)
+        matrix = control("matrix", planned.matrix, self.names)
         return expand(planned.id, foreach, matrix, key=planned.key, keys=keys, limit=planned.limit, names=self.names)
 
     def ready(self, step: _Step, index: int) -> None:

@@ -14,7 +14,7 @@ from .attempts import Tools
 from .budget import USED_UP
 from .calls import Calls, Store
 from .canned import Canned
-from .cells import shown
+from .cells import of, shown
 from .errors import (
     BadFile,
     BudgetExceeded,
@@ -45,8 +45,7 @@ from .fresh import Fresh
 from .model import JSON, Artifact, Cell, Errand, Output, Reply
 from .outputs import outputs_of
 from .picking import Picking, approved
-from .planning import Nested, Plan, PlannedStep, render, with_seed
-from .templates import render_tree
+from .planning import Nested, Plan, PlannedStep, control, render, with_seed
 
 KeepText = Callable[[str, str], str | None]
 """Keeps text that was paid for, by cell id; gives back where."""
@@ -265,9 +264,9 @@ class Work:
         if isinstance(err, StoreFailed):  # what is paid for from here on could not be kept
             self.tools.admission.close("the store cannot be used")
         kept = self.keep_text(cell.id, err.keep) if err.keep else None
-        own_item = cell.key is not None and not any(edge.cells for edge in planned.edges)
-        own_item = own_item and not isinstance(err, NotLocked)  # told for many cells, and the item is not what is wrong
-        told = f"{err} (item: {shown(cell.item)})" if own_item else str(err)
+        told = str(err)
+        if not isinstance(err, NotLocked):  # told for many cells, and the item is not what is wrong
+            told += of(cell, multiplied=planned.foreach is not None, follows=planned.follows is not None)
         self.tools.emit(CellFailed(self.tools.clock(), cell.id, err.fault, told, kept))
         return "failed", None
 
@@ -286,9 +285,9 @@ class BadWhen(StepError):
 
 def holds(planned: PlannedStep, names: Mapping[str, JSON]) -> bool:
     """Whether a step's ``when`` is true. `BadWhen` for anything but true and false."""
-    said = render_tree(planned.when, names)
+    said = control("when", planned.when, names)
     if not isinstance(said, bool):
-        msg = f"when: must yield true or false; it yields {str(said)[:60]!r}"
+        msg = f"when: must yield true or false; it yields {shown(said)}"
         raise BadWhen(msg)
     return said
 

@@ -215,7 +215,7 @@ async def test_a_condition_on_the_item_skips_that_cell_and_what_follows_it(bench
         ("foreach: '{{ range(1001) | list if steps.data.data else [] }}', text: '1'", "limit: 1001"),
         ("matrix: {a: '{{ steps.data.data.empty }}'}, text: '1'", "matrix: a is empty"),
         ("matrix: {a: '{{ steps.data.data.text }}'}, text: '1'", "matrix: a must be a list"),
-        ("when: '{{ steps.data.data.text }}', text: '1'", "must yield true or false; it yields 'hello'"),
+        ("when: '{{ steps.data.data.text }}', text: '1'", 'must yield true or false; it yields the text "hello"'),
     ],
 )
 async def test_a_step_that_cannot_be_multiplied_fails_with_a_sentence(bench: Bench, step: str, words: str) -> None:
@@ -294,6 +294,28 @@ async def test_a_combination_has_a_key_of_words_where_its_values_are(
     ran = await bench.run(pipeline(f"  c: {{{LOCAL}, matrix: {{{matrix}}}, text: '1'}}"))
 
     assert list(ran.ends()) == [f"c[{key}]" for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("step", "cell", "words"),
+    [
+        ("matrix: {a: [1, 2]}, text: '{{ 1 / (matrix.a - 1) }}'", "c[1]", 'division by zero (matrix: {"a": 1})'),
+        ("foreach: [p], matrix: {a: [x]}, text: '{{ 1 / 0 }}'", "c[p-x]", '(item: the text "p", matrix: {"a": "x"})'),
+        ("foreach: '{{ steps.d }}', text: '{{ 1 / 0 }}'", "c[k]", "division by zero (key: k)"),
+        ("foreach: [1], when: '{{ 1 / (item - 1) > 0 }}', text: x", "c[0]", "when: the template cannot be rendered"),
+        ("when: '{{ 1 / 0 > 0 }}', text: x", "c", "when: the template cannot be rendered: division by zero"),
+        ("foreach: '{{ [1 / 0] }}', text: x", "c", "foreach: the template cannot be rendered: division by zero"),
+        ("matrix: {a: '{{ [1 / 0] }}'}, text: x", "c", "matrix: the template cannot be rendered: division by zero"),
+    ],
+    ids=["a combination", "an item of a combination", "what follows", "when, by cell", "when", "foreach", "matrix"],
+)
+async def test_a_failure_says_of_what_and_in_which_key(bench: Bench, step: str, cell: str, words: str) -> None:
+    ran = await bench.run(
+        pipeline(f"  d: {{kind: render_text, foreach: [k], text: x}}\n  c: {{kind: render_text, {step}}}")
+    )
+
+    assert ran.ends()[cell] == "failed"
+    assert words in ran.state.cells[cell].message
 
 
 async def test_pictures_in_a_matrix_are_told_apart_by_their_place(bench: Bench) -> None:
