@@ -27,6 +27,10 @@ class Missing(jinja2.StrictUndefined):
         return self._undefined_hint or _told(self._undefined_obj, self._undefined_name)
 
 
+class SkippedRead(jinja2.UndefinedError):
+    """A template reads a step or a cell that was skipped. Its words say which."""
+
+
 class Absent(Missing):
     """What a step or a cell yields that yielded nothing. Its fields are as absent as it is."""
 
@@ -50,7 +54,8 @@ def of_cell(cells: Cells, wanted: str | int) -> Missing:
 
 
 def _ended(name: str, end: str | None) -> Absent:
-    return Absent(f"{name} {_ENDS[str(end)]}; write | default('…') for another value")
+    told = f"{name} {_ENDS[str(end)]}; write | default('…') for another value"
+    return Absent(told, exc=SkippedRead if end == "skipped" else jinja2.UndefinedError)
 
 
 def _told(owner: Any, name: Any) -> str:

@@ -131,7 +131,7 @@ class Work:
         return await self._told(planned, cell, names, ask, cell.within(step))
 
     async def nested(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], run: RunInside) -> End:
-        """A cell that runs another pipeline: done when all of its outputs are there."""
+        """A cell that runs another pipeline: done when all of its outputs are there that no ``when:`` leaves out."""
         nested = planned.nested
         assert nested is not None
 
@@ -160,6 +160,7 @@ class Work:
         emit = self.tools.emit
         spent: list[float] = []
         open_: dict[str, None] = {}
+        not_afforded: list[str] = []
 
         def inside(event: Event) -> None:
             """An event of the other pipeline, under the id of what runs it."""
@@ -169,6 +170,8 @@ class Work:
                 open_[event.cell] = None
             elif isinstance(event, CellAnswered):
                 open_.pop(event.cell, None)
+            elif isinstance(event, CellSkipped) and event.fault:
+                not_afforded.append(event.cell)
             place: dict[str, Any] = {
                 name: f"{above}/{getattr(event, name)}" for name in ("cell", "step", "by") if hasattr(event, name)
             }
@@ -179,13 +182,15 @@ class Work:
             plan = plan.with_files(await self._files_of(plan))
         tools = replace(self.tools, emit=inside, fresh=fresh)
         work = replace(self, plan=plan, tools=tools, canned=canned)
-        values, missing = outputs_of(plan.outputs, await run(plan, work, above))
+        values, missing, skipped = outputs_of(plan.outputs, await run(plan, work, above))
         if open_:
             emit(CellWaits(self.tools.clock(), cell.id, f"{above}/{next(iter(open_))}"))
             raise LeftOpen("a cell of it waits for a person")
         if missing and (closed := self.tools.admission.refusal("")):
             raise NotAdmitted(closed)
         for name, why in missing.items():
+            if name in skipped and not not_afforded:
+                continue  # its own when: leaves it out
             raise NestedFailed(f"{plan.file} did not make {name}: {why}")
         return values, sum(spent)
 
@@ -222,7 +227,7 @@ class Work:
         except BudgetExceeded:
             return self.refused(cell, USED_UP)
         except NotAfforded as err:
-            emit(CellSkipped(clock(), cell.id, str(err)))
+            emit(CellSkipped(clock(), cell.id, str(err), err.fault))
             return "skipped", None
         except LeftOpen:
             return "asking", None

@@ -341,11 +341,11 @@ async def test_two_outputs_are_never_written_into_one(bench: Bench) -> None:
         """
     )
 
-    values, missing = outputs_of(ran.plan.outputs, ran.names)
+    values, missing, _ = outputs_of(ran.plan.outputs, ran.names)
 
     assert values["c-3"] == [0]
     assert values["c-4"] == [4]
-    assert missing == {"c-{key}": "c-3 is a name of c-3 too; rename one, which costs nothing"}
+    assert missing == {"c-{key}": "c-3: it is a name of c-3 too; rename one, which costs nothing"}
 
 
 async def test_more_than_a_thousand_cells_need_a_limit_that_says_so(bench: Bench) -> None:
@@ -476,8 +476,6 @@ async def test_each_cell_is_kept_by_itself(bench: Bench, emulator: Emulator) -> 
 
 
 async def test_an_output_named_by_cell_is_one_file_a_cell(bench: Bench) -> None:
-    from runner.outputs import outputs_of
-
     ran = await bench.run(
         """
         name: f
@@ -489,7 +487,7 @@ async def test_an_output_named_by_cell_is_one_file_a_cell(bench: Bench) -> None:
         """
     )
 
-    values, missing = outputs_of(ran.plan.outputs, ran.names)
+    values, missing, _ = outputs_of(ran.plan.outputs, ran.names)
     assert values == {"x.json": ["x"], "y.json": ["y"], "all.json": [["x"], ["y"]]}
     assert missing == {}
 
