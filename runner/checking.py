@@ -176,7 +176,7 @@ class _Checker:
         self.fitting = Fitting(pipeline, known, self.add, self.warn)
         self.read = nested
         self.nested = self.pipelines()
-        self.cells: dict[str, list[Cell] | None] = {}
+        self.cells = known_cells(pipeline.steps)
         """The cells of the steps that are fanned out; None where only a run will know."""
         self.names = self.shapes()
         self.inferred: dict[int, Inference] = {}
@@ -215,7 +215,7 @@ class _Checker:
                 outputs = {**CLOSED, "properties": {name: {} for name in inner.pipeline.outputs}}
                 output = {**output, "properties": {**output["properties"], "outputs": outputs}}
             if step.fanned_out:
-                cells = self.cells[step.id] = known_cells(step, pipeline.steps)
+                cells = self.cells[step.id]
                 keys = None if cells is None else tuple(str(cell.key) for cell in cells)
                 output = cells_shape(output, cell_names(step, names), keys)
             steps[step.id] = output
@@ -449,7 +449,7 @@ class _Checker:
     def literal_cells(self, step: Step, key: Template | None) -> None:
         """Cells that are known already: keys that clash or are none and lists that are too long are found now."""
         written = [tree for name, tree in step.control if name in ("foreach", "matrix")]
-        if step.key is not None and key is None:
+        if (step.key is not None and key is None) or self.cells[step.id] is not None:
             return
         if any(True for tree in written for _ in templates_of(tree)):
             return

@@ -25,14 +25,27 @@ def cells_shape(output: JSON, names: Mapping[str, Shape], keys: Sequence[str] | 
     return {"type": "array", "items": cell, "$cells": True, **({"$keys": keys} if keys is not None else {})}
 
 
-def known_cells(step: Step, steps: Mapping[str, Step], above: tuple[str, ...] = ()) -> list[Cell] | None:
-    """The cells of a fanned-out step, where the file says all of them; None where only a run will know."""
+def known_cells(steps: Mapping[str, Step]) -> dict[str, list[Cell] | None]:
+    """The cells of the fanned-out steps, where the file says all of them; None where only a run will know."""
+    known: dict[str, list[Cell] | None] = {}
+    for step in steps.values():
+        chain = [step]  # each follows the one after it, as far as that is not known yet
+        while (source := followed(chain[-1], steps)) is not None and source not in known:
+            if steps[source] in chain:
+                break
+            chain.append(steps[source])
+        for each in reversed(chain):
+            if each.fanned_out and each.id not in known:
+                known[each.id] = _known_cells(each, steps, known)
+    return known
+
+
+def _known_cells(step: Step, steps: Mapping[str, Step], known: Mapping[str, list[Cell] | None]) -> list[Cell] | None:
     source = followed(step, steps)
     keys, foreach = None, step.foreach
     if source is not None:
-        if source in (*step.needs, *step.after, *above, step.id) or step.key is not None:
-            return None
-        if (found := known_cells(steps[source], steps, (*above, step.id))) is None:
+        found = known.get(source)
+        if found is None or step.key is not None or source in (*step.needs, *step.after):
             return None
         keys, foreach = [str(cell.key) for cell in found], [None] * len(found)
     if any(True for tree in (foreach, step.matrix) for _ in templates_of(tree)):

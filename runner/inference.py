@@ -309,10 +309,9 @@ class _Walk:
         self.visit(node.arg)
         number = node.arg.value if isinstance(node.arg, nodes.Const) else None
         if owner.keys is not None and type(number) is int and number >= len(owner.keys):
-            last = len(owner.keys) - 1
             self.add("unknown-cell",
                      f"{_shown(node.node)} has {counted(len(owner.keys), 'cell')}, and none at {number}.",
-                     f"The last one is [{last}]; the first is [0]." if last > 0 else "The only one is [0].",
+                     nearest(f"[{number}]", [f"[{n}]" for n in range(len(owner.keys))]) or "Its list is empty.",
                      _words(node), node.lineno)  # fmt: skip
         if owner.types == {"object"} and isinstance(node.arg, nodes.Const):
             return ANY
