@@ -8,13 +8,14 @@ import re
 from collections.abc import Mapping, Sequence
 
 from .errors import StepError, TemplateFailed
-from .model import JSON, Artifact, Cell
+from .model import JSON, Artifact, Cell, json_line
 from .templates import Template, to_text
 
 LIMIT = 1000
 """Cells that a step may have where it does not say ``limit:``. A list that grew by mistake is found before it costs."""
 
-SAFE_KEY = re.compile(r"[A-Za-z0-9._-]{1,80}\Z")
+SAFE_KEY = re.compile(r"(?!\.+\Z)[A-Za-z0-9._-]{1,80}\Z")
+"""Keys stand in the names of files, where one of dots only would be another folder."""
 
 
 class BadCells(StepError):
@@ -65,11 +66,12 @@ def cells(
     keys: Sequence[str] | None = None,
     names: Mapping[str, JSON],
     limit: int = LIMIT,
+    axes: Mapping[str, Sequence[JSON]] | None = None,
 ) -> list[Cell]:
     """The cells of a step for these items times these combinations, items slowest.
 
-    ``keys`` are those of the cells that the items are; ``key`` is the author's template. `BadCells` names both items
-    of a clash.
+    ``keys`` are those of the cells that the items are; ``key`` is the author's template; ``axes`` are what the
+    combinations are of. `BadCells` names both items of a clash.
     """
     count = (1 if items is None else len(items)) * (1 if matrix is None else len(matrix))
     if count > limit:
@@ -77,21 +79,27 @@ def cells(
         raise BadCells(msg)
     made: list[Cell] = []
     seen: dict[str, Cell] = {}
+    words = _words(axes or {}, matrix or ())
     for index, (number, combination) in enumerate(
         itertools.product(
             range(len(items)) if items is not None else (None,), matrix if matrix is not None else (None,)
         )
     ):
         item = items[number] if items is not None and number is not None else None
-        name = _key(key, item, number, combination, index, keys, names)
+        if key is not None:
+            own: dict[str, JSON] = {"index": index, "matrix": combination}
+            if keys is None:
+                own["item"] = item
+            elif number is not None:
+                own["key"] = keys[number]  # of the cell that it follows, whose output is not there yet
+            name = _said(key, item, index, {**names, **own})
+        else:
+            told = [words[axis, json_line(value)] for axis, value in (combination or {}).items()]
+            name = _key(item, number, keys, told) or str(index)
         cell = Cell(step, name, index, item, combination, number or 0)
-        if other := seen.get(name):
-            msg = (
-                f"items {other.index + 1} and {index + 1} have the same key {name}: {shown(_told(other))} and "
-                f"{shown(_told(cell))}; write key: with a template that tells them apart"
-            )
-            raise BadCells(msg)
-        seen[name] = cell
+        if other := seen.get(name.lower()):
+            raise _clash(other, cell)
+        seen[name.lower()] = cell
         made.append(cell)
     return made
 
@@ -113,7 +121,7 @@ def expand(
     found = None
     if matrix is not None:
         found = combinations(axes, matrix.get("include", ()), matrix.get("exclude", ()))
-    return cells(step, items, found, key=key, keys=keys, names=names, limit=limit)
+    return cells(step, items, found, key=key, keys=keys, names=names, limit=limit, axes=axes)
 
 
 def items_of(value: JSON) -> Sequence[JSON]:
@@ -124,29 +132,47 @@ def items_of(value: JSON) -> Sequence[JSON]:
     raise BadCells(msg)
 
 
-def _key(
-    template: Template | None,
-    item: JSON,
-    number: int | None,
-    combination: Mapping[str, JSON] | None,
-    index: int,
-    keys: Sequence[str] | None,
-    names: Mapping[str, JSON],
-) -> str:
-    if template is not None:
-        seen: dict[str, JSON] = {"index": index, "matrix": combination}
-        if keys is None:
-            seen["item"] = item
-        elif number is not None:
-            seen["key"] = keys[number]  # of the cell that it follows, whose output is not there yet
-        return _said(template, item, index, {**names, **seen})
-    parts = []
+def _key(item: JSON, number: int | None, keys: Sequence[str] | None, words: Sequence[tuple[str, str]]) -> str:
+    """The key of a cell whose author gives none: what it is of in words, or by number where there are none.
+
+    ``words`` are those of its combination. Where they are too long together, the longest give way to their numbers.
+    """
+    parts = list(words)
     if number is not None:
-        short = _slug(item) if keys is None and isinstance(item, str) and len(item) <= 80 else ""
-        parts.append(keys[number] if keys is not None else short or str(number))
-    if combination is not None:
-        parts += [_slug(str(value)) for value in combination.values()]
-    return "-".join(part for part in parts if part)[:80] or str(index)
+        own = keys[number] if keys is not None else _word(item, number) if isinstance(item, str) else str(number)
+        parts.insert(0, (own, str(number)))
+    told = [word for word, _ in parts]
+    for longest in sorted(range(len(parts)), key=lambda n: -len(told[n])):
+        if len("-".join(told)) > 80:
+            told[longest] = parts[longest][1]
+    return "-".join(told)[:80]
+
+
+def _words(
+    axes: Mapping[str, Sequence[JSON]], combinations: Sequence[Mapping[str, JSON]]
+) -> dict[tuple[str, str], tuple[str, str]]:
+    """What each value of a matrix is in keys, by axis and `json_line`: in a word, and by its place in the axis.
+
+    What ``include:`` brings follows what the axis has.
+    """
+    values = [(name, value) for name, axis in axes.items() for value in axis]
+    values += [pair for combination in combinations for pair in combination.items()]
+    found: dict[tuple[str, str], tuple[str, str]] = {}
+    places: dict[str, int] = {}
+    for name, value in values:
+        if (name, line := json_line(value)) not in found:
+            place = places[name] = places.get(name, -1) + 1
+            found[name, line] = (_word(value, place), str(place))
+    return found
+
+
+def _word(value: JSON, place: int) -> str:
+    """A text, a number, true, false or null as it stands in a key; anything else, or what is long, is its place."""
+    if isinstance(value, str | int | float) or value is None:
+        text = value if isinstance(value, str) else json.dumps(value)
+        if len(text) <= 80 and (word := re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")):
+            return word
+    return str(place)
 
 
 def _said(template: Template, item: JSON, index: int, names: Mapping[str, JSON]) -> str:
@@ -156,16 +182,12 @@ def _said(template: Template, item: JSON, index: int, names: Mapping[str, JSON])
         msg = f"key: item {index + 1} ({shown(item)}): {err}"
         raise BadCells(msg) from err
     if not SAFE_KEY.match(key):
-        msg = (
-            f"key: {key[:90]!r} (item {index + 1}: {shown(item)}) is not a key; "
-            "use letters, digits, dots, _ and -, at most 80"
-        )
+        cure = "use letters, digits, dots, _ and -, at most 80"
+        if SAFE_KEY.match(f"{key}x"):
+            cure = "add a letter or a digit: dots alone are another folder"
+        msg = f"key: {key[:90]!r} (item {index + 1}: {shown(item)}) is not a key; {cure}"
         raise BadCells(msg)
     return key
-
-
-def _slug(value: JSON) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", str(value)).strip("-.")[:80]
 
 
 def _has(combination: Mapping[str, JSON], entry: JSON) -> bool:
@@ -175,14 +197,37 @@ def _has(combination: Mapping[str, JSON], entry: JSON) -> bool:
     return all(name in combination and combination[name] == value for name, value in entry.items())
 
 
+def _clash(one: Cell, other: Cell) -> BadCells:
+    which = f"items {one.index + 1} and {other.index + 1}"
+    what = f"{shown(_told(one))} and {shown(_told(other))}; write key: with a template that tells them apart"
+    if one.key == other.key:
+        return BadCells(f"{which} have the same key {one.key}: {what}")
+    return BadCells(f"{which} have keys that are one file on many disks, {one.key} and {other.key}: {what}")
+
+
 def _told(cell: Cell) -> JSON:
     return cell.item if cell.item is not None else cell.matrix
+
+
+def of(cell: Cell, *, multiplied: bool, follows: bool) -> str:
+    """What a cell is of, for the end of a message: its item where its step is ``multiplied`` by some, and its matrix.
+
+    Of one that ``follows`` another's cell, whose output may be long, its key.
+    """
+    parts = [f"key: {cell.key}"] if follows else [f"item: {shown(cell.item)}"] if multiplied else []
+    if cell.matrix is not None:
+        parts.append(f"matrix: {shown(cell.matrix).removeprefix('the mapping ')}")
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def shown(value: JSON) -> str:
     """A value for a message, cut."""
     if isinstance(value, Artifact):
         return f"a file ({value.media_type})"
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(value, ensure_ascii=False, default=_file)
     what = {str: "the text ", dict: "the mapping ", int: "the integer ", float: "the number "}.get(type(value), "")
     return what + (text if len(text) <= 80 else text[:79] + "…")
+
+
+def _file(value: object) -> str:
+    return f"a file ({value.media_type})" if isinstance(value, Artifact) else str(value)

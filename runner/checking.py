@@ -18,12 +18,12 @@ from .catalogue import Catalogue, Model
 from .cells import LIMIT, BadCells, expand, items_of
 from .conversation import contradictions
 from .errors import Mark, Problem, nearest
-from .fanout import CLOSED, cell_names, cells_shape, followed
+from .fanout import CLOSED, cell_names, cells_shape, followed, known_cells
 from .fitting import Fitting
-from .inference import CELL_NAMES, Inference, infer
+from .inference import CELL_NAMES, Inference, infer, steps_read
 from .kinds import KINDS, Kind, run_pipeline
 from .kinds.nesting import ARGS, parts, scopes
-from .model import JSON
+from .model import JSON, Cell
 from .pipeline import Input, Pipeline, Step
 from .shape import Shape
 from .source import collector_paused
@@ -46,6 +46,12 @@ DATA_URI = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/\s]+={0,2}\s
 
 CELL_NAME = re.compile(r"\{(key|index)\}")
 """What makes an output's name one name for each cell."""
+
+
+def cell_name(name: str, key: JSON, index: JSON) -> str:
+    """The name that an output has for one cell."""
+    return name.replace("{key}", str(key)).replace("{index}", str(index))
+
 
 RUN_SHAPE: JSON = {
     "type": "object",
@@ -170,6 +176,8 @@ class _Checker:
         self.fitting = Fitting(pipeline, known, self.add, self.warn)
         self.read = nested
         self.nested = self.pipelines()
+        self.cells = known_cells(pipeline.steps)
+        """The cells of the steps that are fanned out; None where only a run will know."""
         self.names = self.shapes()
         self.inferred: dict[int, Inference] = {}
         """By the template's identity: each is walked once, and lives as long as the pipeline."""
@@ -206,7 +214,11 @@ class _Checker:
             if (inner := self.nested.get(step.id)) is not None:
                 outputs = {**CLOSED, "properties": {name: {} for name in inner.pipeline.outputs}}
                 output = {**output, "properties": {**output["properties"], "outputs": outputs}}
-            steps[step.id] = cells_shape(output, cell_names(step, names)) if step.fanned_out else output
+            if step.fanned_out:
+                cells = self.cells[step.id]
+                keys = None if cells is None else tuple(str(cell.key) for cell in cells)
+                output = cells_shape(output, cell_names(step, names), keys)
+            steps[step.id] = output
         return names
 
     # -- pipelines in pipelines ---------------------------------------------------------------------
@@ -358,12 +370,13 @@ class _Checker:
     def control(self, step: Step, names: Mapping[str, Shape], edges: dict[str, Edge]) -> bool:
         """``when``, ``foreach``, ``matrix`` and ``key``. Gives back whether ``when`` is asked for each cell."""
         path: Path = ("steps", step.id)
-        by_cell = False
+        by_cell, literal_key = False, True
         if step.when is not None:
             by_cell = bool(self.edges(step, "when", step.when, (*path, "when"), names, edges) & set(CELL_NAMES))
             self.yields("when", {"type": "boolean"}, step.when, (*path, "when"))
         if step.key is not None:
             used = self.edges(step, "key", step.key, (*path, "key"), names, edges)
+            literal_key = not used - {"item", "index", "matrix"} and not self.inferred[id(step.key)].findings
             source = followed(step, self.pipeline.steps)
             if source is not None and "item" in used:
                 self.add(
@@ -377,6 +390,7 @@ class _Checker:
                     "fan-out", "A key cannot read itself.", (*path, "key"), "Write {{ item }} or {{ index }} in it."
                 )
             elif step.fanned_out and not used & {"item", "index", "matrix", "key"}:
+                literal_key = False
                 self.add(
                     "fan-out",
                     "This key is the same for every cell.",
@@ -385,18 +399,30 @@ class _Checker:
                 )
         if step.matrix is not None:
             self.edges(step, "matrix", step.matrix, (*path, "matrix"), self.names, edges)
+            self.exclude(step, step.matrix)
             for axis, values in step.matrix.items():
                 self.yields(f"matrix.{axis}", {"type": "array"}, values, (*path, "matrix", axis))
         if step.foreach is not None:
             self.foreach(step, edges)
         if not step.fanned_out:
-            for word in ("key", "limit", "at_once"):
+            for word in ("key", "limit", "at_once", "on_failure"):
                 if word in self.written(step):
                     self.add("fan-out", f"{word} says something about cells, and the step has only one.",
                              (*path, word), "Add foreach: or matrix:, or remove it.", key=True)  # fmt: skip
         else:
-            self.literal_cells(step)
+            self.literal_cells(step, step.key if literal_key else None)
         return by_cell
+
+    def exclude(self, step: Step, matrix: Mapping[str, Tree]) -> None:
+        """Entries of ``exclude:`` that speak of an axis that there is not, so that they leave out nothing."""
+        axes = [name for name in matrix if name not in ("include", "exclude")]
+        entries = matrix.get("exclude")
+        for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+            for name in entry if isinstance(entry, Mapping) else ():
+                if name not in axes:
+                    self.add("unknown-key", f"The matrix has no axis {name}, so this leaves out nothing.",
+                             ("steps", step.id, "matrix", "exclude", number, name),
+                             nearest(name, axes) or "Remove it.", key=True)  # fmt: skip
 
     def pick(
         self, step: Step, params: Mapping[str, Tree], places: Mapping[str, Path], tools: Mapping[str, Checked]
@@ -432,18 +458,22 @@ class _Checker:
         if isinstance(tree, Template) and not self.inferred[id(tree)].findings:
             self.shape(wanted, name, self.inferred[id(tree)].shape, path, sentence=tree.expression is None)
 
-    def literal_cells(self, step: Step) -> None:
-        """Cells that are known already: keys that clash and lists that are too long are found now."""
-        written = [tree for name, tree in step.control if name != "when"]
-        empty = any(values == [] for values in (step.matrix or {}).values())  # the schema has told
-        if empty or any(True for tree in written for _ in templates_of(tree)):
+    def literal_cells(self, step: Step, key: Template | None) -> None:
+        """Cells that are known already: keys that clash or are none and lists that are too long are found now."""
+        written = [tree for name, tree in step.control if name in ("foreach", "matrix")]
+        if (step.key is not None and key is None) or self.cells[step.id] is not None:
+            return
+        if any(True for tree in written for _ in templates_of(tree)):
             return
         word = "foreach" if step.foreach is not None else "matrix"
         try:
             items = items_of(step.foreach) if step.foreach is not None else None
-            expand(step.id, items, step.matrix, limit=step.limit or LIMIT, names={})
+            expand(step.id, items, step.matrix, key=key, limit=step.limit or LIMIT, names={})
         except BadCells as err:
-            what, _, cure = str(err).partition("; ")
+            what, _, cure = str(err).removeprefix("key: ").partition("; ")
+            word = "key" if key is not None and "limit" not in what else word
+            if key is not None and cure.startswith("write key:"):
+                cure = "let it tell them apart, as {{ index }} does"
             self.add("fan-out", f"{what[0].upper()}{what[1:]}.", ("steps", step.id, word),
                      f"{cure[:1].upper()}{cure[1:]}." if cure else "Change the list.", key=True)  # fmt: skip
 
@@ -462,6 +492,10 @@ class _Checker:
             for finding in inference.findings:
                 offset, length = template.locate(finding.words, finding.line)
                 mark = document.mark_inside(place, offset, length)
+                if path[0] == "steps" and path[2] in ("foreach", "matrix") and finding.words[0] in CELL_NAMES:
+                    message = f"There is no {finding.words[0]} here: {path[2]}: says which cells there are."
+                    self.problems.append(Problem(finding.code, message, mark, "Read inputs, steps, env or run."))
+                    continue
                 self.problems.append(Problem(finding.code, finding.message, mark, finding.instead))
             yield inner, template, inference
 
@@ -516,11 +550,20 @@ class _Checker:
         """Names of what could stand there instead."""
         own = path[1] if path[0] == "steps" else None
         made = {name for name, kind in KINDS.items() if media in kind.output({}).get("properties", {})}
-        steps = [f"steps.{s.id}.{media}" for s in self.pipeline.steps.values() if s.kind in made and s.id != own]
+        steps = [self.reads(s, media, path) for s in self.pipeline.steps.values() if s.kind in made and s.id != own]
         inputs = [f"inputs.{name}" for name, declared in self.pipeline.inputs.items() if declared.type == media]
         if not inputs and not steps:
             return "No step or input of this pipeline has one."
         return f"Use {' or '.join([*inputs, *steps][:4])}."
+
+    def reads(self, step: Step, field: str, path: Path) -> str:
+        """How a field of a step is read at a place: where it has many cells, as that of the first or of the own one."""
+        reader = self.pipeline.steps.get(str(path[1])) if path[0] == "steps" else None
+        if not step.fanned_out or (path[0] == "outputs" and CELL_NAME.search(str(path[1]))):
+            return f"steps.{step.id}.{field}"
+        if reader is not None and followed(reader, self.pipeline.steps) == step.id:
+            return f"item.{field}"
+        return f"steps.{step.id}[0].{field}"
 
     def explicit(self, step: Step, edges: dict[str, Edge]) -> None:
         """The edges of ``needs:`` and ``after:``, and a step that waits for itself by any way."""
@@ -531,6 +574,9 @@ class _Checker:
                     self.add(
                         "unknown-step", f"There is no step {name}.", path, nearest(name, list(self.pipeline.steps))
                     )
+                elif word == "after" and name in step.needs:
+                    self.add("contradiction", f"{name} stands under needs: and under after:.", path,
+                             "Keep needs: if it must succeed, after: if it must only be finished.")  # fmt: skip
                 elif word == "after" or name not in edges:
                     edges[name] = Edge(step.id, name, f"{word}: [{name}]", word == "after", path)
         for needed in [n for n in edges if n not in self.pipeline.steps]:
@@ -573,6 +619,26 @@ class _Checker:
                 self.output(name, found[0][2].shape, path)
             elif not found and PurePosixPath(name).suffix.lower() in _MEDIA_OF:
                 self.output(name, Shape({"const": ""} if isinstance(tree, str) else {"type": "object"}), path)
+        self.cell_outputs()
+
+    def cell_outputs(self) -> None:
+        """Outputs that are named by cell and come out as another one, where the cells are known."""
+        taken = {name.lower(): name for name in self.pipeline.outputs if not CELL_NAME.search(name)}
+        for name, tree in self.pipeline.outputs.items():
+            for cell in self.cells_read(tree) if CELL_NAME.search(name) else ():
+                one = cell_name(name, cell.key, cell.index)
+                if other := taken.get(one.lower()):
+                    self.add("output", f"{name} of the cell {cell.key} and {other} are one file on many disks.",
+                             ("outputs", name), "Rename one.", key=True)  # fmt: skip
+                    break
+                taken[one.lower()] = one
+
+    def cells_read(self, tree: Tree) -> Sequence[Cell]:
+        """The cells that an output is made for which is named by cell; none where only a run will know."""
+        read = {step for _, template in templates_of(tree) for step in steps_read(template)}
+        known = [self.cells[step] for step in read if step in self.cells]
+        each = [cells for cells in known if cells is not None]
+        return min(each, key=len, default=()) if len(each) == len(known) else ()
 
     def one_cell(self) -> dict[str, Shape]:
         """The names of an output that is made for each cell: a fanned-out step is the one cell."""

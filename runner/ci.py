@@ -131,6 +131,7 @@ class Records:
                 wrong = "error" if done.exit_code else "warning"
                 print(github.command(wrong, sentence, file=file, line=1, title=title), file=self.stderr)
         wrong, made = ("notice", "is not made yet") if done.state.outcome == "waiting" else ("error", "was not made")
+        wrong = "notice" if done.state.outcome == "done" else wrong
         for name, why in done.missing.items():
             print(github.command(wrong, f"{name} {made}: {why}", file=file, line=1, title=name), file=self.stderr)
         if path := self.env.get("GITHUB_STEP_SUMMARY"):

@@ -592,6 +592,35 @@ steps:
     prompt: The same pot at night.
 """,
     ),
+    Code(
+        "E110",
+        "unknown-cell",
+        "A cell is read that the step does not have",
+        "Where the list of a foreach: or a matrix: stands in the file, it is known which cells there will be, and what "
+        "each is called: its item if that is a short text, its place in the list otherwise, or what key: says.",
+        """\
+name: pots
+steps:
+  picture:
+    kind: generate_image
+    model: qwen/qwen-image
+    foreach: [red, blue]
+    prompt: A {{ item }} pot.
+outputs:
+  green.png: "{{ steps.picture['green'].image }}"
+""",
+        """\
+name: pots
+steps:
+  picture:
+    kind: generate_image
+    model: qwen/qwen-image
+    foreach: [red, blue]
+    prompt: A {{ item }} pot.
+outputs:
+  blue.png: "{{ steps.picture['blue'].image }}"
+""",
+    ),
     # -- E2: the form of a pipeline ---------------------------------------------------------------------
     Code(
         "E201",
@@ -1102,8 +1131,9 @@ steps:
         "E402",
         "fan-out",
         "The cells of a step cannot be told apart",
-        "Each cell of a step with foreach: or matrix: has a key of its own, and there are no more of them than limit: "
-        "allows. key, limit and at_once say nothing in a step that has one cell only.",
+        "Each cell of a step with foreach: or matrix: has a key of its own, also where capitals are not told apart, "
+        "and there are no more of them than limit: allows. key, limit, at_once and on_failure say nothing in a step "
+        "that has one cell only.",
         """\
 name: pots
 steps:

@@ -259,11 +259,15 @@ class CellBlocked:
 
 @dataclass(frozen=True, slots=True)
 class CellSkipped:
-    """A cell was not wanted: its ``when`` is false, or what it needs was skipped."""
+    """A cell was not wanted: its ``when`` is false, or what it needs was skipped.
+
+    With ``fault: budget`` it was left out, because a call of it did not fit.
+    """
 
     at: float
     cell: str
     why: str
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -654,6 +658,7 @@ class RunState:
                 cell.state, cell.ended, cell.message = "blocked", event.at, f"needs {event.by}"
             case CellSkipped():
                 cell.state, cell.ended, cell.message = "skipped", event.at, event.why
+                cell.fault = event.fault
             case CellCancelled():
                 self._unanswered(cell)
                 cell.state, cell.ended, cell.message = "cancelled", event.at, event.why

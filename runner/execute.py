@@ -32,9 +32,8 @@ from .errors import StepError
 from .events import BudgetTold, CellBlocked, CellFailed, CellSkipped, Sink, State, StepOpened
 from .fresh import Fresh
 from .lockfile import Locked
-from .model import JSON, Cell, Cells, Output
-from .planning import Plan, PlannedStep
-from .templates import render_tree
+from .model import JSON, Cell, Cells, Output, Outputs
+from .planning import Plan, PlannedStep, control
 from .work import KeepText, LoadFiles, Names, Work, holds
 
 SLICE = 0.005
@@ -201,7 +200,7 @@ class _Run:
     pumping: bool = False
 
     def __post_init__(self) -> None:
-        self.names["steps"] = {}
+        self.names["steps"] = Outputs()
         self.steps = {}
         for planned in self.plan.steps:
             whole = [edge for edge in planned.edges if not edge.cells]
@@ -320,8 +319,8 @@ class _Run:
         if keys is not None:
             items = [None] * len(keys)
         elif planned.foreach is not None:
-            items = items_of(render_tree(planned.foreach, self.names))
-        matrix = render_tree(planned.matrix, self.names)
+            items = items_of(control("foreach", planned.foreach, self.names))
+        matrix = control("matrix", planned.matrix, self.names)
         return expand(planned.id, items, matrix, key=planned.key, keys=keys, limit=planned.limit, names=self.names)
 
     def ready(self, step: _Step, index: int) -> None:
@@ -416,10 +415,15 @@ class _Run:
         if step.expanded:
             done = [output for output in step.outputs if output is not None]
             if step.planned.fanned_out:
-                self.names["steps"][step.planned.id] = Cells(done)
+                ends = zip(step.cells, step.ends, step.outputs, strict=True)
+                absent = {str(cell.key): str(end) for cell, end, output in ends if output is None}
+                self.names["steps"][step.planned.id] = Cells(done, step.planned.id, absent)
             elif done:
                 self.names["steps"][step.planned.id] = done[0]
+            else:
+                self.names["steps"].absent[step.planned.id] = str(step.ends[0])
         else:
+            self.names["steps"].absent[step.planned.id] = end
             for follower in step.followers:
                 if follower.open:
                     self.todo.append(partial(self.follow_fate, follower, step))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from jinja2 import nodes
 
+from .cells import LIMIT, expand, items_of
+from .errors import StepError
 from .inference import CELL_NAMES, infer
-from .model import JSON
+from .model import JSON, Cell
 from .pipeline import Step
 from .shape import ANY, Shape
 from .templates import Template, Tree, templates_of
@@ -16,18 +18,56 @@ CLOSED: JSON = {"type": "object", "additionalProperties": False}
 """The schema of a mapping that has no other fields than those it lists."""
 
 
-def cells_shape(output: JSON, names: Mapping[str, Shape]) -> JSON:
-    """The shape of ``steps.x`` for a fanned-out step."""
+def cells_shape(output: JSON, names: Mapping[str, Shape], keys: Sequence[str] | None = None) -> JSON:
+    """The shape of ``steps.x`` for a fanned-out step, of which ``keys`` are known or not."""
     own = {name: names[name].alone for name in CELL_NAMES}
     cell = {**output, "properties": {**output["properties"], **own}} if "properties" in output else {}
-    return {"type": "array", "items": cell, "$cells": True}
+    return {"type": "array", "items": cell, "$cells": True, **({"$keys": keys} if keys is not None else {})}
+
+
+def known_cells(steps: Mapping[str, Step]) -> dict[str, list[Cell] | None]:
+    """The cells of the fanned-out steps, where the file says all of them; None where only a run will know."""
+    known: dict[str, list[Cell] | None] = {}
+    for step in steps.values():
+        chain = [step]  # each follows the one after it, as far as that is not known yet
+        while (source := followed(chain[-1], steps)) is not None and source not in known:
+            if steps[source] in chain:
+                break
+            chain.append(steps[source])
+        for each in reversed(chain):
+            if each.fanned_out and each.id not in known:
+                known[each.id] = _known_cells(each, steps, known)
+    return known
+
+
+def _known_cells(step: Step, steps: Mapping[str, Step], known: Mapping[str, list[Cell] | None]) -> list[Cell] | None:
+    source = followed(step, steps)
+    keys: list[str] | None = None
+    items = step.foreach
+    if source is not None:
+        found = known.get(source)
+        if found is None or step.key is not None or source in (*step.needs, *step.after):
+            return None
+        keys, items = [str(cell.key) for cell in found], [None] * len(found)
+    if any(True for tree in (items, step.matrix) for _ in templates_of(tree)):
+        return None
+    try:
+        items = items_of(items) if items is not None else None
+        return expand(step.id, items, step.matrix, key=step.key, keys=keys, limit=step.limit or LIMIT, names={})
+    except (StepError, TypeError, ValueError):
+        return None  # which is told where it is checked, or what the key reads only a run will know
 
 
 def cell_names(step: Step, names: Mapping[str, Shape]) -> dict[str, Shape]:
     """What the templates of a fanned-out step may name besides."""
-    axes = {name: _items(tree, names).alone for name, tree in (step.matrix or {}).items()}
-    included = any(name in axes for name in ("include", "exclude"))
-    combination = {n: s for n, s in axes.items() if n not in ("include", "exclude")}
+    matrix = step.matrix or {}
+    combination = {n: _items(tree, names).alone for n, tree in matrix.items() if n not in ("include", "exclude")}
+    include = matrix.get("include", [])
+    included = not isinstance(include, list) or not all(isinstance(entry, dict) for entry in include)
+    for entry in [] if included else include:
+        for name, tree in entry.items():
+            shape = {} if any(True for _ in templates_of(tree)) else _shape_of(tree)
+            combination[name] = shape if combination.get(name, shape) == shape else {}
     return {
         "item": _items(step.foreach, names),
         "index": Shape({"type": "integer"}),

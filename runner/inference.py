@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from jinja2 import nodes
 
-from .errors import nearest
+from .errors import counted, nearest
 from .model import JSON
 from .shape import ANY, Shape
 from .templates import GLOBALS, METHODS, Template, environment
@@ -293,6 +293,9 @@ class _Walk:
     def item(self, node: nodes.Getitem) -> Shape:
         if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
             if (cells := self.visit(node.node)).cells:
+                if cells.keys is not None and node.arg.value not in cells.keys:
+                    self.add("unknown-cell", f"{_shown(node.node)} has no cell {node.arg.value}.",
+                             nearest(node.arg.value, cells.keys), _words(node), node.lineno)  # fmt: skip
                 return cells.items
             return self.field(node.node, node.arg.value, node)
         owner = self.visit(node.node)
@@ -302,8 +305,14 @@ class _Walk:
             return ANY
         if isinstance(node.arg, nodes.Slice):
             self.children(node.arg)
-            return owner
+            return owner.some
         self.visit(node.arg)
+        number = node.arg.value if isinstance(node.arg, nodes.Const) else None
+        if owner.keys is not None and type(number) is int and number >= len(owner.keys):
+            self.add("unknown-cell",
+                     f"{_shown(node.node)} has {counted(len(owner.keys), 'cell')}, and none at {number}.",
+                     nearest(f"[{number}]", [f"[{n}]" for n in range(len(owner.keys))]) or "Its list is empty.",
+                     _words(node), node.lineno)  # fmt: skip
         if owner.types == {"object"} and isinstance(node.arg, nodes.Const):
             return ANY
         return owner.items if owner.types and owner.types <= {"array", "string"} else ANY
@@ -361,7 +370,7 @@ class _Walk:
             other = self.visit(node.args[0]) if node.args else Shape(_TEXT)
             return value if other.types <= value.types else ANY
         if node.name in _KEEPS:
-            return value if value.types == {"array"} else Shape({"type": "array"})
+            return value.some if value.types == {"array"} else Shape({"type": "array"})
         return ANY
 
     def attribute(self, node: nodes.Filter) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, Literal, TypeAlias
@@ -356,6 +356,19 @@ def step_of(cell: str) -> str:
 class Cells(list[dict[str, JSON]]):
     """What ``steps.x`` is for a fanned-out step: its done cells in order, each also there by its key."""
 
+    def __init__(
+        self, done: Iterable[dict[str, JSON]] = (), step: str = "", absent: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(done)
+        self.step = step
+        self.absent = absent or {}
+        """How each of its other cells ended, by key."""
+
+    @property
+    def keys(self) -> list[str]:
+        """What its cells are called, those that are done first."""
+        return [*(str(cell["key"]) for cell in self), *self.absent]
+
     def __getitem__(self, wanted: Any) -> Any:
         if isinstance(wanted, str):
             for cell in self:
@@ -363,3 +376,12 @@ class Cells(list[dict[str, JSON]]):
                     return cell
             raise KeyError(wanted)
         return super().__getitem__(wanted)
+
+
+class Outputs(dict[str, Any]):
+    """What ``steps`` is: what the steps that are done yielded, by step."""
+
+    def __init__(self, done: Mapping[str, JSON] | None = None, absent: Mapping[str, str] | None = None) -> None:
+        super().__init__(done or {})
+        self.absent = dict(absent or {})
+        """How each step ended that yielded nothing."""

@@ -2,43 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from .checking import CELL_NAME
+from .checking import CELL_NAME, cell_name
 from .errors import StepError
 from .inference import steps_read
-from .model import JSON, Cells
+from .missing import SkippedRead
+from .model import JSON, Cells, Outputs
 from .templates import Tree, render_tree, templates_of
 
 
-def outputs_of(outputs: Mapping[str, Tree], names: Mapping[str, JSON]) -> tuple[dict[str, JSON], dict[str, str]]:
-    """Render what can be rendered. A name with ``{key}`` or ``{index}`` stands for one output of each cell."""
+def outputs_of(
+    outputs: Mapping[str, Tree], names: Mapping[str, JSON]
+) -> tuple[dict[str, JSON], dict[str, str], frozenset[str]]:
+    """Render what can be rendered. A name with ``{key}`` or ``{index}`` stands for one output of each cell.
+
+    Gives back the values, why each of the others is not there, and which of those are not because steps were skipped.
+    """
     values: dict[str, JSON] = {}
     missing: dict[str, str] = {}
+    skipped: set[str] = set()
+    of: dict[str, str] = {}
     for name, tree in outputs.items():
-        try:
-            for one, seen in _each(name, tree, names):
-                values[one] = render_tree(tree, seen)
-        except StepError as err:
-            read = {step for _, template in templates_of(tree) for step in steps_read(template)}
-            absent = sorted(read - set(names["steps"]))
-            missing[name] = f"it needs {', '.join(absent)}" if absent else str(err)
-    return values, missing
+        wrong: list[_Wrong] = []
+        for one, seen in _each(name, tree, names):
+            if one in of:
+                wrong.append(_Wrong(one, f"it is a name of {of[one]} too; rename one, which costs nothing"))
+                continue
+            of[one] = name
+            try:
+                value = render_tree(tree, seen)
+                if not CELL_NAME.search(one):  # else there are no cells, and nothing to be made
+                    values[one] = value
+            except StepError as err:
+                wrong.append(_why(one, err, _read(tree), seen["steps"]))
+        if wrong:
+            told = next((each for each in wrong if not each.skipped), wrong[0])
+            more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+            missing[name] = f"{told.one}{more}: {told.why}" if told.one != name else told.why
+            skipped |= {name} if told.skipped else set()
+    return values, missing, frozenset(skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """Why an output, or that of one cell, is not there."""
+
+    one: str
+    why: str
+    skipped: bool = False
+
+
+def _why(one: str, err: StepError, read: Sequence[str], steps: Outputs) -> _Wrong:
+    if isinstance(err.__cause__, SkippedRead):
+        return _Wrong(one, str(err.__cause__).partition("; ")[0].removeprefix("steps."), skipped=True)
+    absent = sorted(step for step in read if step not in steps and steps.absent.get(step) != "skipped")
+    return _Wrong(one, f"it needs {', '.join(absent)}" if absent else str(err))
 
 
 def _each(name: str, tree: Tree, names: Mapping[str, JSON]) -> Iterator[tuple[str, Mapping[str, JSON]]]:
-    """The names of an output, each with what its templates may name: in a cell's, its steps are their cells."""
-    if not CELL_NAME.search(name):
-        yield name, names
+    """The names of an output, each with what its templates may name: in a cell's, its steps are their cells.
+
+    Of what yielded nothing only what was skipped has a default: what failed is wanting.
+    """
+    steps: Outputs = names["steps"]
+    skipped = {step: end for step, end in steps.absent.items() if end == "skipped"}
+    fanned_out = [step for step in _read(tree) if isinstance(steps.get(step), Cells)]
+    if not CELL_NAME.search(name) or not fanned_out:
+        yield name, {**names, "steps": Outputs(steps, skipped)}
         return
-    steps = names["steps"]
-    read = {step for _, template in templates_of(tree) for step in steps_read(template)}
-    fanned_out = [step for step in read if isinstance(steps.get(step), Cells)]
-    cells = min((steps[step] for step in fanned_out), key=len, default=())
-    for cell in cells:
-        own = {step: found for step in fanned_out if (found := _with_key(steps[step], cell["key"])) is not None}
-        text = name.replace("{key}", str(cell["key"])).replace("{index}", str(cell["index"]))
-        yield text, {**names, "steps": {**steps, **own}}
+    for cell in min((steps[step] for step in fanned_out), key=len):
+        key = cell["key"]
+        own = {step: _with_key(steps[step], key) for step in fanned_out}
+        there = {step: found for step, found in own.items() if found is not None}
+        others = {step: found for step, found in steps.items() if step not in own}
+        ends = {step: "skipped" for step in own if steps[step].absent.get(key) == "skipped"}
+        yield cell_name(name, key, cell["index"]), {**names, "steps": Outputs({**others, **there}, {**skipped, **ends})}
+
+
+def _read(tree: Tree) -> list[str]:
+    """The steps that the templates of an output read."""
+    return sorted({step for _, template in templates_of(tree) for step in steps_read(template)})
 
 
 def _with_key(cells: Cells, key: str) -> JSON:

@@ -287,14 +287,21 @@ class _Loader:
             cache_for=duration(_mapping(data, "cache").get("for")) if not self.told((*path, "cache", "for")) else None,
             budget=_ceiling(data),
             pick=_mapping(data, "pick").get("of") if not self.told((*path, "pick", "of")) else None,
-            **self.multiplied(path, {k: v for k, v in data.items() if not self.told((*path, k))}),
+            **self.multiplied(path, data),
         )
 
     def multiplied(self, path: tuple[str | int, ...], data: Mapping[str, JSON]) -> dict[str, Any]:
         """What says whether a step runs, and how often."""
-        found: dict[str, Any] = {
-            name: self.tree(data[name], (*path, name)) for name in ("when", "foreach", "matrix") if name in data
-        }
+        found: dict[str, Any] = {}
+        if "foreach" in data:
+            found["foreach"] = self.tree_or_anything(data["foreach"], (*path, "foreach"))
+        if "matrix" in data and self.told((*path, "matrix")):
+            found["matrix"] = {"include": _anything()}
+        elif "matrix" in data:
+            found["matrix"] = {n: self.tree_or_anything(v, (*path, "matrix", n)) for n, v in data["matrix"].items()}
+        data = {name: value for name, value in data.items() if not self.told((*path, name))}
+        if "when" in data:
+            found["when"] = self.tree(data["when"], (*path, "when"))
         if isinstance(data.get("key"), str):
             # A key without a template is the same for every cell; the check says so, so it must be a template too.
             key = self.tree(data["key"], (*path, "key"))
@@ -354,6 +361,10 @@ class _Loader:
 
         return templates.parse_tree(value, tell)
 
+    def tree_or_anything(self, value: JSON, path: tuple[str | int, ...]) -> Tree:
+        """The tree of a value, or what could be anything where something in it is of the wrong type."""
+        return _anything() if self.marks and self.told_within(path, value) else self.tree(value, path)
+
     def template_problem(self, path: tuple[str | int, ...], fault: TemplateFault) -> Problem:
         document, inner = (self.files[path], ()) if path in self.files else (self.document, path)
         mark = document.mark_inside(inner, fault.offset, fault.length)
@@ -365,6 +376,17 @@ class _Loader:
     def told(self, path: tuple[str | int, ...]) -> bool:
         """Whether the value at ``path`` has a problem of its own already."""
         return self.document.mark(path) in self.marks
+
+    def told_within(self, path: tuple[str | int, ...], value: JSON) -> bool:
+        """Whether the value at ``path``, or one inside of it, has a problem already."""
+        inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        return self.told(path) or any(self.told_within((*path, part), inner) for part, inner in inside)
+
+
+@functools.cache
+def _anything() -> Template:
+    """What stands for a value that has a problem, so that what reads it has none."""
+    return templates.parse("{{ dict() }}")
 
 
 def _ceiling(data: JSON) -> Ceiling | None:

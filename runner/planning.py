@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from .catalogue import Model
-from .cells import LIMIT, BadCells, expand, items_of, shown
+from .cells import LIMIT, BadCells, expand, items_of, of
 from .checking import Checked, CheckedStep, Edge, misfit
 from .errors import Mark, PipelineProblems, StepError, TemplateFailed, UsageError, nearest
 from .fitting import takes_seed
@@ -381,6 +381,15 @@ def render(step: PlannedStep, names: Mapping[str, JSON]) -> dict[str, JSON]:
     return params
 
 
+def control(name: str, tree: Tree, names: Mapping[str, JSON]) -> JSON:
+    """The value of a key that says whether a step runs, or how often. `TemplateFailed` names the key."""
+    try:
+        return render_tree(tree, names)
+    except TemplateFailed as err:
+        msg = f"{name}: {err}"
+        raise TemplateFailed(msg) from err
+
+
 def derived_seed(pipeline: str, cell: Cell, sample: int = 0) -> int:
     """The seed of a cell that was given none: the same in every run, another for every cell."""
     text = f"{pipeline}/{cell.step}/{cell.key or ''}/{sample}"
@@ -439,7 +448,8 @@ def _try_cells(step: PlannedStep, nested: Nested, cells: Sequence[Cell], names: 
             nested.try_inputs(step.params.get("inputs"), {**names, **own})
         except NestedInputs as err:
             msg = f"The step {step.id} cannot run with these inputs: {err}"
-            raise UsageError(f"{msg} (item: {shown(cell.item)})" if step.fanned_out else msg) from err
+            told = of(cell, multiplied=step.foreach is not None, follows=step.follows is not None)
+            raise UsageError(f"{msg}{told}") from err
 
 
 def _known_cells(

@@ -36,7 +36,15 @@ def publish(
     failed: dict[str, str] = {}
     rest = {name: value for name, value in values.items() if not Path(name).suffix}
     files = {name: value for name, value in values.items() if name not in rest}
-    for name, value in {**files, **({REST: rest} if rest else {})}.items():
+    taken = {REST: REST} if rest else {}
+    for name in files:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            failed[name] = "it would lie outside the output folder; rename it"
+        elif other := taken.get(name.lower()):
+            failed[name] = f"it and {other} are one file on many disks; rename one, which costs nothing"
+        taken.setdefault(name.lower(), name)
+    writable = [(name, value) for name, value in files.items() if name not in failed]
+    for name, value in [*writable, *([(REST, rest)] if rest else [])]:
         if stopped():
             break
         try:

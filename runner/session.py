@@ -193,10 +193,13 @@ class Session:
         await store.synced()
         made = self._made(plan, store)
         differs = list(self.locked.differences(self.state)) if self.locked and not self.stopped else []
-        outputs, missing = await anyio.to_thread.run_sync(self._published, plan, None if differs else names, made)
-        outcome: Outcome = "cancelled" if self.stopped else "failed" if differs else _outcome(self.state, missing)
-        lock = self._write_lock(missing) if outcome == "done" else {}
-        outcome = "failed" if outcome == "done" and missing else outcome
+        named = None if differs else names
+        outputs, missing, skipped = await anyio.to_thread.run_sync(self._published, plan, named, made)
+        wanting = {name: why for name, why in missing.items() if name not in skipped}
+        outcome: Outcome = "cancelled" if self.stopped else "failed" if differs else _outcome(self.state, wanting)
+        lock = self._write_lock(wanting) if outcome == "done" else {}
+        outcome = "failed" if outcome == "done" and wanting else outcome
+        missing |= wanting
         sink(RunFinished(time.time(), outcome, {name: str(where) for name, where in outputs.items()}))
         code = 3 if differs else self._exit_code()
         await journal.synced()
@@ -335,13 +338,18 @@ class Session:
 
     def _published(
         self, plan: Plan, names: Mapping[str, JSON] | None, made: Made | None
-    ) -> tuple[dict[str, Path], dict[str, str]]:
-        """Write the outputs that can be had; for each of the others, why not. Of a run that was stopped: no more."""
+    ) -> tuple[dict[str, Path], dict[str, str], frozenset[str]]:
+        """Write the outputs that can be had; for each of the others, why not, and which a ``when:`` leaves out.
+
+        Of a run that was stopped: no more.
+        """
         if names is None:
-            return {}, {}
-        values, missing = outputs_of(plan.outputs, names)
+            return {}, {}, frozenset()
+        values, missing, skipped = outputs_of(plan.outputs, names)
         outputs, failed = publish(values, self.out, self.state.run, made, stopped=lambda: bool(self.stopped))
-        return outputs, {**missing, **failed}
+        if any(cell.state == "skipped" and cell.fault for cell in self.state.cells.values()):
+            skipped = frozenset()  # what a budget leaves out is wanting
+        return outputs, {**missing, **failed}, skipped
 
     def _exit_code(self) -> int:
         if self.stopped:

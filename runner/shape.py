@@ -1,13 +1,13 @@
 """What a value can be, told by a JSON Schema: ``{}`` is anything, ``{"artifact": "image"}`` a file.
 
-``{"$cells": true, ...}`` is a fanned-out step; ``{"$root": true, ...}`` marks a schema of its own, whose ``$ref``
-point into itself.
+``{"$cells": true, ...}`` is a fanned-out step, with ``$keys`` where its cells are known; ``{"$root": true, ...}`` marks
+a schema of its own, whose ``$ref`` point into itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
@@ -58,6 +58,17 @@ class Shape:
     def cells(self) -> bool:
         """Whether it is a fanned-out step: a list of cells that have names, too."""
         return "$cells" in self.schema
+
+    @property
+    def keys(self) -> Sequence[str] | None:
+        """What its cells are called, if it is a fanned-out step whose cells are known; None if not."""
+        found: Sequence[str] | None = self.schema.get("$keys")
+        return found
+
+    @property
+    def some(self) -> Shape:
+        """A list of some of its items, whichever."""
+        return replace(self, schema={k: v for k, v in self.schema.items() if k != "$keys"})
 
     @property
     def alone(self) -> Mapping[str, JSON]:

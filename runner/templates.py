@@ -22,8 +22,9 @@ from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from . import missing
 from .errors import TemplateFailed
-from .model import JSON, Artifact
+from .model import JSON, Artifact, Cells, Outputs
 from .syntax import TemplateFault, fault_of
 
 MAX_OUTPUT = 1_000_000
@@ -60,6 +61,12 @@ class _Environment(ImmutableSandboxedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
+        if isinstance(obj, Outputs) and attribute not in METHODS[dict]:
+            return missing.of_step(obj, attribute)
+        if isinstance(obj, missing.Absent):
+            return obj
+        if isinstance(obj, Cells) and attribute not in METHODS[list]:
+            return next((cell for cell in obj if cell["key"] == attribute), self.undefined(obj=obj, name=attribute))
         if isinstance(obj, Undefined):  # the sandbox comes to the same, after two dozen questions
             obj._fail_with_undefined_error()  # noqa: SLF001 - Jinja's own way to raise the sentence about it
         if isinstance(obj, str) and attribute not in METHODS[str]:
@@ -68,8 +75,15 @@ class _Environment(ImmutableSandboxedEnvironment):
         return functools.partial(_replaced, obj) if isinstance(obj, str) and attribute == "replace" else found
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        if isinstance(obj, str) and isinstance(argument, str):
+        if isinstance(obj, missing.Absent):
+            return obj
+        if isinstance(argument, str) and isinstance(obj, str | Outputs):
             return self.getattr(obj, argument)
+        if isinstance(argument, str | int) and isinstance(obj, Cells):
+            try:
+                return obj[argument]
+            except LookupError:
+                return missing.of_cell(obj, argument)
         return super().getitem(obj, argument)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -236,7 +250,7 @@ def _replaced(text: str, old: str, new: str, count: int = -1) -> str:
 def environment() -> _Environment:
     """The one environment. Parsing and compiling share its caches; it holds no state of a run."""
     env = _Environment(
-        undefined=jinja2.StrictUndefined,
+        undefined=missing.Missing,
         finalize=_finalize,
         autoescape=False,
         keep_trailing_newline=True,

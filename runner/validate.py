@@ -255,11 +255,15 @@ def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, s
     assert isinstance(error.schema, Mapping)
     if isinstance(value, str) and set(wanted) & {"integer", "number", "boolean"}:
         return message, _without_quotes(value, wanted, words + ", or a template that yields it" * bool(error.parent))
-    if wanted == ["array"] and isinstance(value, str | int | float):
+    inner = error.schema.get("items")
+    tail = ": no template can stand here" if isinstance(value, str) and is_template(value) else ""
+    if wanted == ["array"] and isinstance(value, dict) and isinstance(inner, Mapping) and inner.get("type") == "object":
+        return message, f"Write [{_short(_flow(value))}]."
+    if wanted == ["array"] and isinstance(value, str | int | float) and not tail:
         return message, f"Write [{_short(value)}]."
     if examples := error.schema.get("examples"):
-        return message, f"Write {words}, such as {_flow(examples[0])}."
-    return message, f"Write {words}."
+        return message, f"Write {words}, such as {_flow(examples[0])}{tail}."
+    return message, f"Write {words}{tail}."
 
 
 def _without_quotes(value: str, wanted: Sequence[str], words: str) -> str:

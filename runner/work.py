@@ -14,7 +14,7 @@ from .attempts import Tools
 from .budget import USED_UP
 from .calls import Calls, Store
 from .canned import Canned
-from .cells import shown
+from .cells import of, shown
 from .errors import (
     BadFile,
     BudgetExceeded,
@@ -45,8 +45,7 @@ from .fresh import Fresh
 from .model import JSON, Artifact, Cell, Errand, Output, Reply
 from .outputs import outputs_of
 from .picking import Picking, approved
-from .planning import Nested, Plan, PlannedStep, render, with_seed
-from .templates import render_tree
+from .planning import Nested, Plan, PlannedStep, control, render, with_seed
 
 KeepText = Callable[[str, str], str | None]
 """Keeps text that was paid for, by cell id; gives back where."""
@@ -132,7 +131,7 @@ class Work:
         return await self._told(planned, cell, names, ask, cell.within(step))
 
     async def nested(self, planned: PlannedStep, cell: Cell, names: Mapping[str, JSON], run: RunInside) -> End:
-        """A cell that runs another pipeline: done when all of its outputs are there."""
+        """A cell that runs another pipeline: done when all of its outputs are there that no ``when:`` leaves out."""
         nested = planned.nested
         assert nested is not None
 
@@ -161,6 +160,7 @@ class Work:
         emit = self.tools.emit
         spent: list[float] = []
         open_: dict[str, None] = {}
+        not_afforded: list[str] = []
 
         def inside(event: Event) -> None:
             """An event of the other pipeline, under the id of what runs it."""
@@ -170,6 +170,8 @@ class Work:
                 open_[event.cell] = None
             elif isinstance(event, CellAnswered):
                 open_.pop(event.cell, None)
+            elif isinstance(event, CellSkipped) and event.fault:
+                not_afforded.append(event.cell)
             place: dict[str, Any] = {
                 name: f"{above}/{getattr(event, name)}" for name in ("cell", "step", "by") if hasattr(event, name)
             }
@@ -180,13 +182,15 @@ class Work:
             plan = plan.with_files(await self._files_of(plan))
         tools = replace(self.tools, emit=inside, fresh=fresh)
         work = replace(self, plan=plan, tools=tools, canned=canned)
-        values, missing = outputs_of(plan.outputs, await run(plan, work, above))
+        values, missing, skipped = outputs_of(plan.outputs, await run(plan, work, above))
         if open_:
             emit(CellWaits(self.tools.clock(), cell.id, f"{above}/{next(iter(open_))}"))
             raise LeftOpen("a cell of it waits for a person")
         if missing and (closed := self.tools.admission.refusal("")):
             raise NotAdmitted(closed)
         for name, why in missing.items():
+            if name in skipped and not not_afforded:
+                continue  # its own when: leaves it out
             raise NestedFailed(f"{plan.file} did not make {name}: {why}")
         return values, sum(spent)
 
@@ -223,7 +227,7 @@ class Work:
         except BudgetExceeded:
             return self.refused(cell, USED_UP)
         except NotAfforded as err:
-            emit(CellSkipped(clock(), cell.id, str(err)))
+            emit(CellSkipped(clock(), cell.id, str(err), err.fault))
             return "skipped", None
         except LeftOpen:
             return "asking", None
@@ -265,9 +269,9 @@ class Work:
         if isinstance(err, StoreFailed):  # what is paid for from here on could not be kept
             self.tools.admission.close("the store cannot be used")
         kept = self.keep_text(cell.id, err.keep) if err.keep else None
-        own_item = cell.key is not None and not any(edge.cells for edge in planned.edges)
-        own_item = own_item and not isinstance(err, NotLocked)  # told for many cells, and the item is not what is wrong
-        told = f"{err} (item: {shown(cell.item)})" if own_item else str(err)
+        told = str(err)
+        if not isinstance(err, NotLocked):  # told for many cells, and the item is not what is wrong
+            told += of(cell, multiplied=planned.foreach is not None, follows=planned.follows is not None)
         self.tools.emit(CellFailed(self.tools.clock(), cell.id, err.fault, told, kept))
         return "failed", None
 
@@ -286,9 +290,9 @@ class BadWhen(StepError):
 
 def holds(planned: PlannedStep, names: Mapping[str, JSON]) -> bool:
     """Whether a step's ``when`` is true. `BadWhen` for anything but true and false."""
-    said = render_tree(planned.when, names)
+    said = control("when", planned.when, names)
     if not isinstance(said, bool):
-        msg = f"when: must yield true or false; it yields {str(said)[:60]!r}"
+        msg = f"when: must yield true or false; it yields {shown(said)}"
         raise BadWhen(msg)
     return said
 

@@ -212,6 +212,32 @@ def test_the_outputs_of_a_run_that_waits_are_left_out_and_no_failures(
     assert "::error" not in done.err
 
 
+def test_an_output_of_what_was_skipped_is_not_there_and_no_failure(
+    cli: Cli, pipeline: Path, tmp_path: Path, on_github: Path
+) -> None:
+    pipeline.write_text(
+        "name: tea\nsteps:\n  cake: {kind: render_text, when: false, text: Cake.}\n"
+        "  cups: {kind: render_text, foreach: [1, 2], when: '{{ item > 1 }}', text: Cup.}\n"
+        "  both: {kind: render_text, text: 'Tea and {{ steps.cake.text }}'}\n"
+        "outputs:\n  cake.txt: '{{ steps.cake.text }}'\n  both.txt: '{{ steps.both.text }}'\n"
+        "  cup.txt: \"{{ steps.cups['0'].text }}\"\n  '{key}.txt': '{{ steps.cups.text }}'\n"
+        "  other.txt: \"{{ steps.cake.text | default('None.') }}\"\n"
+    )
+
+    done = cli("run", "tea.yaml", *REPORTS)
+
+    suite = ET.parse(tmp_path / "junit.xml").getroot()[0]  # noqa: S314 - ours
+    assert done.code == 0
+    assert {path.name for path in (tmp_path / "out/tea").iterdir()} == {"1.txt", "other.txt"}
+    assert "cake.txt    not made: cake was skipped" in done.out
+    assert "both.txt    not made: both was skipped" in done.out
+    assert "cup.txt     not made: cups['0'] was skipped" in done.out
+    assert "Go on with" not in done.out
+    assert (suite.get("failures"), suite.get("errors")) == ("0", "0")
+    assert "::notice file=tea.yaml,line=1,title=cake.txt::cake.txt was not made: cake was skipped" in done.err
+    assert "::error" not in done.err
+
+
 def test_a_full_disk_is_a_sentence(cli: Cli, pipeline: Path) -> None:
     done = cli("run", pipeline, "--local", "--quiet", "--events", "/dev/full")
 

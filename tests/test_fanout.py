@@ -6,6 +6,7 @@ import pytest
 
 from runner.emulator import Emulator, Latency
 from runner.events import CallStarted, CellBlocked, CellDone, Event, StepOpened
+from runner.outputs import outputs_of
 
 from .conftest import Bench
 
@@ -279,14 +280,20 @@ async def test_a_condition_on_the_item_skips_that_cell_and_what_follows_it(bench
         ("foreach: '{{ steps.data.data.text }}', text: '1'", 'foreach needs a list; it is the text "hello"'),
         ("foreach: '{{ steps.data.data.same }}', text: '1'", "items 1 and 3 have the same key x"),
         ("foreach: '{{ steps.data.data.same }}', key: 'a/{{ index }}', text: '1'", "'a/0' (item 1: the text \"x\")"),
+        (
+            "foreach: '{{ steps.data.data.up }}', key: '{{ item }}', text: '1'",
+            "'..' (item 2: the text \"..\") is not a key",
+        ),
+        ("foreach: '{{ steps.data.data.case }}', text: '1'", "one file on many disks, a-B and A-b"),
         ("foreach: '{{ range(1001) | list if steps.data.data else [] }}', text: '1'", "limit: 1001"),
         ("matrix: {a: '{{ steps.data.data.empty }}'}, text: '1'", "matrix: a is empty"),
         ("matrix: {a: '{{ steps.data.data.text }}'}, text: '1'", "matrix: a must be a list"),
-        ("when: '{{ steps.data.data.text }}', text: '1'", "must yield true or false; it yields 'hello'"),
+        ("when: '{{ steps.data.data.text }}', text: '1'", 'must yield true or false; it yields the text "hello"'),
     ],
 )
 async def test_a_step_that_cannot_be_multiplied_fails_with_a_sentence(bench: Bench, step: str, words: str) -> None:
-    data = '{"number": 7, "text": "hello", "same": ["x", "y", "x"], "empty": []}'
+    data = '{"number": 7, "text": "hello", "same": ["x", "y", "x"], "empty": []'
+    data += ', "up": ["a", ".."], "case": ["a B", "A b"]}'
 
     ran = await bench.run(
         pipeline(
@@ -296,6 +303,122 @@ async def test_a_step_that_cannot_be_multiplied_fails_with_a_sentence(bench: Ben
 
     assert ran.ends() == {"data": "done", "c": "failed", "d": "blocked"}
     assert words in ran.state.cells["c"].message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ steps.s.text | default('none') }}", "none"),
+        ("{{ steps.s['text'] | default('none') }}", "none"),
+        ("{{ steps.g.data.deeper[0] | d('none') }}", "none"),
+        ("{% if steps.s is defined %}there{% else %}none{% endif %}", "none"),
+        ("{{ steps.f.data | default('none') }}", "none"),
+        ("{{ steps.c['k1'].text | default('none') }}", "none"),
+        ("{{ steps.c[inputs.n].text | default('none') }}", "steps.c has 1 done cell, and none at 7"),
+        ("{{ steps.s.text }}", "steps.s was skipped; write | default('…') for another value"),
+        ("{{ steps.s | length }}", "steps.s was skipped"),
+        ("{{ steps.f.data }}", "steps.f failed"),
+        ("{{ steps.b.text }}", "steps.b could not run"),
+        ("{{ steps.c['k1'].text }}", "steps.c['k1'] was skipped"),
+        ("{{ steps.c[inputs.no].text }}", "steps.c has no cell k9; it has k2, k1"),
+        ("{{ [steps.d.data.z, 1][0].x }}", "null has no field x"),
+        ("{{ steps.d.data.n }}", "there is no field n; there are m, z"),
+        ("{{ steps.d.data.m[3] }}", "the list has 1 item, and none at 3"),
+        ("{{ [steps.c, 1][0].text }}", "steps.c is fanned out, and text is a field of each"),
+    ],
+)
+async def test_what_a_step_did_not_yield_has_a_default_or_a_sentence(bench: Bench, text: str, said: str) -> None:
+    ran = await bench.run(
+        f"""
+        name: f
+        inputs: {{no: {{type: string, default: k9}}, n: {{type: integer, default: 7}}}}
+        steps:
+          s: {{kind: render_text, when: false, text: never}}
+          f: {{kind: parse_json, text: no}}
+          g: {{kind: parse_json, when: false, text: never}}
+          b: {{kind: render_text, needs: [f], text: never}}
+          c: {{kind: render_text, foreach: [1, 2], key: "k{{{{ item }}}}", when: "{{{{ item > 1 }}}}", text: "x"}}
+          d: {{kind: parse_json, text: '{{"m": [1], "z": null}}'}}
+          t:
+            kind: render_text
+            after: [s, f, g, b, c]
+            text: "{text}"
+        """
+    )
+
+    cell = ran.state.cells["t"]
+    assert said in (cell.message if cell.output is None else cell.output.values["text"])
+
+
+@pytest.mark.parametrize(
+    ("matrix", "keys"),
+    [
+        ("hd: [true, false], n: [null, 1.5]", ["true-null", "true-1.5", "false-null", "false-1.5"]),
+        ("a: [[x], {y: 1}, z]", ["0", "1", "z"]),
+        ("a: [赤, 青], b: [x, y]", ["0-x", "0-y", "1-x", "1-y"]),
+        ("a: [x], include: [{a: [9]}, {a: [8]}]", ["x", "1", "2"]),
+        (f"a: [{'x' * 60}, y], b: [{'z' * 70}]", [f"{'x' * 60}-0", f"y-{'z' * 70}"]),
+    ],
+    ids=["true, false, null", "lists and mappings", "letters that keys lack", "what is included", "too long together"],
+)
+async def test_a_combination_has_a_key_of_words_where_its_values_are(
+    bench: Bench, matrix: str, keys: list[str]
+) -> None:
+    ran = await bench.run(pipeline(f"  c: {{{LOCAL}, matrix: {{{matrix}}}, text: '1'}}"))
+
+    assert list(ran.ends()) == [f"c[{key}]" for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("step", "cell", "words"),
+    [
+        ("matrix: {a: [1, 2]}, text: '{{ 1 / (matrix.a - 1) }}'", "c[1]", 'division by zero (matrix: {"a": 1})'),
+        ("foreach: [p], matrix: {a: [x]}, text: '{{ 1 / 0 }}'", "c[p-x]", '(item: the text "p", matrix: {"a": "x"})'),
+        ("foreach: '{{ steps.d }}', text: '{{ 1 / 0 }}'", "c[k]", "division by zero (key: k)"),
+        ("foreach: [1], when: '{{ 1 / (item - 1) > 0 }}', text: x", "c[0]", "when: the template cannot be rendered"),
+        ("when: '{{ 1 / 0 > 0 }}', text: x", "c", "when: the template cannot be rendered: division by zero"),
+        ("foreach: '{{ [1 / 0] }}', text: x", "c", "foreach: the template cannot be rendered: division by zero"),
+        ("matrix: {a: '{{ [1 / 0] }}'}, text: x", "c", "matrix: the template cannot be rendered: division by zero"),
+    ],
+    ids=["a combination", "an item of a combination", "what follows", "when, by cell", "when", "foreach", "matrix"],
+)
+async def test_a_failure_says_of_what_and_in_which_key(bench: Bench, step: str, cell: str, words: str) -> None:
+    ran = await bench.run(
+        pipeline(f"  d: {{kind: render_text, foreach: [k], text: x}}\n  c: {{kind: render_text, {step}}}")
+    )
+
+    assert ran.ends()[cell] == "failed"
+    assert words in ran.state.cells[cell].message
+
+
+async def test_pictures_in_a_matrix_are_told_apart_by_their_place(bench: Bench) -> None:
+    ran = await bench.run(
+        pipeline(
+            f"  p: {{{PICTURE}, foreach: [a, b], prompt: '{{{{ item }}}}'}}\n"
+            f"  c: {{{LOCAL}, matrix: {{of: '{{{{ steps.p }}}}', n: [x]}}, text: '[{{{{ index }}}}]'}}"
+        )
+    )
+
+    assert list(ran.ends())[-2:] == ["c[0-x]", "c[1-x]"]
+
+
+async def test_two_outputs_are_never_written_into_one(bench: Bench) -> None:
+    ran = await bench.run(
+        """
+        name: f
+        steps:
+          c: {kind: parse_json, foreach: "{{ range(12) | list }}", text: "[{{ item }}]"}
+        outputs:
+          c-3: "{{ steps.c[0].data }}"
+          "c-{key}": "{{ steps.c.data }}"
+        """
+    )
+
+    values, missing, _ = outputs_of(ran.plan.outputs, ran.names)
+
+    assert values["c-3"] == [0]
+    assert values["c-4"] == [4]
+    assert missing == {"c-{key}": "c-3: it is a name of c-3 too; rename one, which costs nothing"}
 
 
 async def test_more_than_a_thousand_cells_need_a_limit_that_says_so(bench: Bench) -> None:
@@ -442,8 +565,6 @@ async def test_each_cell_is_kept_by_itself(bench: Bench, emulator: Emulator) -> 
 
 
 async def test_an_output_named_by_cell_is_one_file_a_cell(bench: Bench) -> None:
-    from runner.outputs import outputs_of
-
     ran = await bench.run(
         """
         name: f
@@ -455,7 +576,7 @@ async def test_an_output_named_by_cell_is_one_file_a_cell(bench: Bench) -> None:
         """
     )
 
-    values, missing = outputs_of(ran.plan.outputs, ran.names)
+    values, missing, _ = outputs_of(ran.plan.outputs, ran.names)
     assert values == {"x.json": ["x"], "y.json": ["y"], "all.json": [["x"], ["y"]]}
     assert missing == {}
 

@@ -289,6 +289,26 @@ def test_a_pipeline_in_a_pipeline_keeps_its_own_budget_in_each_cell(cli: Cli, ou
     assert {end for cell, end in ends(said).items() if cell.endswith("picture")} == {"done"}
 
 
+def test_an_output_that_the_pipeline_itself_leaves_out_fails_nothing(cli: Cli, outer: Path) -> None:
+    inner = outer.parent / "parts" / "inner.yaml"
+    inner.write_text(f'{INNER}  warm.png: "{{{{ steps.warm.image }}}}"\n')
+    outer.write_text(f"{OUTER}  one: \"{{{{ steps.each[0].outputs['warm.png'] | default('none') }}}}\"\n")
+
+    said = state(cli, outer)
+
+    assert {ends(said)[f"each[{key}]"] for key in ("teapot", "bicycle")} == {"done"}
+    assert said["outcome"] == "done"
+
+
+def test_an_output_that_a_budget_leaves_out_fails_the_pipeline(cli: Cli, outer: Path) -> None:
+    outer.write_text(OUTER.replace("inputs: {thing", "budget: {images: 1, on_exceed: skip}\n    inputs: {thing"))
+
+    said = state(cli, outer)
+
+    assert sorted(ends(said)[f"each[{key}]"] for key in ("teapot", "bicycle")) == ["done", "failed"]
+    assert said["outcome"] == "failed"
+
+
 def test_a_budget_of_a_step_counts_all_that_its_pipelines_do(cli: Cli, outer: Path) -> None:
     outer.write_text(OUTER.replace("inputs: {thing", "budget: {images: 1, on_exceed: skip}\n    inputs: {thing"))
 

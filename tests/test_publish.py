@@ -72,3 +72,23 @@ def test_an_output_that_cannot_be_written_leaves_nothing_half_done(tmp_path: Pat
     assert "kept in the store" in failed["a.txt"]
     assert list(written) == ["b.txt"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.txt", "b.txt"]
+
+
+def test_a_name_that_leads_outside_is_not_written(tmp_path: Path) -> None:
+    outside = str(tmp_path / "a.txt")
+
+    written, failed = publish({"../a.txt": "hi", "b/../../a.txt": "hi", outside: "hi"}, tmp_path / "out", "r1")
+
+    assert written == {}
+    assert set(failed.values()) == {"it would lie outside the output folder; rename it"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_differ_in_case_only_are_not_written_over_each_other(tmp_path: Path) -> None:
+    written, failed = publish(
+        {"Aa.txt": "one", "aA.txt": "two", "Outputs.json": "three", "title": "T"}, tmp_path / "out", "r1"
+    )
+
+    assert list(written) == ["Aa.txt", "outputs.json"]
+    assert failed["aA.txt"].startswith("it and Aa.txt are one file on many disks")
+    assert failed["Outputs.json"].startswith("it and outputs.json are one file on many disks")

@@ -173,6 +173,18 @@ def test_an_unpriced_model_may_be_counted_as_something(cli: Cli, pots: Path) -> 
     assert loading.read(pots).problems == ()
 
 
+def test_an_output_that_a_budget_leaves_out_is_wanting(cli: Cli, pots: Path) -> None:
+    pots.write_text(
+        f"name: pots\nsteps:\n  c: {{{PICTURE}, prompt: p, budget: {{usd: 0.0001, on_exceed: skip}}}}\n"
+        "outputs: {c.png: '{{ steps.c.image }}'}\n"
+    )
+
+    ran = cli("run", pots, "--local")
+
+    assert ran.code == 1
+    assert "c.png       not made: c was skipped" in ran.out
+
+
 def test_a_budget_that_cannot_pay_one_call_is_told_before_anything_runs(cli: Cli, pots: Path) -> None:
     pots.write_text(pots.read_text().replace("steps:", "budget: {usd: 0.01}\nsteps:", 1))
 

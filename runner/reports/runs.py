@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ..errors import counted
 from ..events import CellState, OpenJob, RunState
 from .money import column, cost, money
 from .questions import LaidOut, answered, command, question
@@ -84,7 +85,7 @@ def shown(state: RunState, said: str, now: float, where: Callable[[CellState], S
         lines += [f"      {place}" for place in where(cell)]
         lines += [f"      {left(each)}" for each in cell.tickets.values()]
     if never := state.expected - len(state.cells):
-        lines.append(f"  {never} cells were never started")
+        lines.append(f"  {counted(never, 'cell')} {'was' if never == 1 else 'were'} never started")
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..errors import counted
+from ..errors import Bug, counted
 from ..events import CellState, RunState
 from .money import cost
 from .questions import LaidOut, nothing, open_ones, relative
@@ -105,6 +105,7 @@ def _table(bad: Sequence[CellState], folder: Path) -> list[str]:
 def _bad(cell: CellState, folder: Path) -> list[str]:
     lines = [f"  {cell.cell}: {cell.state}" + (f": {cell.message}" if cell.message else "")]
     if cell.keep:
-        lines.append(f"    what was paid for is kept in {relative(folder / cell.keep)}")
+        what = "the traceback" if cell.fault == Bug.fault else "what was paid for" if cell.calls else "the text"
+        lines.append(f"    {what} is kept in {relative(folder / cell.keep)}")
     lines += _tickets(cell)
     return lines

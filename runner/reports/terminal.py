@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import one_line
+from ..errors import counted, one_line
 from ..events import (
     AttemptFailed,
     BudgetTold,
@@ -181,7 +181,7 @@ def line_of(event: Event, *, free: bool = False) -> str:
         case StepOpened(cells=0):
             return f"{event.step}: an empty list, so there is nothing to do"
         case StepOpened():
-            return f"{event.step}: {event.cells} cells"
+            return f"{event.step}: {counted(event.cells, 'cell')}"
         case CallStarted():
             tries = f", try {event.attempt}" if event.attempt > 1 else ""
             tries = f", candidate {event.candidate}{tries}" if event.candidate else tries
