@@ -82,8 +82,10 @@ def figures() -> Iterator[Figure]:
 
 
 def written(steps: int) -> str:
-    """A pipeline of four steps a product."""
-    return HEAD + "".join(PRODUCT.format(n=n) for n in range(steps // 4))
+    """A pipeline of four steps and an output a product."""
+    products = range(steps // 4)
+    made = "".join(f'\n  product/{n}.png: "{{{{ steps.seasonal_{n}.image }}}}"' for n in products)
+    return f"{HEAD}{''.join(PRODUCT.format(n=n) for n in products)}outputs:{made}\n"
 
 
 def checked(text: str, steps: int) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import graphlib
 import heapq
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
@@ -592,6 +592,7 @@ class _Checker:
 
     def outputs(self) -> None:
         seen: dict[str, str] = {}
+        folders: set[str] = set()
         for name, tree in self.pipeline.outputs.items():
             path: Path = ("outputs", name)
             by_cell = CELL_NAME.search(name) is not None
@@ -605,9 +606,10 @@ class _Checker:
             elif name.lower() == "outputs.json" and any(not PurePosixPath(n).suffix for n in self.pipeline.outputs):
                 message = "outputs.json holds the outputs whose names have no suffix."
                 self.add("output", message, path, "Rename this one.", key=True)
-            elif clash := _clash(name, seen):
+            elif clash := _clash(name, seen, folders):
                 self.add("output", f"{clash} cannot be a file and a folder.", path, "Rename one.", key=True)
             seen[name.lower()] = name
+            folders.update(str(parent) for parent in PurePosixPath(name.lower()).parents)
             found = list(self.infer(tree, path, self.one_cell() if by_cell else None))
             if by_cell and not any(self.pipeline.steps[s].fanned_out for _, _, i in found for s in i.steps
                                    if s in self.pipeline.steps):  # fmt: skip
@@ -699,14 +701,13 @@ class _Checker:
         self.problems.append(Problem(code, message, self.pipeline.document.mark(path), instead, warning=True))
 
 
-def _clash(name: str, others: Mapping[str, str]) -> str | None:
+def _clash(name: str, others: Mapping[str, str], folders: Collection[str]) -> str | None:
     """The output among these that would be a file where this one needs a folder, or the reverse."""
-    files = {low: other for low, other in others.items() if PurePosixPath(low).suffix}
-    for parent in PurePosixPath(name.lower()).parents:
-        if str(parent) in files:
-            return files[str(parent)]
-    inside = (other for low, other in others.items() if low.startswith(name.lower() + "/"))
-    return name if PurePosixPath(name).suffix and next(inside, None) else None
+    path = PurePosixPath(name.lower())
+    for parent in path.parents:
+        if parent.suffix and str(parent) in others:
+            return others[str(parent)]
+    return name if path.suffix and str(path) in folders else None
 
 
 def _in_file_order(graph: Mapping[str, Sequence[str]]) -> Iterator[str]:
