@@ -102,10 +102,11 @@ def _seeds(checked: Checked, is_file: Callable[[str], bool]) -> Iterator[Problem
         if step.model is not None and "seed" not in step.params and takes_seed(step.kind, step.model)
     }
     for name, step in opened.items() if opened and is_file(lock) else ():
-        cure = (
-            'Write seed: "{{ index }}", or one'
-            if step.step.fanned_out
-            else f"Write seed: with the one in {lock}, or one"
-        )
+        cure = f"Write seed: with the one in {lock}"
+        if step.step.fanned_out:
+            cure = 'Write seed: "{{ index }}", which makes others to be locked anew'
+        elif step.step.pick is not None:  # candidates count up from the first, and the lock has the chosen one's
+            cure += ", less as many as stand before the candidate that was picked"
+        cure += ", or one"
         what = f"{name} is locked and has no seed: it follows from names, and changes with them."
         yield Problem("open-seed", what, document.mark(("steps", name), key=True), f"{cure} of your own.", warning=True)
