@@ -619,6 +619,7 @@ class _Checker:
                 continue
             if len(found) == 1 and found[0][0] == ():
                 self.output(name, found[0][2].shape, path)
+                self.suffix(name, found[0][2], path)
             elif not found and PurePosixPath(name).suffix.lower() in _MEDIA_OF:
                 self.output(name, Shape({"const": ""} if isinstance(tree, str) else {"type": "object"}), path)
         self.cell_outputs()
@@ -662,6 +663,17 @@ class _Checker:
             self.add(
                 "type", f"{name} needs text or data; this is {found}.", path, "Name it .png, or write .url after it."
             )
+
+    def suffix(self, name: str, found: Inference, path: Path) -> None:
+        """A file that a model makes, under a suffix that it would not have. Files of the author keep what they had."""
+        suffix, media = PurePosixPath(name).suffix.lower(), found.shape.artifact
+        known = [own for own, of in _MEDIA_OF.items() if of == media]
+        steps = [self.pipeline.steps[step] for step in found.steps if step in self.pipeline.steps]
+        made = bool(steps) and all(step.kind in KINDS and media in KINDS[step.kind].output({}).get("properties", {})
+                                   for step in steps)  # fmt: skip
+        if suffix and known and made and suffix not in (*_MEDIA_OF, *_TEXT_SUFFIXES):
+            self.add("output", f"{name} is {Shape({'artifact': media})}, and none is written as {suffix}.", path,
+                     f"Name it {', '.join(known[:-1])} or {known[-1]}.", key=True)  # fmt: skip
 
     # -- the graph ----------------------------------------------------------------------------------
 

@@ -849,7 +849,8 @@ steps:
         "output",
         "This cannot be the name of an output",
         "The name of an output is the file that it is written to, under --out. It cannot lead outside that folder, be "
-        "another output's folder, or differ from another one by case only. {key} in it asks for one file a cell.",
+        "another output's folder, or differ from another one by case only. {key} in it asks for one file a cell. A "
+        "picture, sound or film that a model makes needs the ending of one: .png, .jpg, .webp; .wav, .mp3; .mp4.",
         """\
 name: tea
 steps:

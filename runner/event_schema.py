@@ -61,6 +61,8 @@ FIELDS = {
     "signal": "The number of the signal.",
     "outcome": "How the run ended.",
     "outputs": "Where each output was written, by its name.",
+    "digests": "The SHA-256 of each output's file as it was written, by its name.",
+    "values": "What each output is, by its name, but for what is very long; a file is a mapping under $artifact.",
 }
 """What each field says, whichever event it is of."""
 

@@ -298,11 +298,13 @@ class RunStopping:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """Last of a run. ``outputs`` says where each is."""
+    """Last of a run. ``outputs`` says where each is: later runs write over them, so what each was is kept here."""
 
     at: float
     outcome: Outcome
     outputs: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, JSON] = field(default_factory=dict)
 
 
 Event: TypeAlias = (
@@ -336,7 +338,8 @@ Sink: TypeAlias = Callable[[Event], None]
 _EVENTS: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Event)}
 _FIELDS: dict[type[Any], tuple[str, ...]] = {cls: tuple(f.name for f in fields(cls)) for cls in _EVENTS.values()}
 LATER = {("CallPaid", "tokens"), ("CallDone", "images"), ("CallDone", "seconds"), ("CallDone", "candidate"),
-         ("CallStarted", "candidate"), ("AttemptFailed", "key"), ("RunResumed", "file")}  # fmt: skip
+         ("CallStarted", "candidate"), ("AttemptFailed", "key"), ("RunResumed", "file"),
+         ("RunFinished", "digests"), ("RunFinished", "values")}  # fmt: skip
 """Fields that journals of this format may lack: they came later, and have a default."""
 assert isinstance(Event, UnionType)
 
@@ -431,6 +434,10 @@ class RunState:
     cells: dict[str, CellState] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """The SHA-256 of each output's file as it was written."""
+    values: Mapping[str, JSON] = field(default_factory=dict)
+    """What was written, but for what is very long."""
     stopping: bool = False
     paid: float = 0.0
     """USD paid before the run was taken up again."""
@@ -531,6 +538,7 @@ class RunState:
                 self.stopping = True
             case RunFinished():
                 self.ended, self.outcome, self.outputs = event.at, event.outcome, event.outputs
+                self.digests, self.values = event.digests, event.values
             case CellAsked() | CellAnswered() | CellWaits():
                 self._question(self.cell(event.cell), event)
             case _:

@@ -19,6 +19,7 @@ from .locks import only
 from .media import likeness
 from .model import JSON, Artifact, step_of
 from .pipeline import duration
+from .publish import digest
 from .reports import changes as difference
 from .reports import runs as report
 from .reports.changes import Change, changes
@@ -130,6 +131,33 @@ def as_json(at: Path, now: float) -> str:
     return json.dumps(rows, ensure_ascii=False, indent=2)
 
 
+def since(run: Run) -> dict[str, str]:
+    """What became of the outputs whose files are not as the run wrote them: written over, or changed by hand.
+
+    Journals from before digests were kept tell it only by the later runs that wrote to the same place.
+    """
+    kept, found = run.state.digests, dict[str, str]()
+    doubted = [name for name, path in run.state.outputs.items()
+               if Path(path).is_file() and not (name in kept and digest(Path(path)) == kept[name])]  # fmt: skip
+    later = _later(run) if doubted else {}
+    for name in doubted:
+        if by := later.get(Path(run.state.outputs[name]).resolve()):
+            found[name] = f"written over since by run {by}"
+        elif name in kept:
+            found[name] = "changed since"
+    return found
+
+
+def _later(run: Run) -> dict[Path, str]:
+    """Which run wrote last to each place, of those that ended after this one."""
+    found: dict[Path, str] = {}
+    ended = run.state.ended or 0.0
+    for other in sorted(newest(run.folder.parent.parent), key=lambda each: each.state.ended or 0.0):
+        if other.id != run.id and (other.state.ended or 0.0) > ended:
+            found |= {Path(path).resolve(): other.id for path in other.state.outputs.values()}
+    return found
+
+
 def shown(run: Run, now: float) -> str:
     """One run, cell by cell."""
 
@@ -137,7 +165,7 @@ def shown(run: Run, now: float) -> str:
         return [_relative(path) for path in files_of(run.folder, cell.cell)] or stored(cell.output)
 
     text = report.shown(run.state, run.said, now, where, Path(_relative(run.folder)),
-                        partial(laid_out, run.folder))  # fmt: skip
+                        partial(laid_out, run.folder), since(run))  # fmt: skip
     return f"{text}\n\n{run.damage}" if run.damage else text
 
 

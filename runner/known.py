@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import catalogue, rows, source
 from .catalogue import Catalogue, Model
-from .errors import PipelineProblems, UsageError, nearest
+from .errors import Mark, PipelineProblems, Problem, UsageError, nearest
 from .files import is_test, pipelines_and_tests
 
 PIPELINE, TESTS = "a pipeline file", "a test file"
@@ -34,22 +34,41 @@ def of_kind(known: Catalogue, kind: str | None) -> list[Model]:
     return [model for each in kinds for model in known.of_kind(each) if kind or model.kind == each]
 
 
+class Unreadable(UsageError):
+    """A file that was named has no text; as a ``problem`` it can stand beside those of other files."""
+
+    def __init__(self, message: str, mark: Mark, instead: str = "") -> None:
+        self.problem = Problem("file", message, mark, instead)
+        super().__init__(f"{message} {instead}".rstrip())
+
+
 def text_of(path: Path, what: str) -> str:
-    """The text of a file. `UsageError` says why there is none."""
+    """The text of a file. `Unreadable` says why there is none, and where."""
+    start = Mark(str(path), 1, 1)
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        msg = f"There is no file {path}.{_meant(path, what)}"
-        raise UsageError(msg) from None
+        raise Unreadable(f"There is no file {path}.", start, _meant(path, what)) from None
     except IsADirectoryError:
-        msg = f"{path} is a folder; name {what} in it."
-        raise UsageError(msg) from None
-    except UnicodeDecodeError:
-        msg = f"{path} is not a text file in UTF-8."
-        raise UsageError(msg) from None
+        raise Unreadable(f"{path} is a folder; name {what} in it.", start) from None
+    except UnicodeDecodeError as err:
+        raise Unreadable(f"{path} is not a text file in UTF-8.", _stray(path), "Save it as UTF-8.") from err
     except OSError as err:
-        msg = f"{path} cannot be read: {err.strerror}."
-        raise UsageError(msg) from None
+        raise Unreadable(f"{path} cannot be read: {err.strerror}.", start) from None
+
+
+def _stray(path: Path) -> Mark:
+    """Where the first byte of a file stands that is not UTF-8."""
+    content = path.read_bytes()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as err:
+        begin = content.rfind(b"\n", 0, err.start) + 1
+        column = len(content[begin : err.start].decode("utf-8")) + 1
+        line = content[begin:].partition(b"\n")[0].decode("utf-8", "replace").rstrip("\r")
+        shown = "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in line)
+        return Mark(str(path), content.count(b"\n", 0, err.start) + 1, column, text=shown)
+    return Mark(str(path), 1, 1)  # somebody has mended it meanwhile
 
 
 def _meant(path: Path, what: str) -> str:
@@ -63,11 +82,11 @@ def _meant(path: Path, what: str) -> str:
     stem = _stem(path)
     same = [each.as_posix() for each in there if _stem(each) == stem]
     if same:
-        return f" Did you mean {' or '.join(same[:3])}?"
+        return f"Did you mean {' or '.join(same[:3])}?"
     stems = {_stem(each): each.as_posix() for each in there}
     if near := get_close_matches(stem, stems, n=1, cutoff=0.6):
-        return f" Did you mean {stems[near[0]]}?"
-    return f" {nearest('', sorted(stems.values()))}" if stems else ""
+        return f"Did you mean {stems[near[0]]}?"
+    return nearest("", sorted(stems.values())) if stems else ""
 
 
 def _stem(path: Path) -> str:

@@ -5,19 +5,23 @@ Each file appears whole or not at all, and never outside the folder.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 import yaml
 
 from .errors import StoreFailed
 from .media import convert
-from .model import JSON, Artifact
+from .model import JSON, Artifact, json_line
 from .provenance import Made, mark
 
 REST = "outputs.json"
+
+LONG = 20_000
+"""Characters of an output that is no file, from which on a journal does not repeat it."""
 
 
 def publish(
@@ -54,6 +58,28 @@ def publish(
     return written, failed
 
 
+def kept_of(values: Mapping[str, JSON], written: Collection[str]) -> dict[str, JSON]:
+    """What a run remembers of the outputs that it has written: the next run writes over them."""
+    rest = {name: value for name, value in values.items() if not Path(name).suffix}
+    whole = {name: rest if name == REST and rest else values[name] for name in written}
+    return {name: value for name, value in whole.items() if len(json_line(value)) <= LONG}
+
+
+def digests_of(written: Mapping[str, Path]) -> dict[str, str]:
+    """The digest of each file that is there, by which it can be told from what is written over it."""
+    found = {name: digest(path) for name, path in written.items()}
+    return {name: said for name, said in found.items() if said}
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file; empty where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
 def write(path: Path, value: JSON, *, verbatim: bool = False, writer: str = "", made: Made | None = None) -> Path:
     """One output: a file is copied, or converted where the suffix asks for another kind of picture.
 
@@ -63,15 +89,18 @@ def write(path: Path, value: JSON, *, verbatim: bool = False, writer: str = "", 
     suffix = path.suffix.lower()
     if isinstance(value, Artifact):
         return _whole(path, lambda target: _file(value, target, suffix, made), writer)
-    if verbatim:
-        text = str(value)
-    elif suffix in (".yaml", ".yml"):
-        text = yaml.safe_dump(plain(value), allow_unicode=True, sort_keys=False)
-    elif suffix == ".json" or not isinstance(value, str):
-        text = json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n"
-    else:
-        text = value
+    text = str(value) if verbatim else written(path.name, value)
     return _whole(path, lambda target: _save(target, text), writer)
+
+
+def written(name: str, value: JSON) -> str:
+    """A value that is no file as the text of one, by its suffix."""
+    suffix = Path(name).suffix.lower()
+    if suffix in (".yaml", ".yml"):
+        return yaml.safe_dump(plain(value), allow_unicode=True, sort_keys=False)
+    if suffix == ".json" or not isinstance(value, str):
+        return json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n"
+    return value
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> Path:

@@ -18,12 +18,12 @@ import anyio
 from . import app, journal, loading, reasons, seeing
 from .errors import PipelineProblems, RunnerError, StoreFailed
 from .events import AttemptFailed, CellState, Event, RunResumed, RunStarted
-from .history import Run, asked, request
+from .history import Run, asked, request, since
 from .masking import masked
 from .media import look, thumbnail
 from .model import JSON, Artifact, step_of
 from .options import Options
-from .publish import write
+from .publish import write, written
 from .reports import page
 from .reports.changes import Change, changes
 from .reports.changes import lines as diff_lines
@@ -237,7 +237,7 @@ class _Told:
             files={
                 n: self.shelf.medium(n, v, f"The input {n}") for n, v in state.inputs.items() if isinstance(v, Artifact)
             },
-            outputs=[self._output(name, Path(path)) for name, path in state.outputs.items() if name != "lock"],
+            outputs=list(self._outputs()),
             source=text.splitlines(),
             notes=list(self._notes()),
             cells_shown=number,
@@ -387,6 +387,30 @@ class _Told:
         return Artifact(digest, looks.media_type, path.stat().st_size, str(path), None, looks.width, looks.height,
                         looks.seconds)  # fmt: skip
 
+    def _outputs(self) -> Iterator[page.Output]:
+        state, changed = self.run.state, since(self.run)
+        for name, path in state.outputs.items():
+            if name in changed:
+                yield self._kept_output(name, path, changed[name])
+            elif name != "lock":
+                yield self._output(name, Path(path))
+
+    def _kept_output(self, name: str, path: str, became: str) -> page.Output:
+        """An output as the run made it, where its file is not that any more."""
+        values = self.run.state.values
+        value, note = values.get(name), f"{path} was {became}."
+        if isinstance(value, Artifact):
+            if not Path(value.path).is_file():
+                return page.Output(name, path, "", note=f"{note} What this run made is no longer in the store.")
+            side = PREVIEW if value.media == "image" else SMALL
+            medium = self.shelf.medium(name, value, f"The output {name}", side=side)
+            return page.Output(name, path, medium.href, medium, note=f"{note} This is what this run made.")
+        if name not in values:
+            return page.Output(name, path, "", note=f"{note} What this run made is among its cells, if it is kept.")
+        return page.Output(
+            name, path, "", text=_start(written(name, value)), note=f"{note} This is what this run made."
+        )
+
     def _output(self, name: str, path: Path) -> page.Output:
         """A file that was written for the user, as it is now."""
         there = path.resolve() if path.is_file() else None
@@ -407,7 +431,7 @@ class _Told:
                 text = opened.read(601)
         except (OSError, UnicodeDecodeError):
             return page.Output(name, str(path), href)
-        return page.Output(name, str(path), href, text=f"{text[:600].rstrip()}…" if len(text) > 600 else text)
+        return page.Output(name, str(path), href, text=_start(text))
 
     def _notes(self) -> Iterator[str]:
         run = self.run
@@ -475,6 +499,10 @@ def _content(content: JSON) -> str:
             str(part["text"]) if "text" in part else "[picture]" for part in content if isinstance(part, dict)
         )
     return content if isinstance(content, str) else ""
+
+
+def _start(text: str) -> str:
+    return f"{text[:600].rstrip()}…" if len(text) > 600 else text
 
 
 def _kept(folder: Path, cell: CellState) -> str:

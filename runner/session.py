@@ -32,7 +32,7 @@ from .model import JSON, Artifact, Question, Reply, Ticket
 from .outputs import outputs_of
 from .planning import Plan
 from .provenance import Facts, Made, Makers
-from .publish import publish
+from .publish import digests_of, kept_of, publish
 from .runfolder import RunFolder
 from .runpod.carrier import NETWORK, Carrier
 from .runpod.offline import Offline
@@ -194,13 +194,15 @@ class Session:
         made = self._made(plan, store)
         differs = list(self.locked.differences(self.state)) if self.locked and not self.stopped else []
         named = None if differs else names
-        outputs, missing, skipped = await anyio.to_thread.run_sync(self._published, plan, named, made)
+        outputs, missing, skipped, values = await anyio.to_thread.run_sync(self._published, plan, named, made)
+        digests = await anyio.to_thread.run_sync(digests_of, outputs)
         wanting = {name: why for name, why in missing.items() if name not in skipped}
         outcome: Outcome = "cancelled" if self.stopped else "failed" if differs else _outcome(self.state, wanting)
         lock = self._write_lock(wanting) if outcome == "done" else {}
         outcome = "failed" if outcome == "done" and wanting else outcome
         missing |= wanting
-        sink(RunFinished(time.time(), outcome, {name: str(where) for name, where in outputs.items()}))
+        where = {name: str(path) for name, path in outputs.items()}
+        sink(RunFinished(time.time(), outcome, where, digests, values))
         code = 3 if differs else self._exit_code()
         await journal.synced()
         notes = await anyio.to_thread.run_sync(_left, folder, self.state, made)
@@ -338,18 +340,18 @@ class Session:
 
     def _published(
         self, plan: Plan, names: Mapping[str, JSON] | None, made: Made | None
-    ) -> tuple[dict[str, Path], dict[str, str], frozenset[str]]:
+    ) -> tuple[dict[str, Path], dict[str, str], frozenset[str], dict[str, JSON]]:
         """Write the outputs that can be had; for each of the others, why not, and which a ``when:`` leaves out.
 
-        Of a run that was stopped: no more.
+        Last, what was written. Of a run that was stopped: no more.
         """
         if names is None:
-            return {}, {}, frozenset()
+            return {}, {}, frozenset(), {}
         values, missing, skipped = outputs_of(plan.outputs, names)
         outputs, failed = publish(values, self.out, self.state.run, made, stopped=lambda: bool(self.stopped))
         if any(cell.state == "skipped" and cell.fault for cell in self.state.cells.values()):
             skipped = frozenset()  # what a budget leaves out is wanting
-        return outputs, {**missing, **failed}, skipped
+        return outputs, {**missing, **failed}, skipped, kept_of(values, outputs)
 
     def _exit_code(self) -> int:
         if self.stopped:

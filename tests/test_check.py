@@ -15,6 +15,8 @@ from runner.checking import Checked, check, misfit
 from runner.errors import Problem
 from runner.pipeline import Input, Pipeline, duration, load
 
+from .conftest import Cli
+
 PIPELINES = sorted(p for p in (Path(__file__).parents[1] / "pipelines").glob("*.yaml") if ".test" not in p.suffixes)
 DRAFT = "  draft: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: A line.}\n"
 PHOTO = "  photo: {kind: generate_image, model: qwen/qwen-image, prompt: a teapot}\n"
@@ -294,3 +296,23 @@ def test_no_change_to_a_pipeline_raises_anything(data: st.DataObject) -> None:
     for problem in problems:
         assert problem.message.endswith("."), problem
         assert problem.mark.line >= 1
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".tiff", ".xyz"])
+def test_what_no_writer_knows_is_told_of_what_a_model_makes_and_not_of_the_authors_files(
+    cli: Cli, tmp_path: Path, suffix: str
+) -> None:
+    head = "name: card\ninputs: {own: {type: image}}\nsteps:\n"
+    step = "  photo: {kind: generate_image, model: qwen/qwen-image, prompt: a pot}\n"
+    path = tmp_path / "card.yaml"
+    path.write_text(f"{head}{step}outputs:\n  p{suffix}: '{{{{ steps.photo.image }}}}'\n")
+    made = cli("check", path)
+    path.write_text(
+        f"{head}{step}outputs:\n  p{suffix}: '{{{{ inputs.own }}}}'\n  p.png: '{{{{ steps.photo.image }}}}'\n"
+    )
+
+    own = cli("check", path)
+
+    assert (made.code, own.code) == (2, 0)
+    assert f"none is written as {suffix}. [E210 output]" in made.err
+    assert "Name it .png, .jpg, .jpeg or .webp." in made.err

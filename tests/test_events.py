@@ -43,6 +43,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "steps": st.dictionaries(st.text("abc", max_size=3), st.lists(st.text("abc", max_size=3)), max_size=3),
     "kinds": st.dictionaries(st.text("abc", max_size=3), st.text(max_size=4), max_size=3),
     "outputs": st.dictionaries(st.text("abc", max_size=3), st.text(max_size=4), max_size=3),
+    "digests": st.dictionaries(st.text("abc", max_size=3), st.text(max_size=4), max_size=3),
+    "values": st.dictionaries(st.text("abc", max_size=3), JSON, max_size=3),
     "most": st.dictionaries(st.sampled_from(UNITS), st.none() | st.floats(0, 9)),
     "outcome": st.sampled_from(["done", "failed", "cancelled", "waiting"]),
     "asks": st.sampled_from(["pick", "approve"]),

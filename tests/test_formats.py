@@ -155,3 +155,28 @@ def test_on_github_the_text_is_followed_by_annotations(
     assert done.code == 2
     assert "1 problem, 1 warning. What that means: runner explain W601\n::warning file=a%2C b/tea.yaml" in done.err
     assert "\n::error file=a%2C b/tea.yaml,line=6,col=30," in done.err
+
+
+@pytest.mark.parametrize("form", ["text", "json", "sarif", "github", "gitlab"])
+def test_a_file_that_cannot_be_read_stands_beside_the_problems_of_the_others(cli: Cli, form: str) -> None:
+    Path("latin.yaml").write_bytes("name: tea\n# é caf".encode() + b"\xe9\nsteps: {}\n")
+    Path("wrong.yaml").write_text("name: tea\nsteps:\n  line: {kind: render_txt, text: hi}\n")
+
+    done = cli("check", "none.yaml", "latin.yaml", "wrong.yaml", "none.test.yaml", "--format", form)
+
+    told = done.err if form == "text" else done.out
+    assert done.code == 2
+    assert all(each in told for each in ("none.yaml", "latin.yaml", "wrong.yaml", "none.test.yaml", "render_txt"))
+
+
+def test_a_byte_that_is_not_utf_8_has_a_place(cli: Cli) -> None:
+    Path("latin.yaml").write_bytes("name: tea\n# é caf".encode() + b"\xe9\nsteps: {}\n")
+
+    done = cli("check", "latin.yaml", "none.yaml", "--format", "json")
+
+    rows = json.loads(done.out)["problems"]
+    assert [(row["code"], row["file"], row["line"], row["column"]) for row in rows] == [
+        ("E211", "latin.yaml", 2, 8),
+        ("E211", "none.yaml", 1, 1),
+    ]
+    assert rows[0]["text"] == "# é caf\ufffd"

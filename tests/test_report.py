@@ -413,3 +413,72 @@ def test_what_cannot_be_told_is_said_in_a_sentence(cli: Cli, arguments: list[str
     assert said in done.err
     assert re.match(r"Error: .*\n\Z", done.err)
     assert os.listdir(f".runner/runs/{name}").count("report.html") == 0  # noqa: PTH208
+
+
+TWICE = """\
+name: twice
+inputs: {mood: {type: string, default: dawn}}
+steps:
+  draft: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: "A pot at {{ inputs.mood }}."}
+  pot: {kind: generate_image, model: qwen/qwen-image, prompt: "a pot at {{ inputs.mood }}", size: 512x512}
+outputs:
+  draft.txt: "{{ steps.draft.text }} {{ inputs.mood }}"
+  pot.webp: "{{ steps.pot.image }}"
+  mood: "{{ inputs.mood }}"
+"""
+
+
+def test_an_older_run_shows_what_it_made_and_not_what_was_written_over_it(cli: Cli, report: Report) -> None:
+    Path("twice.yaml").write_text(TWICE)
+    first = run(cli, "twice.yaml", "--local")
+    alone = report(first)
+    second = run(cli, "twice.yaml", "--local", "-i", "mood=midnight")
+
+    page, newer = report(first), report(second)
+
+    assert "midnight" not in page.text
+    assert page.text.count(f"was written over since by run {second}. This is what this run made.") == 3
+    assert "written over" not in alone.text + newer.text
+    assert not [place for place in page.all("a", "href") if "/out/" in place]
+    assert set(page.all("img", "src")) & set(newer.all("img", "src")) == {"data:,"}  # the larger view, empty yet
+
+
+def test_what_the_store_no_longer_has_is_no_other_runs(cli: Cli, report: Report) -> None:
+    Path("twice.yaml").write_text(TWICE)
+    first = run(cli, "twice.yaml", "--local")
+    for blob in Path(".runner/store/blobs").glob("*/*"):
+        blob.unlink()
+    second = run(cli, "twice.yaml", "--local", "-i", "mood=midnight")
+
+    page = report(first)
+
+    assert f"written over since by run {second}. What this run made is no longer in the store." in page.text
+
+
+def test_a_journal_without_digests_knows_by_later_runs_what_was_written_over(cli: Cli, report: Report) -> None:
+    Path("twice.yaml").write_text(TWICE)
+    first = run(cli, "twice.yaml", "--local")
+    journal = Path(".runner/runs") / first / "events.jsonl"
+    *lines, last = journal.read_text().splitlines()
+    old = {name: value for name, value in json.loads(last).items() if name not in ("digests", "values")}
+    journal.write_text("\n".join([*lines, json.dumps(old), ""]))
+    second = run(cli, "twice.yaml", "--local", "-i", "mood=midnight")
+
+    page, shown = report(first), cli("show", first).out
+
+    assert f"written over since by run {second}" in page.text
+    assert f"written over since by run {second}" in shown
+    assert "midnight" not in page.text
+
+
+def test_show_names_no_file_that_another_run_has_written_over(cli: Cli) -> None:
+    Path("twice.yaml").write_text(TWICE)
+    first = run(cli, "twice.yaml", "--local")
+    before = cli("show", first).out
+    second = run(cli, "twice.yaml", "--local", "-i", "mood=midnight")
+
+    after = cli("show", first).out
+
+    assert re.search(r"draft\.txt +\S*out/twice/draft\.txt", before)
+    assert re.search(rf"draft\.txt +written over since by run {second}", after)
+    assert "out/twice" not in after

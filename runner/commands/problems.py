@@ -32,16 +32,27 @@ def check(files: Sequence[Path], catalogue: Path | None, profile: str | None, fo
     The profiles of pipelines are checked, too; with --profile only that one is.
     """
     from .. import ci, loading
+    from ..known import Unreadable
 
     tests = [file for file in files if file.name.endswith(".test.yaml")]
-    pipelines = [loading.read(file, catalogue, profile) for file in dict.fromkeys(files) if file not in tests]
-    problems = list(dict.fromkeys(p for read in pipelines for p in read.problems))  # one may run another
+    pipelines: list[loading.Read] = []
+    problems: list[Problem] = []
+    for file in dict.fromkeys(file for file in files if file not in tests):
+        try:
+            pipelines.append(loading.read(file, catalogue, profile))
+            problems += pipelines[-1].problems
+        except Unreadable as err:  # the others are checked all the same
+            problems.append(err.problem)
     problems += loading.of_all(pipelines)
     if tests:
         from .. import testing
 
-        problems += [problem for file in tests for problem in testing.read(file, catalogue).problems]
-        problems = list(dict.fromkeys(problems))
+        for file in tests:
+            try:
+                problems += testing.read(file, catalogue).problems
+            except Unreadable as err:
+                problems.append(err.problem)
+    problems = list(dict.fromkeys(problems))  # one may run another
     wrong = any(not problem.warning for problem in problems)
     if form == "text":
         show(problems)

@@ -159,6 +159,8 @@ class Output:
     href: str
     medium: Medium | None = None
     text: str = ""
+    note: str = ""
+    """What became of it since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,11 @@ def duration(seconds: float) -> str:
 
 
 def shown(state: RunState, said: str, now: float, where: Callable[[CellState], Sequence[str]], folder: Path,
-          laid_out: LaidOut) -> str:  # fmt: skip
-    """A run, cell by cell: how each stands, what it cost, how long it took, who answered, where its output is."""
+          laid_out: LaidOut, since: Mapping[str, str]) -> str:  # fmt: skip
+    """A run, cell by cell: how each stands, what it cost, how long it took, who answered, where its output is.
+
+    ``since`` says what became of the outputs that are not as it wrote them.
+    """
     name = state.title
     took = lasted(state, said, now)
     lines = [f"{name}: {said}{f' in {took}' if took else ''}, {cost(state)}", ""]
@@ -65,7 +68,7 @@ def shown(state: RunState, said: str, now: float, where: Callable[[CellState], S
         "file": state.file,
         **{f"input {name}": _cut(str(getattr(value, "path", value))) for name, value in state.inputs.items()},
         "folder": str(folder),
-        **state.outputs,
+        **{name: since.get(name) or path for name, path in state.outputs.items()},
     }
     width = max(map(len, facts))
     lines += [f"  {fact:{width}}  {value}" for fact, value in facts.items()]
