@@ -130,7 +130,6 @@ def test_the_action_keeps_its_budget(folder: Path, tmp_path: Path) -> None:
     [
         ({"files": "nowhere/*.yaml"}, "No pipeline is named so."),
         ({"command": "paint"}, "There is no command paint for this action."),
-        ({"files": "pipelines/three.yaml"}, "There is no file pipelines/three.yaml."),
     ],
 )
 def test_wrong_usage_of_the_action_is_told(folder: Path, tmp_path: Path, given: dict[str, str], words: str) -> None:
@@ -138,6 +137,14 @@ def test_wrong_usage_of_the_action_is_told(folder: Path, tmp_path: Path, given: 
 
     assert job.codes == {"runner": 2}
     assert f"::error title=runner::{words}" in job.log
+
+
+def test_a_file_that_is_not_there_is_annotated_as_a_problem(folder: Path, tmp_path: Path) -> None:
+    job = run(*action(files="pipelines/three.yaml"), folder, tmp_path / "temp")
+
+    assert job.codes == {"runner": 2}
+    assert "::error file=pipelines/three.yaml,line=1," in job.log
+    assert "title=E211 file::There is no file pipelines/three.yaml." in job.log
 
 
 def test_what_is_given_to_the_action_is_never_run_by_the_shell(folder: Path, tmp_path: Path) -> None:
