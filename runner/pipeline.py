@@ -20,6 +20,7 @@ from . import shape, source, templates
 from .errors import PipelineProblems, Problem, nearest
 from .kinds import KINDS
 from .kinds.nesting import parts
+from .meant import without_braces
 from .model import JSON, UNITS, Ceiling
 from .schema import INPUT_TYPES
 from .source import Document
@@ -159,7 +160,7 @@ def _load(text: str, file: str, read_file: ReadFile, profile: str | None) -> tup
         document = source.parse(text, file)
     except PipelineProblems as err:
         return None, list(err.problems)
-    problems = validate(document)
+    problems = [*without_braces(document), *validate(document)]
     if not isinstance(document.data, dict):
         return None, problems
     profiles = _mapping(document.data, "profiles")
