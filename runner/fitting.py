@@ -39,7 +39,7 @@ class Fitting:
     def names(self) -> None:
         """Aliases, limits and keys that name what is not there, or what must not be named."""
         for name, alias in self.pipeline.models.items():
-            if not alias.base_url and self.find(alias.model, "") is None:
+            if alias.model and not alias.base_url and self.find(alias.model, "") is None:
                 self._unknown(alias.model, None, ("models", name, "model"))
             if alias.api_key_env == KEY:
                 self.add("secret", f"{KEY} is sent to Runpod only, and {name} is another server.",

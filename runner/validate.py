@@ -23,7 +23,7 @@ from .hints import TEMPLATE
 from .kinds import KINDS, makes
 from .model import JSON
 from .schema import STEP_ID, step_schema, top_schema
-from .source import Document
+from .source import Document, read_scalar
 from .templates import is_template
 
 
@@ -131,6 +131,17 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
                           document.mark((*path, value), key=True), _pattern(error, f"names of {owner}"))  # fmt: skip
         case "type" if _is_text_as_written(document, fault):
             pass
+        case "enum" if not _is_of_type(error):
+            pass  # which is told
+        case "type" if (meant_by := _in_short(error, path)) is not None:
+            message, _ = explain(error, _last_name(path))
+            cure = f"Write {_last_name(path)}: {_flow(meant_by)}."
+            yield Problem("type", message, document.mark(path), cure)
+            document.replaced(path, meant_by)
+        case "type" if path[:1] == ("inputs",) and path[2:] == ("required",) and str(value).lower() in _YES | _NO:
+            message, _ = explain(error, "required")
+            needed = "an input without default: must be given" if str(value).lower() in _YES else "add default:"
+            yield Problem("type", message, document.mark(path), f"Leave it out; {needed}.")
         case "not" | "pattern" if path[-1:] == ("headers",):  # of a header's name
             allowed = error.validator == "pattern"
             cure = "Use letters, digits and -." if allowed else _KEYS
@@ -144,6 +155,40 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
             message, instead = explain(error, _last_name(path))
             yield Problem(code, message, document.mark(path), instead)
 
+
+_YES, _NO = {"yes", "on", "true"}, {"no", "off", "false"}
+
+
+def _is_of_type(error: ValidationError) -> bool:
+    """Whether a value that is none of those allowed is at least of their type; else that is told."""
+    assert isinstance(error.schema, Mapping)
+    wanted = error.schema.get("type")
+    given: Any = error.instance
+    return wanted is None or any(_TYPE_CHECKER.is_type(given, each) for each in _list(wanted))
+
+
+_TYPE_CHECKER: Validator = Draft202012Validator({})
+
+
+def _in_short(error: ValidationError, path: Sequence[str | int]) -> dict[str, JSON] | None:
+    """The mapping that was meant by a model's id, or an input's default, where an entry should stand."""
+    assert isinstance(error.schema, Mapping)
+    known, value = error.schema.get("properties", {}), error.instance
+    match path:
+        case ("models", _) | ("profiles", _, "models", _) if "model" in known and isinstance(value, str):
+            return {"model": value}
+        case ("inputs", _) if "default" not in known:
+            return None
+        case ("inputs", _) if value is None:
+            return {"type": "string"}
+        case ("inputs", _) if isinstance(value, str) and value in known["type"]["enum"]:
+            return {"type": value}
+        case ("inputs", _):
+            return {"type": _INPUT_OF[type(value)], "default": value}
+    return None
+
+
+_INPUT_OF = {str: "string", bool: "boolean", int: "integer", float: "number", list: "list"}
 
 _KEYS = "Runpod's key is sent by runner itself; the variable with another server's key is named by api_key_env:."
 
@@ -261,6 +306,8 @@ def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, s
         return message, f"Write [{_short(_flow(value))}]."
     if wanted == ["array"] and isinstance(value, str | int | float) and not tail:
         return message, f"Write [{_short(value)}]."
+    if known := error.schema.get("enum"):
+        return message, nearest("", known)
     if examples := error.schema.get("examples"):
         return message, f"Write {words}, such as {_flow(examples[0])}{tail}."
     return message, f"Write {words}{tail}."
@@ -281,8 +328,13 @@ def _flow(value: JSON) -> str:
         case list():
             return "[" + ", ".join(map(_flow, value)) + "]"
         case str():
-            return f'"{value}"' if is_template(value) else value
+            return f'"{value}"' if is_template(value) else value if _is_plain(value) else json.dumps(value)
     return json.dumps(value)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text needs no quotes in a mapping on one line."""
+    return read_scalar(text) == text and re.search(r"\A[^\w/.]|[,\[\]{}\n]|:(\s|\Z)|\s#|\A\s|\s\Z", text) is None
 
 
 _TYPE_NAMES = {
