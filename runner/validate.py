@@ -22,7 +22,7 @@ from .errors import Problem, counted, nearest
 from .hints import TEMPLATE
 from .kinds import KINDS, makes
 from .model import JSON
-from .schema import STEP_ID, step_schema, top_schema
+from .schema import DURATION, STEP_ID, step_schema, top_schema
 from .source import Document, read_scalar
 from .templates import is_template
 
@@ -201,10 +201,17 @@ def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
     match error.validator:
         case "type":
             return _wrong_type(error, name)
+        case "enum" if keys := _keys_instead(error):
+            known = [str(v) for v in _list(wanted)]
+            ways = [*known, *(f"{{{key}: …}}" for key in keys)]
+            cure = f"Write {{{value}: …}}." if value in keys else f"Write {', '.join(ways[:-1])} or {ways[-1]}."
+            near = nearest(str(value), known)
+            return f"{name} cannot be {_short(value)}.", near if near.startswith("Did") else cure
         case "enum" | "const":
             return f"{name} cannot be {_short(value)}.", nearest(str(value), [str(v) for v in _list(wanted)])
         case "pattern":
-            return f"{_short(value)} is not a valid {name}.", _pattern(error, name)
+            what = "duration" if wanted == DURATION and name == "for" else name
+            return f"{_short(value)} is not a valid {what}.", _pattern(error, name)
         case "format":
             return f"{_short(value)} is not a valid {wanted}.", "Check its brackets and backslashes."
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum" | "multipleOf":
@@ -224,6 +231,12 @@ def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
             missing = _missing(error)
             return f"{name} has no {missing}.", f"Add {missing}:."
     return f"{name}: {error.message}.", ""
+
+
+def _keys_instead(error: ValidationError | SchemaError) -> list[str]:
+    """The keys of the mapping that may stand where a word stands which is none of those allowed."""
+    way: Any = error.parent.validator_value if error.parent is not None and error.parent.validator == "anyOf" else ()
+    return [key for each in way for key in each.get("properties", ())]
 
 
 def _missing(error: ValidationError | SchemaError) -> str:
@@ -368,7 +381,10 @@ def _pattern(error: ValidationError | SchemaError, name: str) -> str:
              "names of headers": "Use letters, digits and -.",
              "size": "Write WIDTHxHEIGHT, such as 1024x1024.", "aspect_ratio": "Write WIDTH:HEIGHT, such as 4:3.",
              "name": "Use letters, digits, dots, _ and -.", "timeout": "Write seconds, or 90s, 5m, 1h.",
+             "endpoint": "Use letters, digits, dots, _ and -, with a letter or a digit first.",
              "base_url": "Write an http:// or https:// address."}  # fmt: skip
+    if error.validator_value == DURATION:
+        return "Write seconds, or 12h, 7d." if name == "for" else words["timeout"]
     return words.get(name, f"It must match {error.validator_value}.")
 
 
