@@ -131,7 +131,7 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
                           document.mark((*path, value), key=True), _pattern(error, f"names of {owner}"))  # fmt: skip
         case "type" if _is_text_as_written(document, fault):
             pass
-        case "enum" if not _is_of_type(error):
+        case "enum" if not _is_of_type(error) and not _is_bare(document, path, value):
             pass  # which is told
         case "type" if (meant_by := _in_short(error, path)) is not None:
             message, _ = explain(error, _last_name(path))
@@ -299,11 +299,15 @@ def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
 
 def _is_text_as_written(document: Document, fault: _Fault) -> bool:
     """Whether a bare number stands where text is wanted: then the text is put there as it was written."""
-    raw = document.raw(fault.path)
-    if _list(fault.error.validator_value) != ["string"] or not raw or fault.error.instance is None:
+    if _list(fault.error.validator_value) != ["string"] or not _is_bare(document, fault.path, fault.error.instance):
         return False
-    _put(document.data, fault.path, raw)
+    _put(document.data, fault.path, document.raw(fault.path))
     return True
+
+
+def _is_bare(document: Document, path: Sequence[str | int], value: JSON) -> bool:
+    """Whether a value that is no text was written as a word or a number."""
+    return value is not None and bool(document.raw(path))
 
 
 def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
