@@ -44,6 +44,8 @@ _OUTPUT_NAME = re.compile(r"[A-Za-z0-9._ -]+(/[A-Za-z0-9._ -]+)*\Z")
 DATA_URI = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/\s]+={0,2}\s*\Z")
 """A file in the pipeline itself."""
 
+_MISNAMED_BY_CELL = re.compile(r"\{\w*\}")
+
 CELL_NAME = re.compile(r"\{(key|index)\}")
 """What makes an output's name one name for each cell."""
 
@@ -595,9 +597,13 @@ class _Checker:
         folders: set[str] = set()
         for name, tree in self.pipeline.outputs.items():
             path: Path = ("outputs", name)
-            by_cell = CELL_NAME.search(name) is not None
+            misnamed = _MISNAMED_BY_CELL.search(CELL_NAME.sub("key", name))
+            by_cell = CELL_NAME.search(name) is not None or misnamed is not None
             plain = CELL_NAME.sub("key", name)
-            if not _OUTPUT_NAME.match(plain) or any(part.strip(". ") == "" for part in name.split("/")):
+            if misnamed is not None:
+                self.add("output", f"{misnamed[0]} says nothing of a cell, so {name} cannot be the name of an output.",
+                         path, "Write {key} or {index}.", key=True)  # fmt: skip
+            elif not _OUTPUT_NAME.match(plain) or any(part.strip(". ") == "" for part in name.split("/")):
                 self.add("output", f"{name} cannot be the name of an output.", path,
                          "Use letters, digits, dots, _ and -; / for a folder; nothing that leads outside.",
                          key=True)  # fmt: skip

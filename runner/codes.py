@@ -530,7 +530,8 @@ steps:
         "template",
         "A template cannot be read",
         "Something is missing between its braces, or a {% if %} or {% for %} has no end, or it asks for what "
-        "pipelines do not have: including files, defining functions of its own.",
+        "pipelines do not have: including files, defining functions of its own. Or there are no braces at all: "
+        "foreach: steps.facts.data is a text.",
         """\
 name: tea
 inputs:

@@ -39,7 +39,7 @@ class Fitting:
     def names(self) -> None:
         """Aliases, limits and keys that name what is not there, or what must not be named."""
         for name, alias in self.pipeline.models.items():
-            if not alias.base_url and self.find(alias.model, "") is None:
+            if alias.model and not alias.base_url and self.find(alias.model, "") is None:
                 self._unknown(alias.model, None, ("models", name, "model"))
             if alias.api_key_env == KEY:
                 self.add("secret", f"{KEY} is sent to Runpod only, and {name} is another server.",
@@ -77,7 +77,7 @@ class Fitting:
             self.add("model", f"{name} is a model for {found.kind}, not for {kind.NAME}.", path, self._for(kind))
             return None
         elif found.status == "removed":
-            instead = f"Use {found.successor}." if found.successor else ""
+            instead = f"Use {found.successor}." if found.successor else self._for(kind)
             message = f"Runpod has removed {found.id} from its list; it may stop working."
             self.warn("removed-model", message, place, instead)
         if found.price is None and self.refuses(step):
@@ -108,6 +108,8 @@ class Fitting:
 
     def _for(self, kind: Kind) -> str:
         models = [model.id for model in self.known.of_kind(kind.NAME) if model.status == "listed"]
+        if not models:
+            return "Runpod lists no other; write the id of an endpoint of your own."
         more = ", …; see runner models" if len(models) > 12 else ""
         return f"For this: {', '.join(models[:12])}{more}."
 

@@ -269,7 +269,13 @@ class _Walk:
             return found
         whole = _shown(owner)
         if shape.steps:
-            self.add("unknown-step", f"There is no step {name}.", nearest(name, shape.fields), where, node.lineno)
+            self.add(
+                "unknown-step",
+                f"There is no step {name}.",
+                nearest(name, shape.fields) or "Add it under steps:.",
+                where,
+                node.lineno,
+            )
         elif whole == "inputs":
             instead = nearest(name, shape.fields) or "Declare it under inputs:."
             self.add("unknown-input", f"There is no input {name}.", instead, where, node.lineno)
@@ -284,10 +290,14 @@ class _Walk:
             self.add("unknown-field", f"{whole} is a list; it has no field {name}.",
                      "Use [0] for one item or a {% for %} loop for all.", where, node.lineno)  # fmt: skip
         elif shape.types and "object" not in shape.types and not shape.artifact:
-            instead = "Read JSON out of a text with a parse_json step." if shape.types == {"string"} else ""
+            instead = (
+                "Read JSON out of a text with a parse_json step." if shape.types == {"string"} else f"Write {whole}."
+            )
             self.add("unknown-field", f"{whole} is {shape}; it has no field {name}.", instead, where, node.lineno)
         else:
-            self.add("unknown-field", f"{whole} has no field {name}.", nearest(name, shape.fields), where, node.lineno)
+            none = f"Add {name}: under matrix:." if whole == "matrix" else f"Remove .{name}: it has none at all."
+            instead = nearest(name, shape.fields) or none
+            self.add("unknown-field", f"{whole} has no field {name}.", instead, where, node.lineno)
         return ANY
 
     def item(self, node: nodes.Getitem) -> Shape:

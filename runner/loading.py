@@ -93,7 +93,8 @@ def read(
         msg = f"{path} has no profile {profile}.{others}"
         raise UsageError(msg)
     for name in found.profiles if found is not None and profile is None else ():
-        own_problems = [p for p in check(name)[2] if p not in problems]
+        told = {(p.code, p.mark, p.instead) for p in problems}
+        own_problems = [p for p in check(name)[2] if (p.code, p.mark, p.instead) not in told]
         problems += [replace(p, message=f"In the profile {name}: {p.message}") for p in own_problems]
     if wrong:  # which models there are is not known then
         checked, problems = None, [*(p for p in problems if p.code != "unknown-model"), *wrong]

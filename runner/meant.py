@@ -6,6 +6,7 @@ The document is changed to what was meant, so that the rest of it is checked as 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Container, Iterator, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -17,11 +18,65 @@ from .schema import CONTROL, model_schema, step_schema, top_schema
 from .source import Document, Node
 
 Path = tuple[str, ...]
+_BARE = re.compile(r"\s*(inputs|steps)\.(\w+)(?:\.\w+|\[[^\]\s]*\])*\s*\Z")
+"""What names a step or an input, and nothing besides."""
 
 
 def mended(document: Document) -> list[Problem]:
     """The problems of a pipeline that can be mended by reading on as it was meant."""
     return [*_misspelt(document), *_beside(document)]
+
+
+def without_braces(document: Document) -> list[Problem]:
+    """Texts that name a step or an input of the pipeline and nothing besides, where a template may stand."""
+    data = document.data if isinstance(document.data, dict) else {}
+    steps = data.get("steps")
+    found = list(_bare(document, data.get("outputs"), ("outputs",)))
+    for name, step in steps.items() if isinstance(steps, dict) else ():
+        kind = KINDS.get(str(step.get("kind"))) if isinstance(step, dict) else None
+        for key, value in step.items() if kind is not None else ():
+            wanted = kind.PARAMS.get(key) if kind is not None else None
+            if key in _FAN_OUT or (wanted is not None and not wanted.get("plain") and not wanted.get("verbatim")):
+                found += _bare(document, value, ("steps", name, key))
+    return found
+
+
+_FAN_OUT = ("foreach", "matrix", "key")
+
+
+def _bare(document: Document, value: JSON, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    if isinstance(value, str) and (named := _BARE.match(value)) and named[2] in _names(document, named[1]):
+        message = f"This is the text {value.strip()}, and no template: braces are missing around it."
+        yield Problem("template", message, document.mark(path), f'Write "{{{{ {value.strip()} }}}}".')
+        owner = functools.reduce(lambda data, part: data[part], path[:-1], document.data)
+        owner[path[-1]] = f"{{{{ {value.strip()} }}}}"
+    elif path[-1] == "foreach" and isinstance(value, list) and len(value) == 1 and _is_list(document, value[0]):
+        name = value[0].strip()
+        message = f"This list has one item, the text {name}; what that names is the list."
+        yield Problem(
+            "template", message, document.mark(path), f'Write "{{{{ {name} }}}}", without brackets or a dash.'
+        )
+        document.data["steps"][path[1]]["foreach"] = f"{{{{ {name} }}}}"
+    elif isinstance(value, dict) and set(value) != {"file"}:
+        for key, inner in list(value.items()):
+            yield from _bare(document, inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _bare(document, inner, (*path, index))
+
+
+def _is_list(document: Document, item: JSON) -> bool:
+    """Whether the one item of a ``foreach`` names what is probably a list itself, and not one value."""
+    named = _BARE.match(item) if isinstance(item, str) else None
+    if named is None or named[2] not in _names(document, named[1]):
+        return False
+    entry = document.data[named[1]][named[2]]
+    return named[1] == "steps" or (isinstance(entry, dict) and entry.get("type") == "list")
+
+
+def _names(document: Document, section: str) -> Container[str]:
+    named = document.data.get(section)
+    return named if isinstance(named, dict) else ()
 
 
 def is_meant(key: str, known: Sequence[str], wanted: str) -> bool:

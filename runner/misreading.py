@@ -45,6 +45,7 @@ _SYNTAX: tuple[tuple[str, str, str, bool], ...] = (
 
 
 _KEY = re.compile(r"\s*(?:- +)?([\w.-]+) *:(?: |$)")
+_KEY_AND_VALUE = re.compile(r"\s*(?:- +)?([A-Za-z_][\w-]*):(?!//)(?![^'\"]*: )(\S.*)\Z")
 _WORD = re.compile(r"\s*[\w.-]+ *\Z")
 _OPENS_TEXT = re.compile(r"[:-] +[|>][-+0-9]*\s*(?:#.*)?\Z")
 
@@ -66,6 +67,12 @@ def told(said: str, lines: Sequence[str], at: Place, began: Place | None) -> Mis
         column = line.find("\t", 0, _indent(line))
         place = (at[0], column) if column >= 0 else at
         return Misread("A tab cannot stand here.", place, "Indent with spaces.", of_a_tab=True)
+    if found := _quote_open(lines, at):
+        return found
+    if ("mapping values are not allowed" in said or "could not find expected ':'" in said) and (
+        found := _no_space(lines, began[0] if began and "could not" in said else _above(lines, at[0]))
+    ):
+        return found
     if "expected key" in said and at[1] == _indent(line) and (found := _between(lines, at[0])):
         return found
     if "mapping values are not allowed" in said and (found := _too_far_in(lines, at)):
@@ -77,6 +84,41 @@ def told(said: str, lines: Sequence[str], at: Place, began: Place | None) -> Mis
             return Misread(message, began if at_start and began else at, instead)
     return Misread(f"This is not YAML: {said.rstrip('.')}.", at,
                  "Check the indentation, the colons and the quotes on this line and the one above.")  # fmt: skip
+
+
+def _quote_open(lines: Sequence[str], at: Place) -> Misread | None:
+    """A quote that is not closed on its line, so that the next quote of its kind, further down, closes it."""
+    before = lines[at[0]][: at[1]] if at[0] < len(lines) else ""
+    for quote in "\"'":
+        if _without_escapes(before).count(quote) % 2 == 0:
+            continue
+        above = next((n for n in range(at[0] - 1, -1, -1) if quote in _without_escapes(lines[n])), None)
+        opened = re.search(rf"(?:^\s*|[:,-]\s+|[\[{{]\s*){quote}[^{quote}]*\Z", _without_escapes(lines[above or 0]))
+        if above is None or opened is None or _without_escapes(lines[above]).count(quote) % 2 == 0:
+            continue
+        place = (above, opened.start() + opened[0].index(quote))
+        return Misread("This quote is not closed on its line, and the next one closes it.", place,
+                       "Write the same quote where the text ends.")  # fmt: skip
+    return None
+
+
+def _without_escapes(line: str) -> str:
+    """A line in which no quote stands for itself; each character in its place."""
+    return re.sub(r"\\.", "__", line)
+
+
+def _no_space(lines: Sequence[str], at: int | None) -> Misread | None:
+    """A key and its value without the space between that would make them two."""
+    found = _KEY_AND_VALUE.match(lines[at]) if at is not None else None
+    if at is None or found is None:
+        return None
+    cure = f"Write a space after the colon: {found[1]}: {found[2].strip()[:60]}."
+    return Misread("A space is missing after this colon.", (at, found.end(1)), cure)
+
+
+def _above(lines: Sequence[str], at: int) -> int | None:
+    """The line above one that is not empty."""
+    return next((n for n in range(at - 1, -1, -1) if lines[n].strip()), None)
 
 
 def _between(lines: Sequence[str], at: int) -> Misread | None:

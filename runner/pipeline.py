@@ -20,6 +20,7 @@ from . import shape, source, templates
 from .errors import PipelineProblems, Problem, nearest
 from .kinds import KINDS
 from .kinds.nesting import parts
+from .meant import without_braces
 from .model import JSON, UNITS, Ceiling
 from .schema import INPUT_TYPES
 from .source import Document
@@ -159,14 +160,16 @@ def _load(text: str, file: str, read_file: ReadFile, profile: str | None) -> tup
         document = source.parse(text, file)
     except PipelineProblems as err:
         return None, list(err.problems)
-    problems = validate(document)
+    problems = [*without_braces(document), *validate(document)]
     if not isinstance(document.data, dict):
         return None, problems
     profiles = _mapping(document.data, "profiles")
     problems += _strangers(document, profiles)
     names = tuple(name for name, said in profiles.items() if isinstance(said, dict))
     if profile in names:
-        document = document.overlaid(("profiles", profile), merged=("models",))
+        at, told = ("profiles", profile), {problem.mark for problem in problems}
+        unknown = [key for key in profiles[profile] if document.mark((*at, key), key=True) in told]
+        document = document.overlaid(at, merged=("models",), without=unknown)
     else:
         profile = None
     found = _Loader(document, read_file, problems).pipeline()
@@ -202,6 +205,8 @@ class _Loader:
         self.document, self.read_file, self.problems = document, read_file, problems
         self.marks = {problem.mark for problem in problems}
         self.files: dict[tuple[str | int, ...], Document] = {}
+        named = [n for section in ("inputs", "steps") for n in _mapping(document.data, section)]
+        self.misnamed = sorted((n for n in named if not re.fullmatch(r"\w+", n)), key=len, reverse=True)
 
     def pipeline(self) -> Pipeline:
         data = self.document.data
@@ -211,13 +216,13 @@ class _Loader:
             version=str(data["version"]) if data.get("version") is not None else None,
             description=str(data.get("description") or ""),
             inputs={n: self.input(n, d) for n, d in _mapping(data, "inputs").items() if isinstance(d, dict)},
-            models={n: self.alias(n, d) for n, d in _mapping(data, "models").items() if isinstance(d, dict)},
+            models={n: self.alias(n, _fields(d)) for n, d in _mapping(data, "models").items()},
             env=tuple(v for v in _texts(data.get("env"))),
             budget=_ceiling(data),
             deadline=duration(data.get("deadline")) if not self.told(("deadline",)) else None,
             calls=limits["calls"] if isinstance(limits.get("calls"), int) else None,
             per_model={k: v for k, v in _mapping(limits, "per_model").items() if isinstance(v, int)},
-            steps={n: self.step(n, d) for n, d in _mapping(data, "steps").items() if isinstance(d, dict)},
+            steps={n: self.step(n, _fields(d)) for n, d in _mapping(data, "steps").items()},
             outputs=self.tree(_mapping(data, "outputs"), ("outputs",)),
             document=self.document,
             files=self.files,
@@ -225,8 +230,9 @@ class _Loader:
 
     def input(self, name: str, data: dict[str, JSON]) -> Input:
         kind = str(data.get("type", "string"))
-        words = {k: v for k, v in data.items() if k not in ("type", "description", "default", "examples")}
         path = ("inputs", name)
+        words = {k: v for k, v in data.items() if k not in ("type", "description", "default", "examples")}
+        words = {k: v for k, v in words.items() if not self.marks or not self.told_within((*path, k), v)}
         if kind == "string":
             words = {k: self.as_written((*path, k), v) for k, v in words.items()}
         is_file = _TYPES.get(kind) == "artifact"
@@ -269,6 +275,8 @@ class _Loader:
         params = {
             k: self.param((*path, k), known[k], v) for k, v in data.items() if k in known and not self.told((*path, k))
         }
+        told = (k for k in known if k in data and k not in params and known[k].get("verbatim"))
+        params |= {k: {} for k in told}  # a schema of what could be anything
         retry = data.get("retry") if isinstance(data.get("retry"), dict) else {}
         assert isinstance(retry, dict)
         known_retry: dict[str, JSON] = {
@@ -359,7 +367,18 @@ class _Loader:
         def tell(inner: tuple[str | int, ...], fault: TemplateFault) -> None:
             self.problems.append(self.template_problem((*path, *inner), fault))
 
-        return templates.parse_tree(value, tell)
+        return templates.parse_tree(self.quoted(value), tell)
+
+    def quoted(self, value: JSON) -> JSON:
+        """A value in whose templates names that cannot be written after a dot, which has been told, are in brackets."""
+        if not self.misnamed:
+            return value
+        if isinstance(value, list):
+            return [self.quoted(inner) for inner in value]
+        if isinstance(value, dict):
+            return {name: self.quoted(inner) for name, inner in value.items()}
+        names = "|".join(map(re.escape, self.misnamed))
+        return re.sub(rf"\b(inputs|steps)\.({names})(?![\w-])", r"\1['\2']", value) if isinstance(value, str) else value
 
     def tree_or_anything(self, value: JSON, path: tuple[str | int, ...]) -> Tree:
         """The tree of a value, or what could be anything where something in it is of the wrong type."""
@@ -435,6 +454,10 @@ def _input_schema(kind: str, words: Mapping[str, JSON]) -> dict[str, JSON]:
 
 def _mapping(data: Mapping[str, JSON], name: str) -> dict[str, JSON]:
     value = data.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _fields(value: JSON) -> dict[str, JSON]:
     return value if isinstance(value, dict) else {}
 
 

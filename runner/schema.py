@@ -29,10 +29,11 @@ _FILE: JSON = {
     "required": ["file"],
     "additionalProperties": False,
 }
+DURATION = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"
 _DURATION: JSON = {
     "anyOf": [
         {"type": "number", "exclusiveMinimum": 0},
-        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"},
+        {"type": "string", "pattern": DURATION},
     ]
 }
 _STEPS: JSON = {"type": "array", "items": {"type": "string"}, "examples": [["draft"]]}

@@ -106,10 +106,19 @@ class Document:
             node = child[1]
         return node
 
-    def overlaid(self, at: Path, merged: Collection[str] = ()) -> Document:
+    def replaced(self, path: Path, data: dict[str, JSON]) -> None:
+        """Put a mapping where a value stands that is none: what is in it is marked there."""
+        node, owner = self.node(path), self.data
+        for part in path[:-1]:
+            owner = owner[part]
+        owner[path[-1]] = data
+        if node is not None:
+            node.children = {name: (node.start, Node(node.start, node.end)) for name in data}
+
+    def overlaid(self, at: Path, merged: Collection[str] = (), without: Collection[str] = ()) -> Document:
         """The document in which the entries of the mapping at ``at`` take the place of those of the same name at the
-        top; of a mapping that ``merged`` names, each of its entries by itself. What is taken over is marked where it
-        was written.
+        top, but for those ``without``; of a mapping that ``merged`` names, each of its entries by itself. What is
+        taken over is marked where it was written.
         """
         over: JSON = self.data
         for part in at:
@@ -117,7 +126,8 @@ class Document:
         there = self.node(at)
         assert self.root is not None
         assert there is not None
-        data, root = _over(self.data, self.root, over, there, merged)
+        kept = {name: value for name, value in over.items() if name not in without}
+        data, root = _over(self.data, self.root, kept, there, merged)
         return replace(self, data=data, root=root)
 
     def mark_inside(self, path: Path, offset: int, length: int) -> Mark:

@@ -22,8 +22,8 @@ from .errors import Problem, counted, nearest
 from .hints import TEMPLATE
 from .kinds import KINDS, makes
 from .model import JSON
-from .schema import STEP_ID, step_schema, top_schema
-from .source import Document
+from .schema import DURATION, STEP_ID, step_schema, top_schema
+from .source import Document, read_scalar
 from .templates import is_template
 
 
@@ -131,6 +131,17 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
                           document.mark((*path, value), key=True), _pattern(error, f"names of {owner}"))  # fmt: skip
         case "type" if _is_text_as_written(document, fault):
             pass
+        case "enum" if not _is_of_type(error) and not _is_bare(document, path, value):
+            pass  # which is told
+        case "type" if (meant_by := _in_short(error, path)) is not None:
+            message, _ = explain(error, _last_name(path))
+            cure = f"Write {_last_name(path)}: {_flow(meant_by)}."
+            yield Problem("type", message, document.mark(path), cure)
+            document.replaced(path, meant_by)
+        case "type" if path[:1] == ("inputs",) and path[2:] == ("required",) and str(value).lower() in _YES | _NO:
+            message, _ = explain(error, "required")
+            needed = "an input without default: must be given" if str(value).lower() in _YES else "add default:"
+            yield Problem("type", message, document.mark(path), f"Leave it out; {needed}.")
         case "not" | "pattern" if path[-1:] == ("headers",):  # of a header's name
             allowed = error.validator == "pattern"
             cure = "Use letters, digits and -." if allowed else _KEYS
@@ -145,6 +156,40 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
             yield Problem(code, message, document.mark(path), instead)
 
 
+_YES, _NO = {"yes", "on", "true"}, {"no", "off", "false"}
+
+
+def _is_of_type(error: ValidationError) -> bool:
+    """Whether a value that is none of those allowed is at least of their type; else that is told."""
+    assert isinstance(error.schema, Mapping)
+    wanted = error.schema.get("type")
+    given: Any = error.instance
+    return wanted is None or any(_TYPE_CHECKER.is_type(given, each) for each in _list(wanted))
+
+
+_TYPE_CHECKER: Validator = Draft202012Validator({})
+
+
+def _in_short(error: ValidationError, path: Sequence[str | int]) -> dict[str, JSON] | None:
+    """The mapping that was meant by a model's id, or an input's default, where an entry should stand."""
+    assert isinstance(error.schema, Mapping)
+    known, value = error.schema.get("properties", {}), error.instance
+    match path:
+        case ("models", _) | ("profiles", _, "models", _) if "model" in known and isinstance(value, str):
+            return {"model": value}
+        case ("inputs", _) if "default" not in known:
+            return None
+        case ("inputs", _) if value is None:
+            return {"type": "string"}
+        case ("inputs", _) if isinstance(value, str) and value in known["type"]["enum"]:
+            return {"type": value}
+        case ("inputs", _):
+            return {"type": _INPUT_OF[type(value)], "default": value}
+    return None
+
+
+_INPUT_OF = {str: "string", bool: "boolean", int: "integer", float: "number", list: "list"}
+
 _KEYS = "Runpod's key is sent by runner itself; the variable with another server's key is named by api_key_env:."
 
 
@@ -156,10 +201,17 @@ def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
     match error.validator:
         case "type":
             return _wrong_type(error, name)
+        case "enum" if keys := _keys_instead(error):
+            known = [str(v) for v in _list(wanted)]
+            ways = [*known, *(f"{{{key}: …}}" for key in keys)]
+            cure = f"Write {{{value}: …}}." if value in keys else f"Write {', '.join(ways[:-1])} or {ways[-1]}."
+            near = nearest(str(value), known)
+            return f"{name} cannot be {_short(value)}.", near if near.startswith("Did") else cure
         case "enum" | "const":
             return f"{name} cannot be {_short(value)}.", nearest(str(value), [str(v) for v in _list(wanted)])
         case "pattern":
-            return f"{_short(value)} is not a valid {name}.", _pattern(error, name)
+            what = "duration" if wanted == DURATION and name == "for" else name
+            return f"{_short(value)} is not a valid {what}.", _pattern(error, name)
         case "format":
             return f"{_short(value)} is not a valid {wanted}.", "Check its brackets and backslashes."
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum" | "multipleOf":
@@ -179,6 +231,12 @@ def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
             missing = _missing(error)
             return f"{name} has no {missing}.", f"Add {missing}:."
     return f"{name}: {error.message}.", ""
+
+
+def _keys_instead(error: ValidationError | SchemaError) -> list[str]:
+    """The keys of the mapping that may stand where a word stands which is none of those allowed."""
+    way: Any = error.parent.validator_value if error.parent is not None and error.parent.validator == "anyOf" else ()
+    return [key for each in way for key in each.get("properties", ())]
 
 
 def _missing(error: ValidationError | SchemaError) -> str:
@@ -241,11 +299,15 @@ def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
 
 def _is_text_as_written(document: Document, fault: _Fault) -> bool:
     """Whether a bare number stands where text is wanted: then the text is put there as it was written."""
-    raw = document.raw(fault.path)
-    if _list(fault.error.validator_value) != ["string"] or not raw or fault.error.instance is None:
+    if _list(fault.error.validator_value) != ["string"] or not _is_bare(document, fault.path, fault.error.instance):
         return False
-    _put(document.data, fault.path, raw)
+    _put(document.data, fault.path, document.raw(fault.path))
     return True
+
+
+def _is_bare(document: Document, path: Sequence[str | int], value: JSON) -> bool:
+    """Whether a value that is no text was written as a word or a number."""
+    return value is not None and bool(document.raw(path))
 
 
 def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
@@ -261,6 +323,8 @@ def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, s
         return message, f"Write [{_short(_flow(value))}]."
     if wanted == ["array"] and isinstance(value, str | int | float) and not tail:
         return message, f"Write [{_short(value)}]."
+    if known := error.schema.get("enum"):
+        return message, nearest("", known)
     if examples := error.schema.get("examples"):
         return message, f"Write {words}, such as {_flow(examples[0])}{tail}."
     return message, f"Write {words}{tail}."
@@ -281,8 +345,13 @@ def _flow(value: JSON) -> str:
         case list():
             return "[" + ", ".join(map(_flow, value)) + "]"
         case str():
-            return f'"{value}"' if is_template(value) else value
+            return f'"{value}"' if is_template(value) else value if _is_plain(value) else json.dumps(value)
     return json.dumps(value)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text needs no quotes in a mapping on one line."""
+    return read_scalar(text) == text and re.search(r"\A[^\w/.]|[,\[\]{}\n]|:(\s|\Z)|\s#|\A\s|\s\Z", text) is None
 
 
 _TYPE_NAMES = {
@@ -316,7 +385,10 @@ def _pattern(error: ValidationError | SchemaError, name: str) -> str:
              "names of headers": "Use letters, digits and -.",
              "size": "Write WIDTHxHEIGHT, such as 1024x1024.", "aspect_ratio": "Write WIDTH:HEIGHT, such as 4:3.",
              "name": "Use letters, digits, dots, _ and -.", "timeout": "Write seconds, or 90s, 5m, 1h.",
+             "endpoint": "Use letters, digits, dots, _ and -, with a letter or a digit first.",
              "base_url": "Write an http:// or https:// address."}  # fmt: skip
+    if error.validator_value == DURATION:
+        return "Write seconds, or 12h, 7d." if name == "for" else words["timeout"]
     return words.get(name, f"It must match {error.validator_value}.")
 
 
