@@ -140,6 +140,18 @@ def test_without_a_run_to_take_up_it_says_so(folder: Path, emulator: Emulator) -
     assert "no run here that could be taken up" in said
 
 
+def test_a_run_of_which_only_fates_are_unknown_does_not_send_people_to_resume_it_as_it_is(
+    folder: Path, emulator: Emulator
+) -> None:
+    emulator.fail("run=reset")
+
+    code, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
+
+    assert code == 1
+    assert "Go on with" not in said
+    assert "retry: {on: [unknown]} on the step and runner resume " in said
+
+
 def test_where_nothing_ran_there_is_nothing_to_take_up(folder: Path, emulator: Emulator) -> None:
     code, said = ended(begin(folder, emulator.url, "resume"))
 
