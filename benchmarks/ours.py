@@ -119,6 +119,9 @@ class Memory:
         del call
         self.replies[key] = reply
 
+    def replaced(self, key: str) -> AsyncGenerator[Reply, None]:
+        raise AssertionError(key)
+
     def finished(self, key: str, since: float = 0.0) -> Finished | None:
         del key, since
         return None
@@ -186,6 +189,9 @@ class Nobody:
 
     async def keep(self, key: str, call: Call | Question, reply: Reply) -> None:
         raise AssertionError(key, call, reply)
+
+    def replaced(self, key: str) -> AsyncGenerator[Reply, None]:
+        raise AssertionError(key)
 
     def finished(self, key: str, since: float = 0.0) -> Finished | None:
         raise AssertionError(key, since)

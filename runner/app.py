@@ -203,14 +203,15 @@ async def verify(path: Path, profile: str | None = None) -> tuple[int, list[str]
         for cell, entry in entries.items():
             files: set[str] = set()
             for key in entry.keys:
-                reply = await store.get(key)
-                if reply is None:
+                found = [reply] if (reply := await store.get(key)) is not None else []
+                found += [reply async for reply in store.replaced(key)]
+                if not found:
                     wrong.append(f"{cell}: the reply {key[:12]} is not in the store, or a file of it is damaged")
                     break
-                files |= {file.sha256 for file in reply.files}
+                files |= {file.sha256 for reply in found for file in reply.files}
             else:
                 if entry.files and not set(entry.files) <= files:
-                    wrong.append(f"{cell}: the store holds another file than the lock names")
+                    wrong.append(f"{cell}: the store no longer has the file that the lock names")
     finally:
         store.close()
     return len(entries), wrong

@@ -19,7 +19,7 @@ from typing import Literal
 from . import salvage
 from .errors import StoreFailed
 from .model import Artifact, from_json
-from .store import DATABASE, FORMAT, Damaged, Row, Store, nobody_has, read_row
+from .store import DATABASE, FORMAT, Damaged, Row, Store, Table, nobody_has, read_row
 
 _ASIDE = "replies.damaged-"
 
@@ -39,6 +39,10 @@ class Entry:
     """Whether it can be read at all."""
     old: bool = False
     """Whether an older version kept it in a form that is not served any more."""
+
+    def held(self, named: Collection[str]) -> bool:
+        """Whether somebody who names it, or a file of it, counts on it."""
+        return self.key in named or any(digest in named for digest in self.digests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,9 @@ class Swept:
     """Replies that would have gone if nobody had named them."""
 
 
-def entries(store: Store) -> list[Entry]:
+def entries(store: Store, table: Table = "replies") -> list[Entry]:
     """Every reply, the one that was used last first."""
-    found = [_entry(*row) for row in store.rows()]
+    found = [_entry(*row) for row in store.rows(table)]
     return sorted(found, key=lambda entry: (-entry.used, entry.key))
 
 
@@ -173,12 +177,10 @@ def rebuild(folder: Path, now: float) -> Saved:
 
 def _rebuilt(folder: Path, fresh: Path, now: float) -> Saved:
     old, aside = folder / DATABASE, _free(folder, time.strftime("%Y%m%d-%H%M%S", time.localtime(now)))
-    known: dict[tuple[str, str], Row] = {}
-    for path in (*folder.glob(f"{_ASIDE}*.sqlite"), old):  # those of before, because the last time may have been cut
-        for row in salvage.rows(path):
-            known[row.table, row.key] = max(row, known.get((row.table, row.key), row), key=lambda each: each.kept)
+    before = folder.glob(f"{_ASIDE}*.sqlite")  # because the last time may have been cut
+    known = salvage.ranked(row for path in (*before, old) for row in salvage.rows(path))
     there = {blob.digest for blob in _files(folder)}
-    saved = [row for row in known.values() if there.issuperset(_digests(row.key, row.row) or ())]
+    saved = [row for row in known if there.issuperset(_digests(row.key, row.row) or ())]
     shutil.rmtree(fresh, ignore_errors=True)
     store = Store(fresh)
     store.add_rows(saved)
@@ -190,8 +192,8 @@ def _rebuilt(folder: Path, fresh: Path, now: float) -> Saved:
         path.unlink(missing_ok=True)
     (fresh / DATABASE).replace(old)
     shutil.rmtree(fresh)
-    jobs = sum(row.table == "unfetched" for row in saved)
-    return Saved(aside if damaged else None, len(saved) - jobs, jobs)
+    many = Counter(row.table for row in saved)
+    return Saved(aside if damaged else None, many["replies"], many["unfetched"])
 
 
 def _log_of(database: Path) -> Path:
@@ -235,14 +237,16 @@ def _sweep(store: Store, named: Collection[str], older: float | None, most: int 
     sizes = Counter[str]()
     for blob in there:
         sizes[blob.digest] += blob.bytes
-    held = {e.key: e.key in named or any(digest in named for digest in e.digests) for e in everything}
+    held = {e.key: e.held(named) for e in everything}
+    replaced, past = _replaced(store, named)
     gone = {
         entry.key for entry in everything if not entry.sound or entry.old or (older is not None and entry.used < older)
     }
     stayed = {key for key in gone if held[key]}
     gone -= stayed
-    users = Counter(digest for entry in everything if entry.key not in gone for digest in set(entry.digests))
-    left = sum(entry.text for entry in everything if entry.key not in gone)
+    staying = [*(entry for entry in everything if entry.key not in gone), *replaced]
+    users = Counter(digest for entry in staying for digest in set(entry.digests))
+    left = sum(entry.text for entry in staying)
     left += sum(size for digest, size in sizes.items() if users[digest] or digest in named)
     for entry in reversed(everything):
         if most is None or left <= most:
@@ -258,9 +262,24 @@ def _sweep(store: Store, named: Collection[str], older: float | None, most: int 
         left -= sum(sizes[digest] for digest in set(entry.digests) if not users[digest] and digest not in named)
     away = [blob for blob in there if not users[blob.digest] and blob.digest not in named]
     freed = sum(blob.bytes for blob in away) + sum(entry.text for entry in everything if entry.key in gone)
+    freed += sum(len(row.encode()) for _, row in past)
     if not dry:
+        store.drop_replaced(past)
         _remove(store, gone, away, named, older)
-    return Swept(len(gone), len(away), freed, left, len(stayed))
+    return Swept(len(gone) + len(past), len(away), freed, left, len(stayed))
+
+
+def _replaced(store: Store, named: Collection[str]) -> tuple[list[Entry], list[tuple[str, str]]]:
+    """Replaced replies that stay because a lock may name them; and the others, by key and row: nobody finds them."""
+    stay: list[Entry] = []
+    past: list[tuple[str, str]] = []
+    for found in store.rows("replaced"):
+        entry = _entry(*found)
+        if entry.sound and not entry.old and entry.held(named):
+            stay.append(entry)
+        else:
+            past.append((entry.key, found[3]))
+    return stay, past
 
 
 def _remove(

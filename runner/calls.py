@@ -8,8 +8,8 @@ refused something and then answered without it is not asked for it again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -29,6 +29,7 @@ class Store(Protocol):
     """Replies by key. A reply that is given back is whole: its files are there and are what they were."""
 
     async def get(self, key: str, since: float = 0.0) -> Reply | None: ...
+    def replaced(self, key: str) -> AsyncGenerator[Reply, None]: ...
     def claimed(self, key: str, waits: Callable[[], None]) -> AbstractAsyncContextManager[bool]: ...
     async def keep(self, key: str, call: Call | Question, reply: Reply) -> None: ...
     def finished(self, key: str, since: float = 0.0) -> Finished | None: ...
@@ -212,13 +213,24 @@ class Calls:
         model = self.step.model.id if self.step.model else None
         if why := locked.refusal(self.name, key, model, self.params.get("seed")):
             raise NotLocked(why)
-        stored = await self.store.get(key)
+        stored = newest = await self.store.get(key)
+        if stored is None or not self._leads(stored, locked):
+            async with aclosing(self.store.replaced(key)) as earlier:
+                stored = await anext((each async for each in earlier if self._leads(each, locked)), newest)
         if stored is None or not self._holds(stored):
             raise NotLocked("what it yields is not in the store, and nothing may be sent")
-        if stored.bare:
+        if stored.bare and stored is newest:
             self.store.note(key, call, stored)
         self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
         return stored
+
+    def _leads(self, reply: Reply, locked: Locked) -> bool:
+        """Whether a reply is the one that a lock was written of, as far as that can be told from what follows."""
+        try:
+            found = self._read(reply)
+        except StepError:
+            return False
+        return locked.leads(self.name, found, lambda call: key_of(call, self.tools.provider.origin))
 
     def _kept(self, key: str, call: Call, reply: Reply) -> None:
         """A reply of the world is in the store: that is when what it holds counts."""

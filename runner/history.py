@@ -425,6 +425,24 @@ def _is_of(state: RunState, pipeline: Path | None, called: str | None) -> bool:
     return state.pipeline == called and not Path(state.file).exists()
 
 
+def none_to_take_up(pipeline: Path | None = None) -> str:
+    """Why `find_run` finds nothing to take up, in a sentence."""
+    at = project(pipeline or Path.cwd() / "x") / ".runner"
+    of = f" of {_relative(pipeline)}" if pipeline is not None else ""
+    found = [run for run in newest(at) if run.state.file and pipeline in (None, Path(run.state.file))]
+    if not found:
+        return f"There are no runs{of} in {at / 'runs'}"
+    ended = [run for run in found if run.state.outcome != "done" and not _sends(run.state)]
+    if not ended:
+        return f"There is no run{of} here that could be taken up again: all came to a good end"
+    said = ended[0].state.options
+    how = "--offline" if said.get("offline") else "--replay" if said.get("replay") else "from the store alone"
+    return (
+        f"There is no run{of} here that asked anybody and could be taken up again. {ended[0].id} ran {how} and did not "
+        f"come to a good end: runner resume {ended[0].id} does the same again"
+    )
+
+
 def _sends(state: RunState) -> bool:
     """Whether a run asks anybody; else there is nothing to go on with."""
     said = state.options

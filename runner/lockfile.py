@@ -14,14 +14,14 @@ that change, so that git takes changes of neighbours from two branches without a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import source
 from .errors import PipelineProblems, UsageError
-from .model import JSON, Artifact, digests_of
+from .model import JSON, Artifact, Call, Errand, Next, Output, digests_of
 
 if TYPE_CHECKING:
     from .events import CellState, RunState  # a check reads the name of a lock, and no run
@@ -81,6 +81,15 @@ class Locked:
             if name in entry.facts and now != entry.facts[name]
         ]
         return f"it would be another call: {' and '.join(changed) or 'what is sent is not what was sent'}"
+
+    def leads(self, cell: str, found: Next, key: Callable[[Call], str]) -> bool:
+        """Whether what follows from a reply is what is locked: the output itself, or a call of the same cell."""
+        entry = (self.entries or {}).get(cell)
+        if entry is None:
+            return True
+        if isinstance(found, Output):
+            return digests_of(found.values) == entry.output
+        return isinstance(found, Errand) or key(found) in entry.keys
 
     def picked(self, cell: str) -> int | None:
         """The number of the candidate that is locked; None if the lock names none."""

@@ -61,10 +61,10 @@ def listed(now: float, *, as_json: bool) -> str:
 def size() -> str:
     """How much there is, and how much of it cannot go."""
     with _store() as store:
-        entries, blobs = cache.entries(store), cache.blobs(store)
+        entries, replaced, blobs = cache.entries(store), cache.entries(store, "replaced"), cache.blobs(store)
     names = named(history.home())
-    held = sum(e.key in names or any(digest in names for digest in e.digests) for e in entries)
-    text, files = sum(e.text for e in entries), sum(blob.bytes for blob in blobs)
+    held = sum(e.held(names) for e in entries)
+    text, files = sum(e.text for e in (*entries, *replaced)), sum(blob.bytes for blob in blobs)
     return (
         f"{weight(text + files)}: {many(len(entries), 'reply')} of {weight(text)}, {many(len(blobs), 'file')} of "
         f"{weight(files)}\n{many(held, 'reply')} named by lock files or unfinished runs"

@@ -291,6 +291,9 @@ class _Reading:
     async def get(self, key: str, since: float = 0.0) -> Reply | None:
         return await self.store.get(key, since)
 
+    def replaced(self, key: str) -> AsyncGenerator[Reply, None]:
+        return self.store.replaced(key)
+
     @asynccontextmanager
     async def claimed(self, key: str, waits: Callable[[], None]) -> AsyncGenerator[bool, None]:
         del key, waits

@@ -2,7 +2,7 @@
 
 A row says itself whether it is whole (`store.read_row`), so no page has to be believed about what stands on it: every
 place that looks like the beginning of a row is tried. Rows that were replaced or removed are found, too, as long as
-nothing stands in their place; of several under one key the latest counts.
+nothing stands in their place; of several under one key the latest counts, and the others were replaced.
 
 Source: https://www.sqlite.org/fileformat2.html
 """
@@ -13,7 +13,7 @@ import json
 import mmap
 import re
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,13 +35,24 @@ def rows(database: Path) -> list[Row]:
     """Every whole row of a database and of the log beside it. Files that are not there have none."""
     with ExitStack() as stack:
         own, log = (_opened(path, stack) for path in (database, database.with_name(f"{database.name}-wal")))
-        found: dict[tuple[Table, str], Row] = {}
-        for size in dict.fromkeys([*_sizes(own, log), _USUAL]):
-            for row in _Pages(own, log, size).rows():
-                place = row.table, row.key
-                if place not in found or found[place].kept < row.kept:
-                    found[place] = row
-        return list(found.values())
+        sizes = dict.fromkeys([*_sizes(own, log), _USUAL])
+        return ranked(row for size in sizes for row in _Pages(own, log, size).rows())
+
+
+def ranked(rows: Iterable[Row]) -> list[Row]:
+    """Of each key the latest row; replies of before, which say something else, as those that were replaced."""
+    found: dict[tuple[bool, str], dict[str, Row]] = {}
+    for row in rows:
+        same = found.setdefault((row.table == "unfetched", row.key), {})
+        if row.row not in same or same[row.row].kept < row.kept:
+            same[row.row] = row
+    ranked = []
+    for (job, _), same in found.items():
+        latest = max(same.values(), key=lambda row: row.kept)
+        ranked.append(latest if job else latest._replace(table="replies"))
+        older = [] if job else [row for row in same.values() if row.kept < latest.kept]
+        ranked += [row._replace(table="replaced") for row in older]
+    return ranked
 
 
 def _opened(path: Path, stack: ExitStack) -> Bytes:

@@ -4,7 +4,7 @@
 
     .runner/store/blobs/ab/cdef….png   bytes, named by their digest: written aside, synced, renamed
     .runner/store/replies.sqlite       one row a key: what the endpoint said, the digests of its files, and
-                                       when it was kept and last used
+                                       when it was kept and last used; beside them those that were replaced
     .runner/store/claims               a process that asks for a key holds that key's place in it, and whoever has
                                        the store open shares the place of all keys; one byte says that there is a
                                        database
@@ -50,8 +50,11 @@ CREATE TABLE IF NOT EXISTS replies
     (key TEXT PRIMARY KEY, format INT, request TEXT, row TEXT, kept REAL, used REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unfetched
     (key TEXT PRIMARY KEY, format INT, request TEXT, row TEXT, kept REAL, used REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS replaced
+    (key TEXT, format INT, request TEXT, row TEXT, kept REAL, used REAL,
+     PRIMARY KEY (key, format, request, row)) WITHOUT ROWID;
 """
-Table: TypeAlias = Literal["replies", "unfetched"]
+Table: TypeAlias = Literal["replies", "unfetched", "replaced"]
 
 
 class Row(NamedTuple):
@@ -67,11 +70,14 @@ class Row(NamedTuple):
 
 _PUT = {
     name: f"INSERT OR REPLACE INTO {name} (key, format, request, row, kept, used) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own names
-    for name in ("replies", "unfetched")
+    for name in ("replies", "unfetched", "replaced")
 }
 _GET = {name: f"SELECT row, kept, used FROM {name} WHERE key = ? AND format = ?" for name in ("replies", "unfetched")}  # noqa: S608 - as above
 
 _ADD = {name: put.replace("REPLACE", "IGNORE", 1) for name, put in _PUT.items()}
+
+_REPLACE = "INSERT OR IGNORE INTO replaced SELECT * FROM replies WHERE key = ? AND format = ? AND row != ?"
+_REPLACED = "SELECT row FROM replaced WHERE key = ? AND format = ? ORDER BY kept DESC"
 
 _TIMES = ("kept", "used")
 """Columns that the first stores did not have: seconds since the epoch."""
@@ -189,14 +195,27 @@ class Store:
 
     async def get(self, key: str, since: float = 0.0) -> Reply | None:
         """The reply to an earlier call; None if there is none kept ``since`` then, or if a part of it is damaged."""
-        reply = self._row("replies", key, since)
-        if reply is None:
-            return None
+        row = self._row("replies", key, since)
+        reply = await self._whole(row) if row is not None else None
+        if row is not None and reply is None:
+            self._torn.add(key)
+        return reply
+
+    async def replaced(self, key: str) -> AsyncGenerator[Reply, None]:
+        """What the store had under a key before it was asked for anew, the newest first, as far as it is whole."""
+        with _disk(self.folder):
+            found = self._rows.execute(_REPLACED, (key, FORMAT)).fetchall()
+        for (said,) in found:
+            row = read_row(key, said)
+            if row is not None and (reply := await self._whole(row)) is not None:
+                yield reply
+
+    async def _whole(self, reply: Mapping[str, JSON]) -> Reply | None:
+        """The reply of a row with its files; None if one of them is damaged or gone."""
         files: list[Artifact] = [from_json(file) for file in reply.get("files", [])]
         if files:
             there = await anyio.to_thread.run_sync(lambda: [self._there(file) for file in files])
             if None in there:
-                self._torn.add(key)
                 return None
             files = [file for file in there if file is not None]
         return Reply(from_json(reply.get("data")), tuple(files), reply.get("cost"), bare=bool(reply.get("bare")))
@@ -232,9 +251,13 @@ class Store:
 
     async def keep(self, key: str, call: Call | Question, reply: Reply) -> None:
         """Write a reply under its key: from here on the end of this process cannot lose it. `synced` makes sure that
-        the end of the machine cannot either. `StoreFailed` if the disk says no.
+        the end of the machine cannot either. `StoreFailed` if the disk says no. Another one that was there stays,
+        because a lock may name it.
         """
-        self._put("replies", key, _kept(reply), call.text)
+        row = _kept(reply)
+        with _disk(self.folder):
+            self._rows.execute(_REPLACE, (key, FORMAT, signed(key, row)))
+        self._put("replies", key, row, call.text)
         if isinstance(call, Job):
             with _disk(self.folder):
                 self._rows.execute("DELETE FROM unfetched WHERE key = ?", (key,))
@@ -336,6 +359,11 @@ class Store:
         """Forget these keys, all or none. Their files stay until nothing names them."""
         with self._at_once():
             self._rows.executemany(f"DELETE FROM {table} WHERE key = ?", [(key,) for key in keys])  # noqa: S608 - our own names
+
+    def drop_replaced(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Forget replies that were replaced, by key and row, all or none."""
+        with self._at_once():
+            self._rows.executemany("DELETE FROM replaced WHERE key = ? AND row = ?", rows)
 
     @contextmanager
     def _at_once(self) -> Iterator[None]:

@@ -168,6 +168,9 @@ class World:
         assert since == 0.0
         return self.kept.get(key)
 
+    def replaced(self, key: str) -> AsyncGenerator[Reply, None]:
+        raise AssertionError(key)
+
     def finished(self, key: str, since: float = 0.0) -> Finished | None:
         assert key not in self.kept
         assert since == 0.0

@@ -6,10 +6,13 @@ import json
 import subprocess
 from pathlib import Path
 
+import anyio
 import pytest
 
 from runner import app
 from runner.emulator import Emulator
+from runner.model import Job
+from runner.store import Store
 
 from .conftest import Cli
 
@@ -182,6 +185,83 @@ def test_verify_reads_every_file_again(cli: Cli, pots: Path) -> None:
     assert (whole.code, whole.out) == (0, "7 cells: all as locked\n")
     assert torn.code == 3
     assert torn.err.startswith("photo[c]: ")
+
+
+OPEN = """\
+name: open
+steps:
+  own: {kind: call_endpoint, model: qwen-image-t2i, input: {prompt: a pot, size: 512*512}}
+  told: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: "Tell of {{ steps.own.data }}"}
+outputs:
+  own.png: "{{ steps.own.files[0] }}"
+  told.txt: "{{ steps.told.text }}"
+"""
+"""Its first step gives no seed, so each answer is another picture."""
+
+
+@pytest.mark.parametrize("anew", [["--fresh", "own"], ["--no-cache"]])
+def test_what_was_locked_is_published_though_an_ordinary_run_has_asked_for_it_anew(
+    cli: Cli, pots: Path, emulator: Emulator, anew: list[str]
+) -> None:
+    pots.write_text(OPEN)
+    cli("run", pots, "--lock", "--out", "first")
+    for word in [anew] * len(anew):
+        cli("run", pots, *word, "--out", "anew")
+    swept = cli("cache", "gc")
+    asked = len(emulator.requests)
+
+    done = cli("run", pots, "--locked", "--out", "again")
+    verified = cli("verify", pots)
+
+    assert (done.code, swept.code, len(emulator.requests)) == (0, 0, asked), done.err
+    first, other, again = (
+        {path.name: path.read_bytes() for path in Path(name).iterdir()} for name in ("first", "anew", "again")
+    )
+    assert first == again != other
+    assert (verified.code, verified.out) == (0, "2 cells: all as locked\n")
+
+
+async def _replaced(pots: Path, cell: str, by: str) -> None:
+    """Have the store hold another file under the key of a cell, as when it was asked for anew."""
+    entries = app.read_lock(pots)
+    store = Store(Path(".runner/store"))
+    other = await store.get(entries[by].keys[0])
+    assert other is not None
+    await store.keep(entries[cell].keys[0], Job("generate_image@1", "qwen-image-t2i", {}), other)
+    store.close()
+
+
+def test_a_picture_that_was_replaced_is_swept_unless_the_lock_names_it(cli: Cli, pots: Path) -> None:
+    cli("run", pots, "--lock", "--no-metadata")
+    first = Path("out/pots/a.png").read_bytes()
+    anyio.run(_replaced, pots, "photo[a]", "photo[b]")
+    digest = app.read_lock(pots)["photo[a]"].output[0]
+
+    cli("cache", "gc")
+    locked = cli("run", pots, "--locked", "--no-metadata", "--out", "again")
+    verified = cli("verify", pots)
+    pots.with_name("pots.lock.yaml").unlink()
+    swept = cli("cache", "gc")
+
+    assert (locked.code, verified.out) == (0, "7 cells: all as locked\n"), locked.err
+    assert Path("again/a.png").read_bytes() == first
+    assert swept.out.startswith("1 reply and 1 file, ")
+    assert not list(Path(".runner/store/blobs").glob(f"{digest[:2]}/{digest[2:]}*"))
+
+
+def test_a_picture_that_was_replaced_outlives_the_repair_of_a_damaged_database(cli: Cli, pots: Path) -> None:
+    cli("run", pots, "--lock")
+    anyio.run(_replaced, pots, "photo[a]", "photo[b]")
+    database = Path(".runner/store/replies.sqlite")
+    content = bytearray(database.read_bytes())
+    content[100:200] = bytes(100)  # its schema
+    database.write_bytes(content)
+
+    repaired = cli("cache", "verify", "--repair")
+    done = cli("run", pots, "--locked")
+
+    assert repaired.code == 0, repaired.out
+    assert done.code == 0, done.err
 
 
 @pytest.mark.parametrize("pair", ["ab", "ba", "af", "cd"])

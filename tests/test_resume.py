@@ -140,6 +140,39 @@ def test_without_a_run_to_take_up_it_says_so(folder: Path, emulator: Emulator) -
     assert "no run here that could be taken up" in said
 
 
+def test_a_run_of_which_only_fates_are_unknown_does_not_send_people_to_resume_it_as_it_is(
+    folder: Path, emulator: Emulator
+) -> None:
+    emulator.fail("run=reset")
+
+    code, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
+
+    assert code == 1
+    assert "Go on with" not in said
+    assert "retry: {on: [unknown]} on the step and runner resume " in said
+
+
+def test_where_nothing_ran_there_is_nothing_to_take_up(folder: Path, emulator: Emulator) -> None:
+    code, said = ended(begin(folder, emulator.url, "resume"))
+
+    assert code == 2
+    assert "There are no runs in " in said
+
+
+def test_after_a_run_that_sent_nothing_it_says_which_that_is_and_a_new_one_is_told(
+    folder: Path, emulator: Emulator
+) -> None:
+    failed, last = ended(begin(folder, emulator.url, "run", "many.yaml", "--offline"))
+
+    code, said = ended(begin(folder, emulator.url, "resume"))
+    begun, told = ended(begin(folder, emulator.url, "run", "many.yaml", "--resume"))
+
+    (run,) = [path.name for path in (folder / ".runner" / "runs").iterdir() if path.name in last]
+    assert (failed, code, begun) == (1, 2, 0)
+    assert f"{run} ran --offline and did not come to a good end: runner resume {run} does the same again." in said
+    assert f"runner resume {run} does the same again. A new one begins." in told
+
+
 def test_a_run_that_is_still_going_is_not_taken_up(folder: Path) -> None:
     with Emulator(latency=parse_latency("2")) as emulator:
         process = begin(folder, emulator.url, "run", "many.yaml")

@@ -141,6 +141,8 @@ def run(
         )  # fmt: skip
         if options.weights and read.writes and not quiet and not as_json:
             click.echo(WRITER, err=True)
+        if found is None and again and not quiet:
+            click.echo(f"{history.none_to_take_up(file.resolve())}. A new one begins.", err=True)
         if found is None:
             _end(partial(app.run, read, given(typed, inputs_file), options), wanted, quiet=quiet, as_json=as_json)
         _keep_options(click.get_current_context())
@@ -189,7 +191,7 @@ def resume(
     with ci.not_started(wanted, run_id or "the last run", os.environ):
         found = history.find_run(run_id)
         if found is None:
-            raise UsageError("There is no run here that could be taken up again: all came to a good end.")
+            raise UsageError(f"{history.none_to_take_up()}.")
         _again(found, wanted, cancel_on_interrupt, pick, approve, budget, quiet=quiet, as_json=as_json)
 
 

@@ -6,13 +6,14 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..errors import Bug, counted
+from ..errors import Bug, FateUnknown, counted
 from ..events import CellState, RunState
 from .money import cost
 from .questions import LaidOut, nothing, open_ones, relative
 from .runs import left
 
 _ENDED_BADLY = ("failed", "running", "blocked", "cancelled", "waiting", "skipped")
+_UNDONE = ("running", "cancelled", "waiting", "asking")
 _MOST_ALIKE = 5
 _MOST_LINES = 40
 _MOST_OUTPUTS = 14
@@ -58,6 +59,14 @@ def again(state: RunState) -> str:
     """How to go on, and what is still in flight: the last line of a run that did not come to a good end."""
     ended = sum(job.ended for _, job in state.tickets)
     flying = len(state.tickets) - ended
+    faults = {cell.fault for cell in state.cells.values() if cell.state == "failed"}
+    cut = state.expected > len(state.cells) or any(cell.state in _UNDONE for cell in state.cells.values())
+    if faults == {FateUnknown.fault} and not state.tickets and not cut:
+        return (
+            "Nothing to go on with: nobody knows what became of what was sent. Look in Runpod's console; "
+            "retry: {on: [unknown]} on the step and runner resume "
+            f"{state.run}, or a new run, send it again."
+        )
     jobs = [f"{counted(flying, 'job')} still in flight"] if flying else []
     jobs += [f"the files of {counted(ended, 'finished job')} still to be fetched"] if ended else []
     return f"Go on with: runner resume {state.run}" + (f"   {' and '.join(jobs)}: it collects them." if jobs else "")
