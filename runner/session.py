@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import random
@@ -119,6 +120,7 @@ class Session:
     async def run(self) -> Done:
         """Run to the end. Whatever cannot start has left nothing behind."""
         run_id = self.past.run if self.past else f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        _unseen_by_git(self.home)
         # A replay is to ask the recording for everything, and to leave nothing that a real run would take for paid.
         store = Store((self.home if self.carrier.network else self.home / "runs" / run_id) / "store")
         try:
@@ -362,6 +364,13 @@ class Session:
         if self.state.outcome == "waiting":
             return LeftOpen.exit_code
         return 70 if "bug" in faults else 3 if "locked" in faults else 4 if self.state.exceeded else 1
+
+
+def _unseen_by_git(home: Path) -> None:
+    """Keep ``.runner`` out of git: a checkout would roll the store back, and what it lost would be paid again."""
+    with contextlib.suppress(OSError):  # whether the folder can be written is told by the store
+        home.mkdir(parents=True)  # one that is there already may be kept in git on purpose
+        (home / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
 class AtOnce(random.Random):

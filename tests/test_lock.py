@@ -67,6 +67,16 @@ def test_a_run_writes_its_lock_beside_the_pipeline(cli: Cli, pots: Path) -> None
     assert lock.read_text().count("{key: ") == 7
 
 
+def test_git_does_not_see_the_store_where_nobody_has_told_it_to_look_away(cli: Cli, pots: Path) -> None:
+    git(pots.parent, "init", "-q")
+
+    cli("run", pots)
+
+    seen = git(pots.parent, "status", "--short", "--untracked-files=all").stdout
+    assert "pots.yaml" in seen
+    assert ".runner" not in seen
+
+
 def test_a_lock_does_not_change_when_nothing_has(cli: Cli, pots: Path) -> None:
     cli("run", pots, "--lock")
     lock = pots.with_name("pots.lock.yaml")

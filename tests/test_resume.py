@@ -140,6 +140,23 @@ def test_without_a_run_to_take_up_it_says_so(folder: Path, emulator: Emulator) -
     assert "no run here that could be taken up" in said
 
 
+@pytest.mark.parametrize("pause", [0.005, 0.012, 0.018, 0.025, 0.04])
+def test_a_second_interrupt_right_after_the_first_says_how_to_go_on_too(folder: Path, pause: float) -> None:
+    with Emulator(seed=1, latency=parse_latency("0.8")) as emulator:
+        process = begin(folder, emulator.url, "run", "many.yaml")
+        wait_for(lambda: emulator.count("run") == 4)
+        time.sleep(0.1)
+
+        process.send_signal(signal.SIGINT)
+        time.sleep(pause)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)  # Python may tell of one that came while it let go of something
+        code, said = process.returncode, out + err
+
+    assert code in (130, -signal.SIGINT)  # by the signal itself, where all was said and Python was about to end
+    assert "Go on with: runner resume" in said
+
+
 def test_a_run_of_which_only_fates_are_unknown_does_not_send_people_to_resume_it_as_it_is(
     folder: Path, emulator: Emulator
 ) -> None:

@@ -232,6 +232,37 @@ def _said(answer: str | None) -> bool | None:
 
 def _end(start: Callable[..., Coroutine[None, None, Done]], wanted: Wanted, *, quiet: bool, as_json: bool) -> NoReturn:
     """Do a run, show it while it goes on and what came of it, and leave with its exit code."""
+    from ..events import RunFinished, RunResumed, RunStarted
+
+    run, done = "", False
+
+    def noted(event: Event) -> None:
+        nonlocal run, done
+        match event:
+            case RunStarted() | RunResumed():
+                run = event.run
+            case RunFinished():
+                done = event.outcome == "done"
+
+    try:
+        _shown(start, wanted, noted, quiet=quiet, as_json=as_json)
+    except KeyboardInterrupt:  # where nobody watches for signals any more
+        if not run:
+            raise
+        end = f"All is done in the run {run}." if done else f"Go on with: runner resume {run}"
+        click.echo(f"Stopped. {end}", err=True)
+        sys.exit(130)
+
+
+def _shown(
+    start: Callable[..., Coroutine[None, None, Done]],
+    wanted: Wanted,
+    noted: Callable[[Event], None],
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> NoReturn:
+    """The same, each event being ``noted`` before it is told."""
     import time
     from functools import partial
 
@@ -252,6 +283,7 @@ def _end(start: Callable[..., Coroutine[None, None, Done]], wanted: Wanted, *, q
     ):
 
         def told(event: Event) -> None:
+            noted(event)
             records(event)
             reporter(event)
 
