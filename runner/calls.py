@@ -165,6 +165,11 @@ class Calls:
     async def _asked(self, key: str, call: Call) -> Reply:
         """The reply from the world, kept. What an earlier run paid for and could not fetch is fetched."""
         if self.step.cache and not self.unread and self.store.torn(key):
+            if not getattr(self.tools.provider, "sends", True):
+                raise Damaged(
+                    "what the store has for it is damaged, or a file of it is gone, and nothing may be sent; "
+                    "runner cache verify --repair saves what can be read"
+                )
             told = "what the store has for it is damaged, or a file of it is gone; it is asked for again"
             self.tools.emit(AttemptFailed(self.tools.clock(), self.cell.id, 0, "store", told, 0.0, key))
         attempts = Attempts(
@@ -275,3 +280,9 @@ def _of(call: Chat) -> tuple[str, str, str]:
 
 def _nothing(_: Ticket) -> None:
     """A step that asks each time leaves no job for others."""
+
+
+class Damaged(StepError):
+    """The store had the answer and it is damaged, where nobody else may be asked."""
+
+    fault = "offline"

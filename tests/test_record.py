@@ -151,6 +151,15 @@ def test_a_request_without_a_recording_names_the_nearest_and_the_difference(
     assert "The nearest is v2-qwen-image-t2i-run-" in cells["photo"]["message"]
 
 
+def test_recordings_that_nobody_asked_for_are_reported_in_quiet_too(cli: Cli, pipeline: Path, recorded: Path) -> None:
+    pipeline.write_text(PIPELINE.replace("[red, blue]", "[red]"))
+
+    done = cli("run", pipeline, "--replay", recorded, "--quiet")
+
+    assert (done.code, done.out) == (0, "")
+    assert "Not used of the recording tape: " in done.err
+
+
 def test_recordings_that_nobody_asked_for_are_reported(cli: Cli, pipeline: Path, recorded: Path) -> None:
     pipeline.write_text(PIPELINE.replace("[red, blue]", "[red]"))
 
@@ -246,6 +255,18 @@ def test_offline_takes_everything_from_the_store(cli: Cli, pipeline: Path, reque
 
     assert done.code == 0, done.out
     assert files(Path("again")) == files(Path("first"))
+
+
+def test_offline_says_which_answer_is_damaged(cli: Cli, pipeline: Path) -> None:
+    cli("run", pipeline, "--local")
+    for blob in [path for path in Path(".runner/store/blobs").rglob("*") if path.is_file()]:
+        blob.unlink()
+
+    done = cli("run", pipeline, "--local", "--offline", "--json")
+
+    cells = {cell["cell"]: cell for cell in json.loads(done.out)["cells"]}
+    assert "is damaged, or a file of it is gone" in cells["photo"]["message"]
+    assert "runner cache verify --repair" in cells["photo"]["message"]
 
 
 def test_offline_without_a_key_says_what_is_missing(cli: Cli, pipeline: Path, no_network: None) -> None:

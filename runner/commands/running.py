@@ -303,7 +303,7 @@ def _shown(
         click.echo(
             "\n".join(["Not as it is locked; nothing was sent:", *(f"  {each}" for each in done.differs)]), err=True
         )
-    if done.notes and not quiet:
+    if done.notes and (not quiet or done.state.options.get("replay")):  # of a recording it is only what is wrong
         click.echo("\n".join(done.notes), err=True)
     records.end(done)
     sys.exit(done.exit_code)
