@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _NOT_ENTERED = {"node_modules", "site-packages", "__pycache__", "out"}
-_DEEPEST = 4
-"""Folders below the one that we stand in that are looked through."""
+NEAR = 4
+"""Folders below the one that we stand in that are looked through for what somebody may mean."""
 
 
 def is_url(name: str) -> bool:
@@ -28,12 +28,16 @@ def place(name: str, folder: Path) -> str:
     return name if is_url(name) or is_inline(name) else str((folder / name).resolve())
 
 
-def pipelines_and_tests(folder: Path) -> Iterator[Path]:
-    """Pipelines and tests below a folder, as one would type them."""
+def pipelines_and_tests(folder: Path, deepest: int | None = None) -> Iterator[Path]:
+    """Pipelines and tests below a folder, as one would type them; what is hidden, installed or made is left out."""
     for here, folders, names in os.walk(folder):
         where = Path(here)
-        deep = len(where.parts) >= _DEEPEST
-        folders[:] = [] if deep else sorted(n for n in folders if not n.startswith(".") and n not in _NOT_ENTERED)
+        folders[:] = sorted(
+            name for name in folders
+            if not name.startswith(".") and name not in _NOT_ENTERED and not (where / name / "pyvenv.cfg").is_file()
+        )  # fmt: skip
+        if deepest is not None and len(where.relative_to(folder).parts) >= deepest:
+            folders.clear()
         for name in sorted(names):
             if name.endswith((".yaml", ".yml")) and not name.endswith(".lock.yaml"):
                 path = where / name
@@ -47,5 +51,10 @@ def is_test(path: Path) -> bool:
 
 def _is_pipeline(path: Path) -> bool:
     """Whether a file has steps, by its text alone: there may be many, and somebody is typing."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return any(line.startswith("steps:") for line in file)
+    if not path.is_file():  # a link that leads nowhere, a pipe
+        return False
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return any(line.startswith("steps:") for line in file)
+    except OSError:  # whoever reads it says why
+        return True

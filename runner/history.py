@@ -24,6 +24,7 @@ from .reports import changes as difference
 from .reports import runs as report
 from .reports.changes import Change, changes
 from .reports.money import cost, money
+from .reports.questions import relative
 from .runfolder import files_of, laid_out, state_lines
 from .store import Store
 
@@ -162,9 +163,9 @@ def shown(run: Run, now: float) -> str:
     """One run, cell by cell."""
 
     def where(cell: CellState) -> list[str]:
-        return [_relative(path) for path in files_of(run.folder, cell.cell)] or stored(cell.output)
+        return [relative(path) for path in files_of(run.folder, cell.cell)] or stored(cell.output)
 
-    text = report.shown(run.state, run.said, now, where, Path(_relative(run.folder)),
+    text = report.shown(run.state, run.said, now, where, Path(relative(run.folder)),
                         partial(laid_out, run.folder), since(run))  # fmt: skip
     return f"{text}\n\n{run.damage}" if run.damage else text
 
@@ -172,7 +173,7 @@ def shown(run: Run, now: float) -> str:
 def stored(output: object) -> list[str]:
     """Where the store has the files of an output."""
     values = getattr(output, "values", None) or {}
-    return [_relative(Path(value.path)) for value in values.values() if isinstance(value, Artifact)]
+    return [relative(Path(value.path)) for value in values.values() if isinstance(value, Artifact)]
 
 
 def state_json(run: Run) -> str:
@@ -364,13 +365,6 @@ def _indented(lines: Sequence[str]) -> list[str]:
     return [f"  {line}" for line in lines]
 
 
-def _relative(path: Path) -> str:
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
-
-
 def find_run(name: str | None, pipeline: Path | None = None, called: str | None = None) -> tuple[RunState, Path] | None:
     """A run of this project by its id, or the last one that did not come to a good end; with its folder.
 
@@ -428,7 +422,7 @@ def _is_of(state: RunState, pipeline: Path | None, called: str | None) -> bool:
 def none_to_take_up(pipeline: Path | None = None) -> str:
     """Why `find_run` finds nothing to take up, in a sentence."""
     at = project(pipeline or Path.cwd() / "x") / ".runner"
-    of = f" of {_relative(pipeline)}" if pipeline is not None else ""
+    of = f" of {relative(pipeline)}" if pipeline is not None else ""
     found = [run for run in newest(at) if run.state.file and pipeline in (None, Path(run.state.file))]
     if not found:
         return f"There are no runs{of} in {at / 'runs'}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from . import catalogue, rows, source
 from .catalogue import Catalogue, Model
 from .errors import Mark, PipelineProblems, Problem, UsageError, nearest
-from .files import is_test, pipelines_and_tests
+from .files import NEAR, is_test, pipelines_and_tests
 
 PIPELINE, TESTS = "a pipeline file", "a test file"
 """What a file is wanted as."""
@@ -76,7 +76,7 @@ def _meant(path: Path, what: str) -> str:
     if what not in (PIPELINE, TESTS):
         return ""
     try:
-        there = [each for each in pipelines_and_tests(Path()) if is_test(each) == (what == TESTS)]
+        there = [each for each in pipelines_and_tests(Path(), NEAR) if is_test(each) == (what == TESTS)]
     except OSError:
         return ""
     stem = _stem(path)

@@ -14,7 +14,7 @@ from . import pipeline as pipelines
 from .catalogue import Catalogue
 from .checking import Checked
 from .errors import Mark, PipelineProblems, Problem, StepError, UsageError, nearest
-from .files import is_inline, is_url, place
+from .files import is_inline, is_url, pipelines_and_tests, place
 from .kinds import BROUGHT
 from .known import PIPELINE, models, text_of
 from .model import JSON
@@ -236,6 +236,12 @@ def project(path: Path) -> Path:
         if any((each / mark).exists() for mark in (".git", "runner.yaml")):
             return each
     return here if here in folder.parents else folder
+
+
+def of_project() -> Iterator[Path]:
+    """The pipelines and tests of the project that we stand in, as one would type them."""
+    here = Path.cwd()
+    return (Path(os.path.relpath(path, here)) for path in pipelines_and_tests(project(here / "x")))
 
 
 class _Files:

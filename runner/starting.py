@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from . import source
@@ -21,6 +22,7 @@ HERE = Path(__file__).parent / "starters"
 """Copies of the pipelines in ``pipelines/``, which a test keeps equal: they come with the package."""
 
 FIRST = "product-card"
+_ORIGIN = "git+https://github.com/OWNER/runner@v1"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z")
 _MODELINE = re.compile(r"\A# yaml-language-server: \$schema=\S+\n")
 _PICTURE = re.compile(r"pictures/[A-Za-z0-9._-]+")
@@ -68,7 +70,7 @@ def init(folder: Path) -> Made:
         ".vscode/settings.json": (_of_project("settings.json"), "help and completion in VS Code"),
         ".vscode/extensions.json": (_of_project("extensions.json"), "the extension that does it: YAML by Red Hat"),
         **{f".vscode/{of}.schema.json": (_schema(of), "what the editor knows") for of in _SCHEMAS},
-        ".github/workflows/pipelines.yaml": (_of_project("workflow.yaml"), "CI: check and test, without a key"),
+        ".github/workflows/pipelines.yaml": _workflow(),
     }
     for path, content in _files_of(FIRST, FIRST, "../.vscode"):
         what = {SUFFIX: "its test"}.get(path[path.find(".") :], "a pipeline: text, data, a picture, an edit of it")
@@ -128,6 +130,15 @@ def _schemas_of(root: Path, folder: Path) -> str:
         if (root / where / "pipeline.schema.json").is_file():
             return Path(os.path.relpath(root / where, folder)).as_posix()
     return ""
+
+
+def _workflow() -> tuple[bytes, str]:
+    """What checks the project in CI, with the runner that is here: known if pip had it from a repository (PEP 610)."""
+    text, what = _of_project("workflow.yaml").decode(), "CI: check and test, without a key"
+    origin = json.loads(metadata.distribution("recipe-runner").read_text("direct_url.json") or "{}")
+    if commit := origin.get("vcs_info", {}).get("commit_id"):
+        return text.replace(_ORIGIN, f"git+{origin['url']}@{commit}").encode(), what
+    return text.encode(), f"{what}; say in it where runner comes from"
 
 
 def _of_project(name: str) -> bytes:

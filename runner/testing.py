@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,13 +19,11 @@ from .cases import case as cases
 from .cases.case import SUFFIX, Case
 from .cases.judging import CODE, Ended, Tried, judge
 from .errors import Mark, Problem, RunnerError, UsageError, nearest
-from .files import is_url
+from .files import is_test, is_url, pipelines_and_tests
 from .known import TESTS, text_of
 from .model import JSON, Artifact
 from .options import Options
 from .source import Document, parse
-
-_NOT_ENTERED = {"node_modules", "__pycache__", "site-packages", "out"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,24 +57,16 @@ def files(named: Sequence[Path]) -> list[Path]:
                 raise UsageError(msg)
             found[beside] = None
     if not named:
-        here = Path.cwd()
-        project = loading.project(here / "x")
-        found = dict.fromkeys(Path(os.path.relpath(path, here)) for path in _in(project))
+        found = dict.fromkeys(path for path in loading.of_project() if is_test(path))
         if not found:
+            project = loading.project(Path.cwd() / "x")
             msg = f"There is no *{SUFFIX} file in {project}. Write one beside a pipeline: NAME{SUFFIX} for NAME.yaml."
             raise UsageError(msg)
     return list(found)
 
 
 def _in(folder: Path) -> Iterator[Path]:
-    """The test files in a folder, whatever is hidden, installed or made left out."""
-    for here, folders, names in os.walk(folder):
-        where = Path(here)
-        folders[:] = sorted(
-            name for name in folders
-            if not name.startswith(".") and name not in _NOT_ENTERED and not (where / name / "pyvenv.cfg").is_file()
-        )  # fmt: skip
-        yield from (where / name for name in sorted(names) if name.endswith(SUFFIX))
+    return (path for path in pipelines_and_tests(folder) if is_test(path))
 
 
 def read(path: Path, own: Path | None = None) -> Tests:

@@ -188,7 +188,7 @@ def test_a_file_that_is_no_pipeline_is_exit_code_2_and_nothing_is_written(
 
 
 def test_a_folder_in_place_of_a_file_is_told(cli: Cli, tmp_path: Path) -> None:
-    assert "is a folder" in cli("check", tmp_path).err
+    assert "is a folder" in cli("plan", tmp_path).err
 
 
 def test_without_a_key_both_ways_out_are_named(cli: Cli, pipeline: Path) -> None:
@@ -251,6 +251,39 @@ def test_check_of_a_good_file_says_so(cli: Cli, pipeline: Path) -> None:
     done = cli("check", pipeline)
 
     assert (done.code, done.out, done.err) == (0, "1 pipeline: no problems\n", "")
+
+
+@pytest.mark.parametrize(("at", "named"), [(".", []), ("pipelines", []), (".", ["pipelines"])])
+def test_check_of_no_file_is_of_the_project_and_of_a_folder_of_all_in_it(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, at: str, named: list[str]
+) -> None:
+    cli("init")
+    Path("pipelines/more").mkdir()
+    Path("pipelines/more/wrong.yml").write_text("name: wrong\nsteps: {a: {kind: generate_txt}}\n")
+    Path("pipelines/.old").mkdir()
+    Path("pipelines/.old/hidden.yaml").write_text("steps: 1\n")
+    Path("pipelines/settings.yaml").write_text("no: pipeline\n")
+    monkeypatch.chdir(at)
+
+    wrong = cli("check", *named)
+    Path("more/wrong.yml" if at == "pipelines" else "pipelines/more/wrong.yml").unlink()
+    right = cli("check", *named)
+
+    assert wrong.code == 2
+    assert wrong.err.startswith(f"{Path('more') if at == 'pipelines' else Path('pipelines/more')}/wrong.yml:2:")
+    assert wrong.err.count("wrong.yml:") == 1
+    assert (right.code, right.out) == (0, "1 pipeline, 1 test file: no problems\n")
+
+
+@pytest.mark.parametrize("named", [[], ["."]])
+def test_check_where_there_is_no_pipeline_says_so(cli: Cli, named: list[str]) -> None:
+    Path("settings.yaml").write_text("no: pipeline\n")
+
+    done = cli("check", *named)
+
+    assert done.code == 2
+    assert "There is no pipeline in " in done.err
+    assert "Name one" in done.err
 
 
 def test_a_removed_model_is_a_warning_and_no_reason_to_stop(cli: Cli, pipeline: Path) -> None:

@@ -63,10 +63,28 @@ def test_the_workflow_of_a_new_project_runs_commands_that_pass(cli: Cli, monkeyp
         if line.startswith("runner ")
     ]
 
-    assert lines[0] == "pip install recipe-runner"
+    assert lines[0] == "pip install git+https://github.com/OWNER/runner@v1"
     assert [each.code for each in done] == [0, 0]
     assert "3 cases: all passed" in done[1].out
     assert Path("junit.xml").is_file()
+
+
+def test_the_workflow_of_a_new_project_installs_the_runner_that_pip_had_from_a_repository(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What pip writes beside a package it installs from a repository: packaging.python.org, "Direct URL Data Structure".
+    origin = {"url": "https://example.org/us/runner", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}}
+    written = Path("recipe_runner-1.0.dist-info")
+    written.mkdir()
+    (written / "METADATA").write_text("Metadata-Version: 2.1\nName: recipe-runner\nVersion: 1.0\n")
+    (written / "direct_url.json").write_text(json.dumps(origin))
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+
+    done = cli("init", "shop")
+
+    workflow = Path("shop/.github/workflows/pipelines.yaml").read_text()
+    assert "pip install git+https://example.org/us/runner@c0ffee" in workflow
+    assert "say in it where runner comes from" not in done.out
 
 
 def test_a_project_that_is_there_is_completed_and_nothing_of_it_is_changed(cli: Cli) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 
-from ..files import is_test, pipelines_and_tests
+from ..files import NEAR, is_test, pipelines_and_tests
 from ..model import JSON
 
 if TYPE_CHECKING:
@@ -150,7 +150,9 @@ def _typed(context: click.Context) -> Path | None:
 def _files_or(incomplete: str, wanted: Callable[[Path], bool]) -> list[CompletionItem]:
     try:
         found = [
-            path for path in pipelines_and_tests(Path()) if wanted(path) and path.as_posix().startswith(incomplete)
+            path
+            for path in pipelines_and_tests(Path(), NEAR)
+            if wanted(path) and path.as_posix().startswith(incomplete)
         ]
     except OSError:
         found = []

@@ -19,7 +19,7 @@ _FORMATS = ("text", "json", "sarif", "github", "gitlab")
 
 
 @click.command()
-@click.argument("files", type=PATH, nargs=-1, required=True, metavar="FILE...", shell_complete=completed("pipelines"))
+@click.argument("files", type=PATH, nargs=-1, metavar="[FILE...]", shell_complete=completed("pipelines"))
 @catalogue_option
 @profile_option
 @click.option(
@@ -29,12 +29,15 @@ _FORMATS = ("text", "json", "sarif", "github", "gitlab")
 def check(files: Sequence[Path], catalogue: Path | None, profile: str | None, form: str) -> None:
     """Check pipelines and their tests: every problem at once, with its place and its cure. Nothing runs.
 
-    The profiles of pipelines are checked, too; with --profile only that one is.
+    Without FILE, all of the project; of a folder, all that are in it. The profiles of pipelines are checked, too; with
+    --profile only that one is.
     """
     from .. import ci, loading
+    from ..files import is_test
     from ..known import Unreadable
 
-    tests = [file for file in files if file.name.endswith(".test.yaml")]
+    files = _meant(files)
+    tests = [file for file in files if is_test(file)]
     pipelines: list[loading.Read] = []
     problems: list[Problem] = []
     for file in dict.fromkeys(file for file in files if file not in tests):
@@ -66,6 +69,25 @@ def check(files: Sequence[Path], catalogue: Path | None, profile: str | None, fo
         click.echo(formats.FORMATS[form](problems, formats.place(ci.root(os.environ))))
     if wrong:
         sys.exit(PipelineProblems.exit_code)
+
+
+def _meant(named: Sequence[Path]) -> list[Path]:
+    """The files that are to be checked: those named, those in folders named; else all of the project."""
+    from pathlib import Path
+
+    from .. import loading
+    from ..files import pipelines_and_tests
+
+    found: dict[Path, None] = {}
+    for path in named:
+        inside = list(pipelines_and_tests(path)) if path.is_dir() else [path]
+        if not inside:
+            raise UsageError(f"There is no pipeline in {path}: no YAML file that has steps. Name one.")
+        found |= dict.fromkeys(inside)
+    if not named and not (found := dict.fromkeys(loading.of_project())):
+        where = loading.project(Path.cwd() / "x")
+        raise UsageError(f"There is no pipeline in {where}. Name one: runner check FILE. runner new writes one.")
+    return list(found)
 
 
 @click.command()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -34,8 +36,49 @@ if TYPE_CHECKING:
 WRITER = "Texts by SmolLM2 135M on this machine, a demonstration; everything else by the emulator."
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What can be said of a run when it begins and when it is taken up again: the options `run` and `resume` share."""
+
+    cancel_on_interrupt: bool = False
+    pick: str | None = None
+    approve: str | None = None
+    budget: float | None = None
+    quiet: bool = False
+    as_json: bool = False
+    events: str | None = None
+    junit: Path | None = None
+    summary: Path | None = None
+
+    @property
+    def wanted(self) -> Wanted:
+        from ..ci import Wanted
+
+        return Wanted(self.events, self.junit, self.summary)
+
+    @property
+    def approved(self) -> bool | None:
+        return None if self.approve is None else self.approve == "yes"
+
+    def told(self, text: str) -> None:
+        """Say what is good to know, if anybody listens."""
+        if not self.quiet and not self.as_json:
+            click.echo(text, err=True)
+
+
 def _ending_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that `run` and `resume` share."""
+    """Give a command the options of `Ending`, as its argument ``ending``."""
+    names = [field.name for field in fields(Ending)]
+
+    @functools.wraps(command)
+    def called(**given: object) -> None:
+        ending = Ending(**{name: given.pop(name) for name in names})  # type: ignore[arg-type]
+        command(**given, ending=ending)
+
+    return _with_ending_options(called)
+
+
+def _with_ending_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option(
             "--pick", type=click.Choice(["first"]),
@@ -107,15 +150,7 @@ def run(
     replay: Path | None,
     no_metadata: bool,
     again: bool,
-    cancel_on_interrupt: bool,
-    pick: str | None,
-    approve: str | None,
-    budget: float | None,
-    quiet: bool,
-    as_json: bool,
-    events: str | None,
-    junit: Path | None,
-    summary: Path | None,
+    ending: Ending,
 ) -> None:
     """Run a pipeline and write its outputs. What an earlier run paid for is not paid again."""
     from functools import partial
@@ -123,8 +158,7 @@ def run(
     from .. import app, ci, history, loading, locally
     from ..options import Options
 
-    wanted = ci.Wanted(events, junit, summary)
-    with ci.not_started(wanted, str(file), os.environ):
+    with ci.not_started(ending.wanted, str(file), os.environ):
         if sum(map(bool, (offline, record, replay))) > 1:
             raise UsageError("--offline, --record and --replay exclude each other. Write one of them.")
         read = loading.read(file, catalogue, profile)
@@ -133,29 +167,26 @@ def run(
         show([problem for problem in read.problems if problem.warning])
         options = Options(
             out=out, local=bool(local), weights=locally.writer(local, os.environ) if local and read.checked else None,
-            calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=cancel_on_interrupt, env=os.environ,
-            fresh=fresh, no_cache=no_cache, catalogue=catalogue, profile=profile, budget=budget,
+            calls=concurrency, fail_fast=fail_fast, cancel_on_interrupt=ending.cancel_on_interrupt, env=os.environ,
+            fresh=fresh, no_cache=no_cache, catalogue=catalogue, profile=profile, budget=ending.budget,
             lock=lock, only="lock" if locked else "world",
             metadata=not no_metadata, offline=offline, record=record, replay=replay,
-            provider=provider, reporters=reporters, pick_first=pick == "first", approve=_said(approve),
+            provider=provider, reporters=reporters, pick_first=ending.pick == "first", approve=ending.approved,
         )  # fmt: skip
-        if options.weights and read.writes and not quiet and not as_json:
-            click.echo(WRITER, err=True)
-        if found is None and again and not quiet:
-            click.echo(f"{history.none_to_take_up(file.resolve())}. A new one begins.", err=True)
+        if options.weights and read.writes:
+            ending.told(WRITER)
         if found is None:
-            _end(partial(app.run, read, given(typed, inputs_file), options), wanted, quiet=quiet, as_json=as_json)
+            if again:
+                ending.told(f"{history.none_to_take_up(file.resolve())}. A new one begins.")
+            _end(partial(app.run, read, given(typed, inputs_file), options), ending)
         _keep_options(click.get_current_context())
         if found[0].file != (now := str(file.resolve())):
             click.echo(f"The run {found[0].run} was of {found[0].file}, which is gone: it goes on as {file}.", err=True)
             found[0].file = now
-        _again(found, wanted, cancel_on_interrupt, pick, approve, budget, quiet=quiet, as_json=as_json)
+        _again(found, ending)
 
 
-_AGAIN = (
-    "file", "again", "cancel_on_interrupt", "pick", "approve", "budget",
-    "quiet", "as_json", "events", "junit", "summary",
-)  # fmt: skip
+_AGAIN = {"file", "again", *(field.name for field in fields(Ending))}
 """What may stand beside ``run --resume``."""
 
 
@@ -172,40 +203,18 @@ def _keep_options(context: click.Context) -> None:
 @click.command()
 @click.argument("run_id", metavar="[RUN]", required=False, shell_complete=completed("runs"))
 @_ending_options
-def resume(
-    run_id: str | None,
-    cancel_on_interrupt: bool,
-    pick: str | None,
-    approve: str | None,
-    budget: float | None,
-    quiet: bool,
-    as_json: bool,
-    events: str | None,
-    junit: Path | None,
-    summary: Path | None,
-) -> None:
+def resume(run_id: str | None, ending: Ending) -> None:
     """Take up a run that was stopped, that failed, or that waits: what is done stays, jobs in flight are collected."""
     from .. import ci, history
 
-    wanted = ci.Wanted(events, junit, summary)
-    with ci.not_started(wanted, run_id or "the last run", os.environ):
+    with ci.not_started(ending.wanted, run_id or "the last run", os.environ):
         found = history.find_run(run_id)
         if found is None:
             raise UsageError(f"{history.none_to_take_up()}.")
-        _again(found, wanted, cancel_on_interrupt, pick, approve, budget, quiet=quiet, as_json=as_json)
+        _again(found, ending)
 
 
-def _again(
-    found: tuple[RunState, Path],
-    wanted: Wanted,
-    cancel_on_interrupt: bool,
-    pick: str | None,
-    approve: str | None,
-    budget: float | None,
-    *,
-    quiet: bool,
-    as_json: bool,
-) -> NoReturn:
+def _again(found: tuple[RunState, Path], ending: Ending) -> NoReturn:
     """Take up a run as it was started, but for what is said now."""
     from dataclasses import replace
     from functools import partial
@@ -214,23 +223,19 @@ def _again(
     from ..options import Options
 
     state, folder = found
-    options = Options.of(state, env=os.environ, cancel_on_interrupt=cancel_on_interrupt, budget=budget)
-    if pick or approve:
-        options = replace(options, pick_first=options.pick_first or pick == "first", approve=_said(approve))
-    if options.weights and not quiet and not as_json:
-        click.echo(WRITER, err=True)
+    options = Options.of(state, env=os.environ, cancel_on_interrupt=ending.cancel_on_interrupt, budget=ending.budget)
+    if ending.pick or ending.approve:
+        options = replace(options, pick_first=options.pick_first or ending.pick == "first", approve=ending.approved)
+    if options.weights:
+        ending.told(WRITER)
     if ci.on_github(os.environ):
         from pathlib import Path
 
         _mask(loading.read(Path(state.file), options.catalogue, options.profile).checked)
-    _end(partial(app.resume, state, folder, options), wanted, quiet=quiet, as_json=as_json)
+    _end(partial(app.resume, state, folder, options), ending)
 
 
-def _said(answer: str | None) -> bool | None:
-    return None if answer is None else answer == "yes"
-
-
-def _end(start: Callable[..., Coroutine[None, None, Done]], wanted: Wanted, *, quiet: bool, as_json: bool) -> NoReturn:
+def _end(start: Callable[..., Coroutine[None, None, Done]], ending: Ending) -> NoReturn:
     """Do a run, show it while it goes on and what came of it, and leave with its exit code."""
     from ..events import RunFinished, RunResumed, RunStarted
 
@@ -245,7 +250,7 @@ def _end(start: Callable[..., Coroutine[None, None, Done]], wanted: Wanted, *, q
                 done = event.outcome == "done"
 
     try:
-        _shown(start, wanted, noted, quiet=quiet, as_json=as_json)
+        _shown(start, ending, noted)
     except KeyboardInterrupt:  # where nobody watches for signals any more
         if not run:
             raise
@@ -255,12 +260,7 @@ def _end(start: Callable[..., Coroutine[None, None, Done]], wanted: Wanted, *, q
 
 
 def _shown(
-    start: Callable[..., Coroutine[None, None, Done]],
-    wanted: Wanted,
-    noted: Callable[[Event], None],
-    *,
-    quiet: bool,
-    as_json: bool,
+    start: Callable[..., Coroutine[None, None, Done]], ending: Ending, noted: Callable[[Event], None]
 ) -> NoReturn:
     """The same, each event being ``noted`` before it is told."""
     import time
@@ -273,12 +273,13 @@ def _shown(
     from ..reports import summary, terminal
     from ..runfolder import laid_out, state_lines
 
+    quiet, as_json = ending.quiet, ending.as_json
     if quiet and as_json:
         raise UsageError("--quiet and --json exclude each other. Write one of them.")
-    if as_json and wanted.events == "-":
+    if as_json and ending.events == "-":
         raise UsageError("--json and --events - both write to the standard output. Name a file for the events.")
     with (
-        Records(wanted, os.environ, sys.stdout, sys.stderr) as records,
+        Records(ending.wanted, os.environ, sys.stdout, sys.stderr) as records,
         terminal.reporter(sys.stderr, time.time, quiet=quiet or as_json) as reporter,
     ):
 
@@ -298,7 +299,7 @@ def _shown(
         click.echo("".join(state_lines(done.state)), nl=False)
     elif not quiet or done.exit_code:
         said = summary.text(done.state, done.folder, done.outputs, done.missing, partial(laid_out, done.folder))
-        click.echo(said, err=quiet or wanted.events == "-")
+        click.echo(said, err=quiet or ending.events == "-")
     if done.differs:
         click.echo(
             "\n".join(["Not as it is locked; nothing was sent:", *(f"  {each}" for each in done.differs)]), err=True
@@ -328,7 +329,7 @@ def lock(
     """Write NAME.lock.yaml: what each cell yields, from the store alone. Nothing is sent."""
     from functools import partial
 
-    from .. import app, ci, loading, locally
+    from .. import app, loading, locally
     from ..options import Options
 
     read = loading.read(file, catalogue, profile)
@@ -337,7 +338,7 @@ def lock(
         out=out, local=bool(local), weights=locally.writer(local, os.environ) if local and read.checked else None,
         lock=True, only="store", env=os.environ, catalogue=catalogue, profile=profile,
     )  # fmt: skip
-    _end(partial(app.run, read, given(typed, inputs_file), options), ci.Wanted(), quiet=False, as_json=False)
+    _end(partial(app.run, read, given(typed, inputs_file), options), Ending())
 
 
 @click.command()
