@@ -263,4 +263,6 @@ def scopes(step: str) -> Iterator[str]:
 
 
 def _say(unit: str, amount: float) -> str:
-    return f"{amount:.4f} USD" if unit == "usd" else f"{amount:,.0f} {unit}"
+    if unit == "usd":
+        return f"{amount:.4f} USD"
+    return f"{amount:,.0f} {unit if f'{amount:.0f}' != '1' else unit[:-1]}"

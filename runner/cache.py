@@ -127,9 +127,13 @@ def faults(store: Store) -> Iterator[Fault]:
 
 
 def repair(store: Store, found: Collection[Fault]) -> None:
-    """Take out what is damaged: the next run that wants it asks anew."""
+    """Take out what is damaged: the next run that wants it fetches its files again, or asks anew."""
     with store.alone():
-        store.drop({fault.key for fault in found if fault.key})
+        keys = {fault.key for fault in found if fault.key}
+        jobs = {key: job for key in keys if (job := store.behind(key)) is not None}
+        store.drop(keys)
+        for key, job in jobs.items():
+            store.keep_finished(key, job)
         for path in {fault.path for fault in found if fault.path is not None and fault.why == "torn"}:
             _unlink(path)
 

@@ -164,13 +164,15 @@ class Calls:
 
     async def _asked(self, key: str, call: Call) -> Reply:
         """The reply from the world, kept. What an earlier run paid for and could not fetch is fetched."""
+        finished = self.store.finished(key, self._since()) if isinstance(call, Job) else None
         if self.step.cache and not self.unread and self.store.torn(key):
             if not getattr(self.tools.provider, "sends", True):
                 raise Damaged(
                     "what the store has for it is damaged, or a file of it is gone, and nothing may be sent; "
                     "runner cache verify --repair saves what can be read"
                 )
-            told = "what the store has for it is damaged, or a file of it is gone; it is asked for again"
+            cure = "its files are fetched again" if finished is not None else "it is asked for again"
+            told = f"what the store has for it is damaged, or a file of it is gone; {cure}"
             self.tools.emit(AttemptFailed(self.tools.clock(), self.cell.id, 0, "store", told, 0.0, key))
         attempts = Attempts(
             self.tools,
@@ -184,7 +186,7 @@ class Calls:
             keep=partial(self.store.keep_finished, key),
             forget=partial(self.store.forget, key),
             hold=partial(self.store.keep_ticket, key) if self.step.cache else _nothing,
-            finished=self.store.finished(key, self._since()) if isinstance(call, Job) else None,
+            finished=finished,
             open=self.store.ticket(key, self._since()) if isinstance(call, Job) and self.step.cache else None,
         )
         try:

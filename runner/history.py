@@ -53,6 +53,9 @@ class Run:
         return len(self.state.tickets) + len(self.state.unknown) if self.state.outcome != "done" else 0
 
 
+_GOING = "it is still going"
+
+
 class Refused(RunnerError):
     """Something that was asked for by name cannot be done."""
 
@@ -325,6 +328,8 @@ def chosen(at: Path, names: Sequence[str], *, older: float | None, all_but: int 
 
 
 def _to_lose(run: Run) -> str:
+    if run.going:
+        return _GOING
     if run.damage:
         return "its journal is damaged, so nobody knows whether jobs are open; --force removes it"
     if run.pending:
@@ -337,12 +342,12 @@ def _removed(run: Run) -> str:
     """Remove one folder while nobody else can begin to write it; why not, if not."""
     path = run.folder / journal.NAME
     if run.going:
-        return "it is still going"
+        return _GOING
     try:
         file = os.open(path, os.O_RDWR)
         try:
             if not only(file):
-                return "it is still going"
+                return _GOING
             path.unlink()  # from here on it is no run, whatever happens to the rest
             shutil.rmtree(run.folder)
         finally:

@@ -19,7 +19,16 @@ from .admission import Place
 from .attempts import Tools
 from .calls import Calls, Store
 from .desk import Answer
-from .errors import BudgetExceeded, FateUnknown, LeftOpen, NotAdmitted, NotLocked, Refused, StepError
+from .errors import (
+    BudgetExceeded,
+    FateUnknown,
+    LeftOpen,
+    NotAdmitted,
+    NotAfforded,
+    NotLocked,
+    Refused,
+    StepError,
+)
 from .events import CallDone, CallStarted, CellAnswered, CellAsked, CellState, Event
 from .kinds import approve
 from .model import JSON, Call, Cell, Errand, Output, Question, Reply, digests_of, key_of
@@ -202,7 +211,7 @@ class Picking:
         """The question, told."""
         words = "Take this one?" if len(self.made) == 1 else f"Which of these {len(self.made)}?"
         if self.failed:
-            words += "".join(f" Candidate {number} failed: {err}." for number, err in sorted(self.failed.items()))
+            words += "".join(f" {_not_made(number, err)}" for number, err in sorted(self.failed.items()))
         shown = {str(number): dict(each.output.values) for number, each in sorted(self.made.items())}
         told = CellAsked(self.tools.clock(), self.cell.id, self.key, "pick", words, shown, self.least)
         self.tools.emit(told)
@@ -288,3 +297,8 @@ async def approved(
         raise LeftOpen("nobody has said yes or no")
     await store.keep(key, question, Reply({"answer": answer.yes}))
     return said(answer=answer.yes is True, where=answer.where)
+
+
+def _not_made(number: int, err: Exception) -> str:
+    """Why there are fewer candidates than were asked for."""
+    return f"Candidate {number} {'was left out' if isinstance(err, NotAfforded) else 'failed'}: {err}."

@@ -29,12 +29,18 @@ from .pipeline import Step
 from .planning import Plan
 from .reports.changes import changes
 from .reports.questions import answered
-from .reports.reasons import Reason, text
+from .reports.reasons import Ahead, Reason, text
 from .reports.runs import duration
 from .runpod.wire import decode
 from .store import Store
 
 _MOST_INSIDE = 5
+
+_RENAMED = 2
+"""Differences that a call may have from one of another step to be taken for the same under a new name."""
+
+FETCHED_WITHIN = 1800.0
+"""Seconds for which Runpod keeps the result of a job."""
 
 LOCAL = ("emulator", "local-model")
 """What those who answer a local run are called in keys."""
@@ -107,10 +113,24 @@ def _next(
             told.append(past.hit(call))
         elif step is not None and not step.cache:
             told.append(Reason(cell.cell, "miss", "the step says cache: false, so it is asked each time"))
+        elif left := past.store.left(call.key):
+            told.append(_left(cell.cell, *left, torn=past.store.torn(call.key)))
         else:
             keep = step.cache_for if step is not None else None
             told.append(past.missed(call, world.asked[call.key].text, keep))
     return [*map(_numbered, own, told), *_chosen(cell)] or [_without(state, cell)]
+
+
+def _left(cell: str, job: Ticket | Finished, at: float, *, torn: bool) -> Reason:
+    """What an earlier run has left of a call that the store has no reply to, or one whose files are ``torn``."""
+    if isinstance(job, Finished):
+        why = "a file of its reply is missing or damaged" if torn else f"its job was paid for {_ago(at)}"
+        return Reason(cell, "unfetched", f"{why}; the next run fetches it, or makes it anew if nobody has it any more")
+    where = f"its job {job.job} was handed in to {job.endpoint} {_ago(at)}"
+    if at > time.time() - FETCHED_WITHIN:
+        return Reason(cell, "flying", f"{where}; the next run waits for it, and pays nothing more")
+    return Reason(cell, "flying", f"{where}; the next run asks for its result, which Runpod keeps for 30 minutes, and "
+                  "makes it anew if it is gone")  # fmt: skip
 
 
 def _numbered(call: Asked, reason: Reason) -> Reason:
@@ -206,7 +226,10 @@ class _Past:
             why = "the emulator answered then" if earlier.local else "Runpod answered then"
             why = why if earlier.local != call.local else "the address or the version of the kind was another"
             return Reason(call.cell, "miss", f"the same was asked in {earlier.run}, but {why}")
-        return Reason(call.cell, "miss", f"compared with {earlier.cell} in {earlier.run}", found)
+        why = f"compared with {earlier.cell} in {earlier.run}"
+        if [change.path.rpartition(".")[2] for change in found] == ["seed"]:
+            why += "; only the seed differs, which follows from the names of pipeline, step and cell where no seed: is"
+        return Reason(call.cell, "miss", why, found)
 
     def _known(self, call: Asked, same: Asked | None, keep: float | None, *, recorded: bool) -> Reason:
         """The very same call was made before."""
@@ -223,9 +246,12 @@ class _Past:
         return Reason(call.cell, "miss", f"{why}, or the step reads it no longer; see runner cache verify")
 
     def _nearest(self, call: Asked, asks: str) -> tuple[Asked | None, str]:
-        """The newest earlier call of the same cell; else, of the step's other cells, the one most like it."""
+        """The newest earlier call of the same cell; else, of the step's other cells, the one most like it; else one of
+        a step of the same kind that asked almost the same.
+        """
         step = step_of(call.cell)
-        known = [each for each in self.calls if step_of(each.cell) == step and each.kind == call.kind]
+        alike = [each for each in self.calls if each.kind == call.kind]
+        known = [each for each in alike if step_of(each.cell) == step] or alike  # it may have had another name
         wanted = request(asks)
         best: tuple[int, Asked, str] | None = None
         for each in [*(e for e in known if e.cell == call.cell), *[e for e in known if e.cell != call.cell][:100]]:
@@ -235,6 +261,8 @@ class _Past:
             if each.cell == call.cell:
                 return each, kept[0]
             apart = len(list(changes(request(kept[0]), wanted)))
+            if step_of(each.cell) != step and apart > _RENAMED:
+                continue
             if best is None or apart < best[0]:
                 best = apart, each, kept[0]
         return (best[1], best[2]) if best is not None else (None, "")
@@ -327,11 +355,18 @@ class _Reading:
         del key, call, reply
 
 
-async def ahead(plan: Plan, origin: str, store: Store) -> tuple[RunState, Mapping[str, Call]]:
-    """The state that a run of this plan comes to which may ask the store and nobody else; and what it lacks, by key."""
+async def ahead(plan: Plan, origin: str, store: Store) -> Ahead:
+    """How far a run of this plan would come with the store alone."""
     world = _Nobody(origin)
-    state, _ = await _tried(plan, world, store)
-    return state, world.asked
+    state, calls = await _tried(plan, world, store)
+    flying: dict[str, bool] = {}
+    for call in calls:
+        if not call.stored:
+            job, at = store.left(call.key) or (None, 0.0)
+            paid = isinstance(job, Finished) and not store.torn(call.key)
+            there = paid or (isinstance(job, Ticket) and at > time.time() - FETCHED_WITHIN)
+            flying[call.cell] = flying.get(call.cell, True) and there
+    return Ahead(state, world.asked, {cell for cell, all_of_it in flying.items() if all_of_it})
 
 
 async def _tried(plan: Plan, world: _Nobody, store: Store) -> tuple[RunState, list[Asked]]:

@@ -170,10 +170,10 @@ def _unanswered(run: Run, store: Store, env: Mapping[str, str]) -> dict[str, str
     try:
         options = Options.of(run.state, env=env, cancel_on_interrupt=False)
         _, planned = app.plan_again(run.state, options)
-        _, lacking = anyio.run(reasons.ahead, planned, app.origin(options), store)
+        ahead = anyio.run(reasons.ahead, planned, app.origin(options), store)
     except RunnerError:
         return {}
-    return {key: call.text for key, call in lacking.items()}
+    return {key: call.text for key, call in ahead.lacking.items()}
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from .options import Options
 from .planning import Plan, PlannedStep
 from .reports.graph import Graph, Link, Node
 from .reports.planned import Basis, Outlook
+from .reports.reasons import Ahead
 
 ANSWER = 400
 """Tokens that an answer is taken to have where no earlier run says."""
@@ -95,15 +96,15 @@ def outlook(read: loading.Read, given: loading.Given, options: Options) -> tuple
     read = app.localised(read, options)
     planned = loading.plan(read, given, options.env, preview=True)
     home = loading.project(read.path) / ".runner"
-    state, why = _ahead(read, planned, home, app.origin(options))
+    found, why = _ahead(read, planned, home, app.origin(options))
     paid = _paid(home, read.path)
     looks = {
-        step.id: _look(step, state, paid.get((step.id, step.model.id if step.model else ""))) for step in planned.steps
+        step.id: _look(step, found, paid.get((step.id, step.model.id if step.model else ""))) for step in planned.steps
     }
     return planned, looks, [why] if why else []
 
 
-def _ahead(read: loading.Read, planned: Plan, home: Path, origin: str) -> tuple[RunState | None, str]:
+def _ahead(read: loading.Read, planned: Plan, home: Path, origin: str) -> tuple[Ahead | None, str]:
     """How far a run would come with the store alone; None and why if that cannot be told."""
     declared = read.whole().pipeline.inputs
     missing = [name for name, each in declared.items() if each.required and planned.inputs.get(name) is None]
@@ -111,7 +112,7 @@ def _ahead(read: loading.Read, planned: Plan, home: Path, origin: str) -> tuple[
         wanted = " ".join(f"-i {name}=…" for name in missing)
         return None, f"What the store has depends on the inputs. Add {wanted}."
     if not (home / "store" / "replies.sqlite").is_file():
-        return RunState(), ""
+        return Ahead(RunState(), {}, set()), ""
     if urls := [name for name in planned.files if is_url(name)]:
         return None, f"What the store has depends on what is at {urls[0]}, which is not fetched here."
     import anyio
@@ -122,21 +123,22 @@ def _ahead(read: loading.Read, planned: Plan, home: Path, origin: str) -> tuple[
     try:
         store = Store(home / "store")
         try:
-            return anyio.run(ahead, planned, origin, store)[0], ""
+            return anyio.run(ahead, planned, origin, store), ""
         finally:
             store.close()
     except (CannotStart, StoreFailed, UsageError) as err:
         return None, f"What is stored cannot be told: {err}"
 
 
-def _look(step: PlannedStep, state: RunState | None, paid: float | None) -> Outlook:
+def _look(step: PlannedStep, ahead: Ahead | None, paid: float | None) -> Outlook:
     links = [link(edge) for edge in step.edges]
     each, basis = (paid, "earlier runs") if paid is not None else _guess(step)
     if not step.kind.CALLS and step.nested is None:
         each, basis = 0.0, ""
     look = Outlook(links, step.count, each=each, basis=basis)
-    if state is None:
+    if ahead is None:
         return replace(look, unknown=True)
+    state = ahead.state
     if not state.cells:  # there is no store
         return look
     cells = [cell for cell in state.cells.values() if step_of(cell.cell) == step.id]
@@ -149,7 +151,10 @@ def _look(step: PlannedStep, state: RunState | None, paid: float | None) -> Outl
     )
     unknown = any(end in ("blocked", "waiting", "running", "asking", "cancelled") for end in ends)
     done = sum(end in ("done", "cached") for end in ends)
-    return replace(look, cells=opened, stored=done, skipped=ends.count("skipped"), unknown=unknown and not done)
+    of_it = sum(cell.cell in ahead.flying for cell in cells)
+    return replace(
+        look, cells=opened, stored=done, in_flight=of_it, skipped=ends.count("skipped"), unknown=unknown and not done
+    )
 
 
 def _guess(step: PlannedStep) -> tuple[float | None, Basis]:

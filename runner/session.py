@@ -351,9 +351,14 @@ class Session:
             return {}, {}, frozenset(), {}
         values, missing, skipped = outputs_of(plan.outputs, names)
         outputs, failed = publish(values, self.out, self.state.run, made, stopped=lambda: bool(self.stopped))
+        wanting = {name: f"{why}{self._older(name)}" for name, why in {**missing, **failed}.items()}
         if any(cell.state == "skipped" and cell.fault for cell in self.state.cells.values()):
             skipped = frozenset()  # what a budget leaves out is wanting
-        return outputs, {**missing, **failed}, skipped, kept_of(values, outputs)
+        return outputs, wanting, skipped, kept_of(values, outputs)
+
+    def _older(self, name: str) -> str:
+        """That there is a file though the run did not make it, so that nobody takes it for one of this run."""
+        return "; the file that is there is older" if (self.out / name).is_file() else ""
 
     def _exit_code(self) -> int:
         if self.stopped:

@@ -221,14 +221,35 @@ class Store:
         return Reply(from_json(reply.get("data")), tuple(files), reply.get("cost"), bare=bool(reply.get("bare")))
 
     def finished(self, key: str, since: float = 0.0) -> Finished | None:
-        """The job that an earlier run paid for under this key, and whose files it could not fetch."""
+        """The job that an earlier run paid for under this key, and whose files it could not fetch, or fetched and
+        they are damaged or gone: they may still be where they came from.
+        """
         said = self._row("unfetched", key, since)
-        return Finished(said.get("output"), said.get("cost")) if said is not None and "output" in said else None
+        if said is not None and "output" in said:
+            return Finished(said["output"], said.get("cost"))
+        return self.behind(key, since) if key in self._torn else None
+
+    def behind(self, key: str, since: float = 0.0) -> Finished | None:
+        """The job that a reply came from, if its files can be fetched again: each was at an address."""
+        kept = self._row("replies", key, since)
+        if kept is None or kept.get("bare"):
+            return None
+        urls = [from_json(file).url for file in kept.get("files", [])]
+        return Finished(from_json(kept.get("data")), kept.get("cost")) if urls and all(urls) else None
 
     def ticket(self, key: str, since: float = 0.0) -> Ticket | None:
         """The job that was handed in under this key, by a process that did not live to see its end."""
         said = self._row("unfetched", key, since)
         return Ticket(said["endpoint"], said["job"]) if said is not None and "job" in said else None
+
+    def left(self, key: str) -> tuple[Ticket | Finished, float] | None:
+        """The job that an earlier run left under this key, in flight or with its files to be fetched, and when."""
+        job = self.ticket(key) or self.finished(key)
+        if job is None:
+            return None
+        with _disk(self.folder):
+            rows = [self._rows.execute(_GET[table], (key, FORMAT)).fetchone() for table in ("unfetched", "replies")]
+        return job, next((row[1] or 0.0 for row in rows if row), 0.0)
 
     def keep_ticket(self, key: str, ticket: Ticket) -> None:
         """Remember a job that was handed in, so that whoever wants the same waits for it. The journal is its proof."""

@@ -212,6 +212,22 @@ def test_the_outputs_of_a_run_that_waits_are_left_out_and_no_failures(
     assert "::error" not in done.err
 
 
+def test_an_output_that_is_not_made_again_is_told_to_be_older_where_it_is_there(cli: Cli, pipeline: Path) -> None:
+    text = (
+        "name: tea\nsteps:\n  cake: {kind: render_text, when: WHEN, text: Cake.}\n"
+        "outputs: {cake.txt: '{{ steps.cake.text }}'}\n"
+    )
+    pipeline.write_text(text.replace("WHEN", "true"))
+    cli("run", "tea.yaml")
+    pipeline.write_text(text.replace("WHEN", "false"))
+
+    done = cli("run", "tea.yaml")
+
+    assert done.code == 0
+    assert "cake.txt    not made: cake was skipped; the file that is there is older" in done.out
+    assert Path("out/tea/cake.txt").is_file()
+
+
 def test_an_output_of_what_was_skipped_is_not_there_and_no_failure(
     cli: Cli, pipeline: Path, tmp_path: Path, on_github: Path
 ) -> None:

@@ -205,6 +205,15 @@ def test_asking_why_pays_nothing_and_changes_nothing(cli: Cli, pipeline: Path) -
     assert sorted(path for path in Path(".runner").rglob("*") if "sqlite" not in path.name) == before
 
 
+def test_a_step_that_was_renamed_is_compared_with_what_it_was(cli: Cli, pipeline: Path) -> None:
+    one = run(cli)
+    edit(pipeline, "photo", "picture")
+
+    done = cli("why", "picture[red]", "--run", run(cli))
+
+    assert f"picture[red]: miss; compared with photo[red] in {one}; only the seed differs" in done.out
+
+
 def test_a_past_run_says_why_it_paid(cli: Cli, pipeline: Path) -> None:
     one = run(cli)
     edit(pipeline, "a {{ item }} {{", "one {{ item }} {{")
@@ -230,7 +239,7 @@ def test_a_missing_file_is_why(cli: Cli, pipeline: Path) -> None:
     for blob in Path(".runner/store/blobs").rglob("*.jpg"):
         blob.unlink()
 
-    assert "a file of it is missing or damaged" in cli("why", "photo[red]").out
+    assert "photo[red]: to be fetched; a file of its reply is missing or damaged" in cli("why", "photo[red]").out
 
 
 def test_why_of_no_step_is_wrong_usage_with_the_nearest_name(cli: Cli, pipeline: Path) -> None:
@@ -373,6 +382,7 @@ def test_a_run_that_is_still_going_is_never_removed(tmp_path: Path, cli: Cli, pi
 
     assert " running " in listed.out
     assert (named.code, forced.code) == (1, 1)
+    assert "it is still going" in named.out
     assert "it is still going" in forced.out
     assert len(left) == 1
     assert " cut " in cut.out

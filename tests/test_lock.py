@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import anyio
@@ -257,6 +258,28 @@ def test_a_picture_that_was_replaced_is_swept_unless_the_lock_names_it(cli: Cli,
     assert Path("again/a.png").read_bytes() == first
     assert swept.out.startswith("1 reply and 1 file, ")
     assert not list(Path(".runner/store/blobs").glob(f"{digest[:2]}/{digest[2:]}*"))
+
+
+@pytest.mark.parametrize("cache", ["false", "{for: 1s}"])
+def test_a_step_that_asks_anew_is_locked_as_it_was_when_the_lock_was_made(
+    cli: Cli, pots: Path, emulator: Emulator, cache: str
+) -> None:
+    pots.write_text(PIPELINE.replace("    model: painter\n", f"    model: painter\n    cache: {cache}\n"))
+    cli("run", pots, "--lock")
+    made = {path.name: path.read_bytes() for path in Path("out/pots").glob("*.png")}
+    time.sleep(1.0)
+    sent = len(emulator.requests)
+
+    locked = cli("run", pots, "--locked", "--out", "locked")
+    asked = len(emulator.requests)
+    anew = cli("run", pots)
+    still = cli("run", pots, "--locked", "--out", "again")
+
+    assert (locked.code, anew.code, still.code) == (0, 0, 0), locked.err + still.err
+    assert asked == sent
+    assert len(emulator.jobs) == 12
+    for folder in ("locked", "again"):
+        assert {path.name: path.read_bytes() for path in Path(folder).glob("*.png")} == made
 
 
 def test_a_picture_that_was_replaced_outlives_the_repair_of_a_damaged_database(cli: Cli, pots: Path) -> None:

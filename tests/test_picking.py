@@ -197,6 +197,17 @@ async def test_a_candidate_that_fails_is_left_out(bench: Bench, emulator: Emulat
 
 
 @pytest.mark.anyio
+async def test_a_candidate_that_the_budget_leaves_out_is_told_as_that(bench: Bench) -> None:
+    text = POTS.replace("  cup: {kind: generate_image, model: pruna/p-image-t2i, prompt: a cup}\n", "")
+
+    ran = await bench.run("budget: {images: 3, on_exceed: skip}\n" + text)
+
+    (asked,) = ran.said(CellAsked)
+    words = r"Which of these 3\? Candidate \d was left out: 3 images of the budget.* may take 1 image\."
+    assert re.fullmatch(words, asked.question)
+
+
+@pytest.mark.anyio
 async def test_a_cell_of_which_every_candidate_fails_has_failed(bench: Bench, emulator: Emulator) -> None:
     emulator.fail("p-image-t2i/run=400*9")
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -117,6 +118,31 @@ def test_an_interrupted_run_leaves_its_jobs_and_resume_collects_them(folder: Pat
     assert "many: done" in told
     assert Counter(inputs(emulator)).most_common(1)[0][1] == 1
     assert len(emulator.jobs) == JOBS
+
+
+def test_plan_and_why_know_what_is_in_flight_and_that_it_costs_nothing_more(folder: Path) -> None:
+    (folder / "many.yaml").write_text(
+        "name: many\nsteps:\n  photo: {kind: generate_image, model: pruna/p-image-t2i, foreach: [a, b], "
+        "prompt: 'a cup {{ item }}'}\n  late: {kind: generate_image, model: pruna/p-image-t2i, prompt: a pot, "
+        "after: [photo]}\n"
+    )
+    with Emulator(seed=1, latency=parse_latency("30")) as emulator:
+        process = begin(folder, emulator.url, "run", "many.yaml")
+        wait_for(lambda: emulator.count("status-sync") == 2)
+        process.send_signal(signal.SIGINT)
+        ended(process)
+        _, plan = ended(begin(folder, emulator.url, "plan", "many.yaml", "--json"))
+        _, table = ended(begin(folder, emulator.url, "plan", "many.yaml"))
+        _, why = ended(begin(folder, emulator.url, "why", "photo"))
+        _, other = ended(begin(folder, emulator.url, "why", "late"))
+
+    steps = {step["step"]: step for step in json.loads(plan)["steps"]}
+    assert (steps["photo"]["in_flight"], steps["photo"]["expected_usd"]) == (2, 0.0)
+    assert (steps["late"]["in_flight"], steps["late"]["expected_usd"] > 0) == (0, True)
+    assert re.search(r"photo .* 2 +in flight +0\.0000", table)
+    assert why.count("in flight; its job ") == 2
+    assert "the next run waits for it, and pays nothing more" in why
+    assert "in flight" not in other
 
 
 def test_a_run_that_is_taken_up_is_the_same_run(folder: Path, emulator: Emulator) -> None:
@@ -407,7 +433,10 @@ def test_a_folder_that_cannot_be_written_is_told_and_the_run_goes_on_when_it_can
     assert ended(begin(folder, emulator.url, "run", "many.yaml"))[0] == 0
 
 
-def test_blobs_that_are_gone_or_damaged_are_made_again_and_only_these(folder: Path, emulator: Emulator) -> None:
+@pytest.mark.parametrize("there", [True, False])
+def test_files_that_are_gone_or_damaged_are_fetched_again_or_made_again_if_nobody_has_them(
+    folder: Path, emulator: Emulator, there: bool
+) -> None:
     ended(begin(folder, emulator.url, "run", "many.yaml"))
     (run,) = (folder / ".runner" / "runs").iterdir()
     photos = {event.cell: event.output["image"].sha256 for event in read(run) if isinstance(event, CellDone)
@@ -419,14 +448,19 @@ def test_blobs_that_are_gone_or_damaged_are_made_again_and_only_these(folder: Pa
     content[len(content) // 2] ^= 1
     flipped.chmod(0o644)
     flipped.write_bytes(content)
+    if not there:
+        emulator.fail("media=404*2")
+    before, outputs = len(emulator.jobs), files(folder)
 
-    code, _ = ended(begin(folder, emulator.url, "run", "many.yaml"))
+    code, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
 
     again = Counter(inputs(emulator))
-    assert code == 0
     assert [asked for asked, times in again.items() if times == 2 and "p-image-t2i" in asked] == [
-        asked for asked in again if "p-image-t2i" in asked and ("red" in asked or "blue" in asked)
+        asked for asked in again if not there and "p-image-t2i" in asked and ("red" in asked or "blue" in asked)
     ]
+    assert (code, "its files are fetched again" in said, "it is made anew" in said) == (0, True, not there)
+    if there:
+        assert (len(emulator.jobs), files(folder)) == (before, outputs)
 
 
 def test_open_jobs_count_against_the_budget_of_a_run_that_is_taken_up(folder: Path) -> None:

@@ -257,6 +257,20 @@ async def test_a_time_to_ask_again_that_is_none_is_left_alone(said: str) -> None
     assert caught.value.retry_after is None
 
 
+async def test_a_job_counts_as_sent_from_its_first_byte_and_not_while_there_is_no_connection() -> None:
+    order: list[str] = []
+
+    with server({"/v2/flux/run": (200, {}, b'{"id": "j"}')}) as (url, asked):
+        async with Client(f"{url}/v2", "k") as client:
+            await client.run("flux", b"{}", sending=lambda: order.append(f"{len(asked)} asked before"))
+            await client.run("flux", b"{}", sending=lambda: order.append(f"{len(asked)} asked before"))
+    async with Client(f"{url}/v2", "k") as client:  # it is gone
+        with pytest.raises(NotSent):
+            await client.run("flux", b"{}", sending=lambda: order.append("sent to nobody"))
+
+    assert order == ["0 asked before", "1 asked before"]
+
+
 async def test_the_proxy_of_the_environment_carries_what_is_not_on_this_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -317,6 +331,25 @@ async def test_redirects_are_followed_and_do_not_go_on_for_ever() -> None:
                 await collected(downloader.chunks(f"{url}/c"))
 
     assert content == b"hi"
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "gone"),
+    [
+        (404, b"", True),
+        (410, b"", True),
+        (403, b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>", True),
+        (403, b"<Error><Code>AccessDenied</Code></Error>", False),
+        (500, b"expired", False),
+    ],
+)
+async def test_a_file_is_gone_where_its_server_says_so(code: int, body: bytes, gone: bool) -> None:
+    with server({"/a.png": (code, {}, body)}) as (url, _):
+        async with Downloader(local=True) as downloader:
+            with pytest.raises(DownloadFailed) as caught:
+                await collected(downloader.chunks(f"{url}/a.png"))
+
+    assert caught.value.gone is gone
 
 
 async def test_a_file_without_end_is_cut_off(emulator: Emulator) -> None:

@@ -29,6 +29,8 @@ class Outlook:
     """How many; None where only the run will know."""
     stored: int = 0
     """Cells that the store has whole."""
+    in_flight: int = 0
+    """Cells that wait for nothing but jobs which an earlier run handed in: they cost nothing more."""
     skipped: int = 0
     unknown: bool = False
     """Whether what it would ask of the store cannot be told yet."""
@@ -39,11 +41,12 @@ class Outlook:
     @property
     def expected(self) -> float | None:
         """USD that it is expected to cost."""
-        if self.cells is not None and self.stored + self.skipped >= self.cells:
+        known = self.stored + self.in_flight + self.skipped
+        if self.cells is not None and known >= self.cells:
             return 0.0
         if self.each is None or self.cells is None:
             return None
-        return self.each * (self.cells - self.stored - self.skipped)
+        return self.each * (self.cells - known)
 
 
 def overview(
@@ -154,7 +157,7 @@ def _narrow(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def cached(step: PlannedStep, look: Outlook) -> str:
-    """``yes``, ``no``, ``3 of 60``; ``?`` where what it asks depends on a step that has to run first."""
+    """``yes``, ``no``, ``3 of 60``, ``in flight``; ``?`` where what it asks depends on a step that has to run first."""
     if not _pays(step):
         return "local"
     if look.unknown or look.cells is None:
@@ -162,7 +165,9 @@ def cached(step: PlannedStep, look: Outlook) -> str:
     if look.skipped and look.skipped == look.cells:
         return "skipped"
     wanted = look.cells - look.skipped
-    return "yes" if look.stored == wanted else f"{look.stored} of {wanted}" if look.stored else "no"
+    flying = look.in_flight and (f"{look.in_flight} in flight" if look.in_flight < wanted else "in flight")
+    kept = "yes" if look.stored == wanted else f"{look.stored} of {wanted}" if look.stored else ""
+    return ", ".join(part for part in (kept, flying) if part) or "no"
 
 
 def _pays(step: PlannedStep) -> bool:
@@ -207,6 +212,7 @@ def as_json(plan: Plan, seen: Mapping[str, Outlook], notes: Sequence[str] = (), 
             "candidates": step.pick,
             "cached": cached(step, look),
             "stored": None if look.unknown else look.stored,
+            "in_flight": None if look.unknown else look.in_flight,
             "expected_usd": _rounded(look.expected) if _pays(step) else 0.0,
             "expected_from": look.basis or None,
             "most_usd": _rounded(_most(step, look)),
@@ -256,7 +262,8 @@ def text(plan: Plan, *, local: bool = False) -> str:
 
 def ceiling(budget: Ceiling) -> str:
     """``0.1000 USD, 20 images; a call that does not fit is skipped``."""
-    amounts = [money(most) if unit == "usd" else f"{most:g} {unit}" for unit, most in budget.most.items()]
+    amounts = [money(most) if unit == "usd" else f"{most:g} {unit if most != 1 else unit[:-1]}"
+               for unit, most in budget.most.items()]  # fmt: skip
     ends = {"stop": "", "skip": "; a call that does not fit is skipped", "warn": "; only warns"}
     return ", ".join(amounts) + ends[budget.on_exceed]
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from ..events import RunState
+from ..model import Call
 from .changes import Change, lines
 
-Verdict: TypeAlias = Literal["hit", "miss", "unknown", "free", "inside"]
+Verdict: TypeAlias = Literal["hit", "miss", "flying", "unfetched", "unknown", "free", "inside"]
 _WORDS: dict[Verdict, str] = {
     "hit": "hit",
     "miss": "miss",
+    "flying": "in flight",
+    "unfetched": "to be fetched",
     "unknown": "not known",
     "free": "local",
     "inside": "a pipeline",
@@ -28,6 +32,17 @@ class Reason:
     found: tuple[Change, ...] = ()
     then: str = ""
     """Why it was asked for once, where it is a hit now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """How far a run would come that may ask the store and nobody else."""
+
+    state: RunState
+    lacking: Mapping[str, Call]
+    """What it would ask for, by key."""
+    flying: set[str]
+    """Cells that lack only what earlier runs have in flight, or have paid for and not fetched."""
 
 
 def text(head: str, reasons: Sequence[Reason]) -> str:

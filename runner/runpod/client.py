@@ -12,7 +12,7 @@ import functools
 import math
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType, TracebackType
@@ -108,7 +108,8 @@ class Client:
     ) -> JSON:
         """Submit a job. `FateUnknown` if it may have been accepted and we do not know its id.
 
-        ``sending`` is called when it is its turn, right before the first byte.
+        ``sending`` is called right before the first byte: what happens before, a connection that cannot be made, is
+        no reason to doubt that nothing was sent.
         """
         return await self._json(
             "POST", self.base_url, endpoint, "/run", body=body, answer=min(answer, ANSWER), sends="job", more=headers,
@@ -163,7 +164,7 @@ class Client:
     ) -> JSON:
         """A chat completion from an endpoint's OpenAI-compatible route; with ``growth`` it is read while it grows.
 
-        ``sending`` as in `run`. How long an answer may take is for the caller to say, who cancels it.
+        ``sending`` is called when it is its turn. How long an answer may take is for the caller to say, who cancels it.
         """
         path = "/openai/v1/chat/completions"
         return await self._json(
@@ -217,9 +218,7 @@ class Client:
         pace = self.paces.of(endpoint or base_url, _operation(path) if endpoint else "")
         turn = await pace.turn()
         try:
-            if sending is not None:
-                sending()
-            response = await self._send(name, method, url, headers, body, answer, sends, growth)
+            response = await self._send(name, method, url, headers, body, answer, sends, growth, sending)
             code = response.status_code
             pace.heard(turn, code, _seconds(response.headers.get("retry-after")) if code == 429 else None)
         finally:
@@ -238,12 +237,18 @@ class Client:
         answer: float | None,
         sends: Sends,
         growth: Growth | None = None,
+        sending: Callable[[], None] | None = None,
     ) -> httpx.Response:
         timeout = {"connect": CONNECT, "read": answer, "write": answer and ANSWER, "pool": None}
+        extensions: dict[str, object] = {"timeout": timeout}
+        if sending is not None and sends == "job" and self._carrier.network:
+            extensions["trace"] = _first_byte(sending)
+        elif sending is not None:
+            sending()
         pool = self._pool(name, url)
         pool.busy += 1
         try:
-            request = httpx.Request(method, _url(url), headers=headers, content=body, extensions={"timeout": timeout})
+            request = httpx.Request(method, _url(url), headers=headers, content=body, extensions=extensions)
             async with contextlib.aclosing(await pool.transport.handle_async_request(request)) as response:
                 await (response.aread() if growth is None else growth.read(response))
             return response
@@ -311,6 +316,22 @@ class _Pool:
 
 
 @functools.lru_cache(maxsize=256)
+def _first_byte(sending: Callable[[], None]) -> Callable[[str, object], Awaitable[None]]:
+    """What tells of the first byte of a request, for httpcore, which tells of each thing that it does (its extension
+    "trace").
+    """
+    told = False
+
+    async def trace(event: str, info: object) -> None:
+        nonlocal told
+        del info
+        if not told and event.endswith(".send_request_headers.started"):
+            told = True
+            sending()
+
+    return trace
+
+
 def _url(url: str) -> httpx.URL:
     """Reading an address costs as much as half a request, and chats and submits go to the same few."""
     return httpx.URL(url)

@@ -64,7 +64,7 @@ class Downloader:
         if not response.is_success:
             said = f"{response.status_code} {response.reason_phrase}".rstrip()
             failed = DownloadFailed(f"the file {url} did not arrive: {said}")
-            failed.gone = response.status_code in (404, 410)
+            failed.gone = response.status_code in (404, 410) or await _expired(response)
             raise failed
         size, enough = 0, False
         try:
@@ -111,6 +111,17 @@ class Downloader:
             if not (where.is_global or (self.local and where.is_loopback)):
                 msg = f"the file {url} is at a private address ({address}), which is not fetched"
                 raise DownloadFailed(msg)
+
+
+async def _expired(response: httpx.Response) -> bool:
+    """Whether an address that was signed for a time says that the time is over, as those of S3 do."""
+    said = b""
+    if response.status_code == 403:
+        async for chunk in response.aiter_bytes():
+            said += chunk
+            if len(said) > 10_000:
+                break
+    return b"expired" in said.lower()
 
 
 async def _addresses(host: str, port: int) -> list[str]:
