@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,11 @@ def in_turns(rounds: int, *measures: Callable[[], float]) -> list[float]:
     return [statistics.median(times) for times in taken]
 
 
-def process(*arguments: str) -> float:
+def process(*arguments: str, folder: Path | None = None) -> float:
     """Seconds that a Python process with these arguments takes; it may keep its bytecode, as what is installed does."""
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     start = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=env)
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=env, cwd=folder)
     return time.perf_counter() - start
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from runner.cli import COMMANDS
 
@@ -19,6 +22,13 @@ NEEDS = {"check": READS, "plan": READS, "schema": READS}
 
 def figures() -> Iterator[Figure]:
     """Each command as a process, beside bare Python that imports what the command cannot do without."""
+    with TemporaryDirectory() as folder:  # a project without a store, whatever was run here before
+        (Path(folder) / "pipelines").mkdir()
+        shutil.copy(CARD, Path(folder) / CARD)
+        yield from _figures(partial(process, folder=Path(folder)))
+
+
+def _figures(process: Callable[..., float]) -> Iterator[Figure]:
     for words in ("--version",), *((name, "--help") for name in COMMANDS), *DOES.values():
         process("-m", "runner", *words)  # what it imports is compiled now
     bare, version = in_turns(15, partial(process, "-c", "pass"), partial(process, "-m", "runner", "--version"))
