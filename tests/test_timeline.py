@@ -9,6 +9,8 @@ from runner.events import (
     CallDone,
     CallPaid,
     CallStarted,
+    CellAnswered,
+    CellAsked,
     CellDone,
     CellFailed,
     CellStarted,
@@ -79,6 +81,19 @@ def test_between_two_tries_it_pauses() -> None:
     ])  # fmt: skip
 
     assert spans(found)[-3:] == [("runs", 100.0, 101.0), ("pauses", 101.0, 103.0), ("runs", 103.0, 104.0)]
+
+
+def test_while_somebody_chooses_it_waits_for_a_person() -> None:
+    found = timeline([
+        START,
+        CellStarted(100.0, "a"),
+        CellAsked(101.0, "a", "k", "pick", "Which of these 2?", {}, 2),
+        CellAnswered(108.0, "a", "k", 1, 2, "terminal"),
+        CellDone(108.5, "a", False, {}, None, 0.0),  # noqa: FBT003
+    ])  # fmt: skip
+
+    assert spans(found) == [("waits", 100.0, 101.0), ("asks", 101.0, 108.0), ("waits", 108.0, 108.5)]
+    assert "waited for a person 7.0 s" in lasted(found.tracks["a"].took())
 
 
 def test_a_step_that_asks_nobody_runs() -> None:

@@ -12,6 +12,8 @@ from ..events import (
     CallDone,
     CallPaid,
     CallStarted,
+    CellAnswered,
+    CellAsked,
     CellBlocked,
     CellCancelled,
     CellDone,
@@ -25,13 +27,14 @@ from ..events import (
     RunStarted,
 )
 
-Phase: TypeAlias = Literal["waits", "queued", "runs", "downloads", "pauses"]
+Phase: TypeAlias = Literal["waits", "queued", "runs", "downloads", "asks", "pauses"]
 
 WORDS: dict[Phase, str] = {
     "waits": "waits for its turn",
     "queued": "in Runpod's queue",
     "runs": "runs",
     "downloads": "downloads",
+    "asks": "waits for a person",
     "pauses": "waits to try again",
 }
 """What a phase is called."""
@@ -167,6 +170,11 @@ class _Told:
             case CallDone():
                 self.asked.add(event.cell)
                 self.turn(event.cell, "waits", event.at)
+            case CellAsked():
+                self.asked.add(event.cell)
+                self.turn(event.cell, "asks", event.at)
+            case CellAnswered():
+                self.turn(event.cell, "waits", event.at)
             case AttemptFailed():
                 self.turn(event.cell, "pauses", event.at)
             case CellDone() | CellFailed() if event.cell not in self.asked:
@@ -207,7 +215,14 @@ class _Told:
 
 def lasted(took: Sequence[tuple[Phase, float]]) -> str:
     """``waited 0.1 s, ran 1.2 s``."""
-    past = {"waits": "waited", "queued": "was queued", "runs": "ran", "downloads": "downloaded", "pauses": "paused"}
+    past = {
+        "waits": "waited",
+        "queued": "was queued",
+        "runs": "ran",
+        "downloads": "downloaded",
+        "asks": "waited for a person",
+        "pauses": "paused",
+    }
     return ", ".join(f"{past[phase]} {_seconds(length)}" for phase, length in took)
 
 
