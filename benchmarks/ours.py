@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Self
 
 import anyio
 
 from runner import app, catalogue, checking, loading, pipeline, planning
+from runner.calls import Empty
 from runner.execute import execute
 from runner.journal import Journal
 from runner.model import Artifact, Call, Chat, Finished, Job, Question, Reply, Ticket
@@ -84,7 +84,7 @@ def kept(chosen: Plan, url: str, *, on_disk: bool) -> float:
         return time.perf_counter() - start
 
 
-class Memory:
+class Memory(Empty):
     """A store and a journal that forget everything with the process."""
 
     def __init__(self) -> None:
@@ -110,41 +110,9 @@ class Memory:
         del since
         return self.replies.get(key)
 
-    @asynccontextmanager
-    async def claimed(self, key: str, waits: Callable[[], None]) -> AsyncGenerator[bool, None]:
-        del key, waits
-        yield False
-
     async def keep(self, key: str, call: Call | Question, reply: Reply) -> None:
         del call
         self.replies[key] = reply
-
-    def replaced(self, key: str) -> AsyncGenerator[Reply, None]:
-        raise AssertionError(key)
-
-    def finished(self, key: str, since: float = 0.0) -> Finished | None:
-        del key, since
-        return None
-
-    def keep_finished(self, key: str, finished: Finished) -> None:
-        raise AssertionError(key, finished)
-
-    def ticket(self, key: str, since: float = 0.0) -> Ticket | None:
-        del key, since
-        return None
-
-    def keep_ticket(self, key: str, ticket: Ticket) -> None:
-        raise AssertionError(key, ticket)
-
-    def torn(self, key: str) -> bool:
-        del key
-        return False
-
-    def note(self, key: str, call: Call, reply: Reply) -> None:
-        raise AssertionError(key, call, reply)
-
-    def forget(self, key: str) -> None:
-        raise AssertionError(key)
 
     async def add(self, chunks: AsyncIterator[bytes], url: str | None = None) -> Artifact:
         raise AssertionError(chunks, url)
@@ -158,7 +126,7 @@ async def _no_files(files: Mapping[str, str], pipeline: str) -> Mapping[str, Art
     raise AssertionError(files, pipeline)
 
 
-class Nobody:
+class Nobody(Empty):
     """A provider and a store for runs that call nobody."""
 
     origin = "nobody"
@@ -180,38 +148,3 @@ class Nobody:
 
     async def cancel(self, ticket: Ticket) -> Finished | None:
         raise AssertionError(ticket)
-
-    async def get(self, key: str, since: float = 0.0) -> Reply | None:
-        raise AssertionError(key, since)
-
-    def claimed(self, key: str, waits: Callable[[], None]) -> AbstractAsyncContextManager[bool]:
-        raise AssertionError(key, waits)
-
-    async def keep(self, key: str, call: Call | Question, reply: Reply) -> None:
-        raise AssertionError(key, call, reply)
-
-    def replaced(self, key: str) -> AsyncGenerator[Reply, None]:
-        raise AssertionError(key)
-
-    def finished(self, key: str, since: float = 0.0) -> Finished | None:
-        raise AssertionError(key, since)
-
-    def ticket(self, key: str, since: float = 0.0) -> Ticket | None:
-        del key, since
-        return None
-
-    def keep_ticket(self, key: str, ticket: Ticket) -> None:
-        raise AssertionError(key, ticket)
-
-    def torn(self, key: str) -> bool:
-        del key
-        return False
-
-    def note(self, key: str, call: Call, reply: Reply) -> None:
-        raise AssertionError(key, call, reply)
-
-    def forget(self, key: str) -> None:
-        raise AssertionError(key)
-
-    def keep_finished(self, key: str, finished: Finished) -> None:
-        raise AssertionError(key, finished)

@@ -9,7 +9,7 @@ refused something and then answered without it is not asked for it again.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -39,6 +39,52 @@ class Store(Protocol):
     def keep_ticket(self, key: str, ticket: Ticket) -> None: ...
     def torn(self, key: str) -> bool: ...
     def note(self, key: str, call: Call, reply: Reply) -> None: ...
+
+
+class Empty:
+    """A store that has nothing and is never written, for who only looks, and to build others on."""
+
+    async def get(self, key: str, since: float = 0.0) -> Reply | None:
+        del key, since
+        return None
+
+    async def replaced(self, key: str) -> AsyncGenerator[Reply, None]:
+        del key
+        nothing: tuple[Reply, ...] = ()
+        for reply in nothing:
+            yield reply
+
+    @asynccontextmanager
+    async def claimed(self, key: str, waits: Callable[[], None]) -> AsyncGenerator[bool, None]:
+        del key, waits  # nobody else is there
+        yield False
+
+    async def keep(self, key: str, call: Call | Question, reply: Reply) -> None:
+        raise AssertionError(key, call, reply)
+
+    def finished(self, key: str, since: float = 0.0) -> Finished | None:
+        del key, since
+        return None
+
+    def keep_finished(self, key: str, finished: Finished) -> None:
+        raise AssertionError(key, finished)
+
+    def forget(self, key: str) -> None:
+        raise AssertionError(key)
+
+    def ticket(self, key: str, since: float = 0.0) -> Ticket | None:
+        del key, since
+        return None
+
+    def keep_ticket(self, key: str, ticket: Ticket) -> None:
+        raise AssertionError(key, ticket)
+
+    def torn(self, key: str) -> bool:
+        del key
+        return False
+
+    def note(self, key: str, call: Call, reply: Reply) -> None:
+        del key, call, reply
 
 
 @dataclass(slots=True, eq=False)

@@ -11,11 +11,11 @@ import shlex
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import app
+from .calls import Empty
 from .checking import Checked
 from .errors import CallFailed, UsageError, nearest
 from .events import CallDone, CallStarted, CellState, Event, RunState
@@ -23,7 +23,7 @@ from .execute import execute
 from .files import is_inline, is_url, place
 from .history import Asked, Run, asked, newest, request, runs
 from .media import look
-from .model import Artifact, Call, Chat, Finished, Job, Question, Reply, Ticket, key_of, step_of
+from .model import Artifact, Call, Chat, Finished, Job, Reply, Ticket, key_of, step_of
 from .options import Options
 from .pipeline import Step
 from .planning import Plan
@@ -310,49 +310,17 @@ class _Nobody:
         raise AssertionError(ticket)
 
 
-@dataclass(slots=True)
-class _Reading:
+class _Reading(Empty):
     """The store, read only: nothing is claimed, so that a run that is going on is not disturbed."""
 
-    store: Store
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     async def get(self, key: str, since: float = 0.0) -> Reply | None:
-        return await self.store.get(key, since)
+        return await self._store.get(key, since)
 
     def replaced(self, key: str) -> AsyncGenerator[Reply, None]:
-        return self.store.replaced(key)
-
-    @asynccontextmanager
-    async def claimed(self, key: str, waits: Callable[[], None]) -> AsyncGenerator[bool, None]:
-        del key, waits
-        yield False
-
-    async def keep(self, key: str, call: Call | Question, reply: Reply) -> None:
-        raise AssertionError(key, call, reply)
-
-    def finished(self, key: str, since: float = 0.0) -> Finished | None:
-        del key, since
-        return None
-
-    def keep_finished(self, key: str, finished: Finished) -> None:
-        raise AssertionError(key, finished)
-
-    def forget(self, key: str) -> None:
-        raise AssertionError(key)
-
-    def ticket(self, key: str, since: float = 0.0) -> Ticket | None:
-        del key, since
-        return None
-
-    def keep_ticket(self, key: str, ticket: Ticket) -> None:
-        raise AssertionError(key, ticket)
-
-    def torn(self, key: str) -> bool:
-        del key
-        return False
-
-    def note(self, key: str, call: Call, reply: Reply) -> None:
-        del key, call, reply
+        return self._store.replaced(key)
 
 
 async def ahead(plan: Plan, origin: str, store: Store) -> Ahead:

@@ -6,8 +6,7 @@ The world here is a provider of our own making (`World`): it answers, fails or d
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner import catalogue, checking, pipeline, planning
+from runner.calls import Empty
 from runner.checking import Checked
 from runner.errors import Rejected
 from runner.events import Event, fold
@@ -140,7 +140,7 @@ def predicted(nodes: list[Node]) -> dict[str, str]:
 
 
 @dataclass
-class World:
+class World(Empty):
     """Answers as the graph says. Counts who is in here."""
 
     nodes: list[Node]
@@ -168,38 +168,10 @@ class World:
         assert since == 0.0
         return self.kept.get(key)
 
-    def replaced(self, key: str) -> AsyncGenerator[Reply, None]:
-        raise AssertionError(key)
-
     def finished(self, key: str, since: float = 0.0) -> Finished | None:
         assert key not in self.kept
         assert since == 0.0
         return None
-
-    def ticket(self, key: str, since: float = 0.0) -> Ticket | None:
-        del key, since
-        return None
-
-    def keep_ticket(self, key: str, ticket: Ticket) -> None:
-        raise AssertionError(key, ticket)
-
-    def torn(self, key: str) -> bool:
-        del key
-        return False
-
-    def note(self, key: str, call: Call, reply: Reply) -> None:
-        raise AssertionError(key, call, reply)
-
-    def forget(self, key: str) -> None:
-        raise AssertionError(key)
-
-    def keep_finished(self, key: str, finished: Finished) -> None:
-        raise NotImplementedError
-
-    @asynccontextmanager
-    async def claimed(self, key: str, waits: Callable[[], None]) -> AsyncGenerator[bool, None]:
-        del key, waits  # nobody else is there
-        yield False
 
     async def keep(self, key: str, call: Call | Question, reply: Reply) -> None:
         del call
