@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,6 +31,7 @@ from .desk import Desk
 from .errors import StepError
 from .events import BudgetTold, CellBlocked, CellFailed, CellSkipped, Sink, State, StepOpened
 from .fresh import Fresh
+from .inside import Inside
 from .lockfile import Locked
 from .model import JSON, Cell, Cells, Output, Outputs
 from .planning import Plan, PlannedStep, control
@@ -102,14 +103,14 @@ async def execute(
             clock_tasks.start_soon(_close_after, plan.deadline, tools.admission)
         try:
             work = Work(plan, tools, store, keep_text, load_files, canned)
-            names = await _run(plan, work, run_id, fail_fast=fail_fast, inside=_Inside())
+            names = await _run(plan, work, run_id, fail_fast=fail_fast, inside=Inside())
         finally:
             tools.budget.report()
         clock_tasks.cancel_scope.cancel()
     return names
 
 
-async def _run(plan: Plan, work: Work, run_id: str, *, fail_fast: bool, inside: _Inside) -> Names:
+async def _run(plan: Plan, work: Work, run_id: str, *, fail_fast: bool, inside: Inside) -> Names:
     """Run a plan to its end; one that a cell runs has its own steps under the cell's id."""
     work.tools.budget.add(inside.above, plan.budget)
     for step in plan.steps:
@@ -151,35 +152,6 @@ class _Step:
     end: State | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Inside:
-    """Where a plan runs: by itself, or in a cell of another."""
-
-    above: str = ""
-    """The id of the cell that runs it, and a slash; empty for the run itself."""
-    depth: int = 0
-    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The limits of the pipelines above that count for a model, by its id."""
-
-    def group(self, plan: Plan, group: str) -> str:
-        """What one of its limits is called in the whole run: all that run the same file share those of its models."""
-        return f"{plan.file}: {group}" if self.above and group.startswith("model ") else f"{self.above}{group}"
-
-    def groups(self, plan: Plan, step: PlannedStep) -> tuple[str, ...]:
-        """The limits that count for a step."""
-        above = self.models.get(step.model.id, ()) if step.model is not None else ()
-        return (*(self.group(plan, group) for group in step.groups), *above)
-
-    def into(self, plan: Plan, above: str, depth: int) -> _Inside:
-        """The same for a pipeline that a cell of this one's plan runs."""
-        models = dict(self.models)
-        for group in plan.limits:
-            if group.startswith("model "):
-                name = group.removeprefix("model ")
-                models[name] = (*models.get(name, ()), self.group(plan, group))
-        return _Inside(f"{self.above}{above}/", self.depth + depth, models)
-
-
 @dataclass(slots=True, eq=False)
 class _Run:
     """The run under way."""
@@ -190,7 +162,7 @@ class _Run:
     tasks: TaskGroup
     names: dict[str, JSON]
     fail_fast: bool
-    place: _Inside
+    place: Inside
     waiting: set[Waiting] = field(default_factory=set)
     """What stands for steps in `Admission`."""
     door: anyio.Event | None = None
