@@ -155,6 +155,7 @@ def not_started(wanted: Wanted, name: str, env: Mapping[str, str]) -> Iterator[N
         told = [(called(p.code), one(p), at(p.mark.file), p.mark.line) for p in faults] or [("run", str(err), "", 0)]
         ended = "not ended" if isinstance(err, StoreFailed) else "not started"
         summary = markdown.not_started(f"{name}: {ended}", [*map(str, faults)] or [str(err)])
+        tell_outcome(ended, env)
         with suppress(RunnerError):  # what went wrong first is told
             if wanted.junit is not None:
                 _write(wanted.junit, junit.not_started(name, told))
@@ -163,6 +164,13 @@ def not_started(wanted: Wanted, name: str, env: Mapping[str, str]) -> Iterator[N
             if on_github(env) and (path := env.get("GITHUB_STEP_SUMMARY")):
                 _write(Path(path), summary, more=True)
         raise
+
+
+def tell_outcome(outcome: str, env: Mapping[str, str]) -> None:
+    """Tell later steps of a job how a run ended that leaves nothing else: ``not started``, or ``not ended``."""
+    if on_github(env) and (path := env.get("GITHUB_OUTPUT")):
+        with suppress(RunnerError):  # what went wrong first is told
+            _write(Path(path), github.outputs({"outcome": outcome}), more=True)
 
 
 def outputs(done: Done) -> dict[str, str]:

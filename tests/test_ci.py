@@ -341,6 +341,38 @@ def test_later_steps_read_how_it_ended_and_each_output(cli: Cli, pipeline: Path,
     assert Path(said["folder"]).is_dir()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["run", "wrong.yaml"], 2),
+        (["run", "asks.yaml"], 5),
+        (["run", "tea.yaml", "--offline", "--record", "x"], 2),
+        (["run", "tea.yaml", "--budget", "none"], 2),
+        (["run", "tea.yaml", "--bugdet", "1"], 2),
+        (["resume", "--approve", "perhaps"], 2),
+    ],
+)
+def test_later_steps_read_that_a_run_could_not_begin(
+    cli: Cli, pipeline: Path, on_github: Path, arguments: list[str], code: int
+) -> None:
+    (on_github / "asks.yaml").write_text(ASKS)
+    (on_github / "wrong.yaml").write_text(ASKS.replace("Tea.", "'{{ inputs.leaf }}'"))
+
+    done = cli(*arguments)
+
+    assert done.code == code
+    assert outputs_of(on_github / "output") == {"outcome": "not started"}
+    assert "::error " in done.err
+
+
+def test_a_check_that_is_typed_wrong_is_an_annotation_and_no_outcome(cli: Cli, pipeline: Path, on_github: Path) -> None:
+    done = cli("check", "tea.yaml", "--fromat", "json")
+
+    assert done.code == 2
+    assert "::error title=runner::No such option" in done.err
+    assert not (on_github / "output").exists()
+
+
 def test_the_summary_is_added_to_what_stands_there(cli: Cli, pipeline: Path, on_github: Path) -> None:
     (on_github / "summary.md").write_text("# Before\n")
 
