@@ -21,7 +21,7 @@ from .events import AttemptFailed, CellState, Event, RunResumed, RunStarted
 from .history import Run, asked, request, since
 from .masking import masked
 from .media import look, thumbnail
-from .model import JSON, Artifact, step_of
+from .model import JSON, Artifact, step_of, titled
 from .options import Options
 from .publish import write, written
 from .reports import page
@@ -224,7 +224,8 @@ class _Told:
             steps.append(self._step(name, kinds.get(name), cells, made, document))
         return page.Run(
             id=run.id,
-            title=state.title or run.id,
+            title=titled(state.pipeline, state.version, None) or run.id,
+            profile=state.options.get("profile") or "",
             state=run.said,
             started=time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.started)) if state.started else "",
             seconds=state.ended - state.started if state.ended and state.started else None,

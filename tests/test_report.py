@@ -338,6 +338,22 @@ def test_two_runs_are_beside_each_other(cli: Cli, report: Report) -> None:
     assert "Earlier and later, seasonal" in page.all("div", "data-slider")
 
 
+def test_two_runs_beside_each_other_are_told_apart_by_their_profiles(cli: Cli, report: Report) -> None:
+    Path("a.yaml").write_text(
+        "name: a\nprofiles: {draft: {deadline: 1h}}\nsteps:\n  x: {kind: render_text, text: Tea.}\n"
+    )
+    first = run(cli, "a.yaml", "--local")
+    second = run(cli, "a.yaml", "--local", "--profile", "draft")
+
+    page = report("--compare", first)
+
+    assert page.text.count(f"{second}, profile draft") == 5
+    assert f"{first}, profile" not in page.text
+    assert page.all("section", "aria-label").count(f"x in {second}, profile draft") == 1
+    assert ("h1", "a") in page.texts
+    assert ("h1", "a, profile draft") in report(second).texts
+
+
 def test_cells_that_only_one_run_has_are_told(cli: Cli, report: Report) -> None:
     Path("a.yaml").write_text("name: a\nsteps:\n  x: {kind: render_text, foreach: [p, q], text: 'n {{ item }}'}\n")
     first = run(cli, "a.yaml", "--local")
