@@ -218,6 +218,8 @@ def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
             bound = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most",
                      "exclusiveMaximum": "less than", "multipleOf": "a multiple of"}[error.validator]  # fmt: skip
             return f"{name} cannot be {value}.", f"It must be {bound} {wanted}."
+        case "minLength" if wanted == 1:
+            return f"{name} is empty.", "Write text."
         case "minLength" | "maxLength":
             bound = "at least" if error.validator == "minLength" else "at most"
             return f"{name} has {counted(len(value), 'character')}.", f"It must have {bound} {wanted}."
