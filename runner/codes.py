@@ -1268,6 +1268,26 @@ cases:
         _TESTED,
         TESTS,
     ),
+    Code(
+        "E704",
+        "unknown-profile",
+        "The pipeline has no such profile",
+        "A case takes the pipeline as it is in a profile, by the name that this has under profiles: in the pipeline.",
+        """\
+cases:
+  a line:
+    profile: darft
+    expect: {outputs: {tea.txt: {words: {at_least: 1}}}}
+""",
+        """\
+cases:
+  a line:
+    profile: draft
+    expect: {outputs: {tea.txt: {words: {at_least: 1}}}}
+""",
+        {FILE: _TESTED[FILE].replace("steps:", "profiles:\n  draft: {budget: {usd: 0.10}}\nsteps:", 1)},
+        TESTS,
+    ),
     # -- W: warnings ------------------------------------------------------------------------------------
     Code(
         "W601",

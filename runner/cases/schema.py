@@ -219,6 +219,12 @@ _CASE: JSON = {
             "additionalProperties": {"type": "string"},
             "examples": [{"SHOP": "Tea & Co"}],
         },
+        "profile": {
+            "type": "string",
+            "title": "Profile",
+            "description": "The profile that the pipeline takes: what it says under profiles: under this name.",
+            "examples": ["draft"],
+        },
         "mode": MODE,
         "expect": _EXPECT,
     },

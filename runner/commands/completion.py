@@ -77,8 +77,8 @@ def steps(context: click.Context, _incomplete: str) -> Iterator[tuple[str, str]]
 @_quiet
 def profiles(context: click.Context, _incomplete: str) -> Iterator[tuple[str, str]]:
     """The profiles of the pipeline that is typed."""
-    for name in _data(_typed(context)).get("profiles") or ():
-        yield name, ""
+    for name, said in (_data(_typed(context)).get("profiles") or {}).items():
+        yield name, str(said.get("description", ""))
 
 
 @_quiet
