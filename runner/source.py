@@ -133,14 +133,16 @@ class Document:
     def mark_inside(self, path: Path, offset: int, length: int) -> Mark:
         """Where ``value[offset:offset + length]`` of the text at ``path`` stands, inside block scalars too."""
         node = self.node(path)
+        first = (0, 0)
         if self.root is None:
             begin, end = offset, offset + length
         elif node is None or not hasattr(node.start, "value"):
             return self.mark(path)
         else:
+            first = node.start.start_mark.line, node.start.start_mark.index - node.start.start_mark.column
             begin = _index_of(self.text, node.start, offset)
             end = _index_of(self.text, node.start, offset + max(length, 1) - 1) + 1
-        line, start = _line_of(self.text, begin)
+        line, start = _line_of(self.text, begin, *first)
         column = begin - start
         text = self._line(line)
         return Mark(self.file, line + 1, column + 1, max(1, min(end - begin, len(text) - column)), text)
@@ -401,10 +403,11 @@ class _Composer:
         return _BREAK.split(self.text)
 
 
-def _line_of(text: str, index: int) -> tuple[int, int]:
-    """The line, from 0, that the character at ``index`` is on, and where that line begins."""
-    line, start = 0, 0
-    for found in _BREAK.finditer(text):
+def _line_of(text: str, index: int, line: int = 0, start: int = 0) -> tuple[int, int]:
+    """The line, from 0, that the character at ``index`` is on, and where that line begins. It is not above the line
+    that begins at ``start``.
+    """
+    for found in _BREAK.finditer(text, start):
         if found.end() > index:
             break
         line, start = line + 1, found.end()
