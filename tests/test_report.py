@@ -498,3 +498,17 @@ def test_show_names_no_file_that_another_run_has_written_over(cli: Cli) -> None:
     assert re.search(r"draft\.txt +\S*out/twice/draft\.txt", before)
     assert re.search(rf"draft\.txt +written over since by run {second}", after)
     assert "out/twice" not in after
+
+
+def test_show_for_programs_says_which_outputs_another_run_has_written_over(cli: Cli) -> None:
+    Path("twice.yaml").write_text(TWICE)
+    first = run(cli, "twice.yaml", "--local")
+    before = json.loads(cli("show", first, "--json").out)
+    second = run(cli, "twice.yaml", "--local", "-i", "mood=midnight")
+
+    after = json.loads(cli("show", first, "--json").out)
+
+    assert "since" not in before
+    assert after["since"]["draft.txt"] == f"written over since by run {second}"
+    assert after["outputs"] == before["outputs"]
+    assert "since" not in json.loads(cli("show", second, "--json").out)
