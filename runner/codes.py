@@ -1562,6 +1562,30 @@ steps:
     prompt: "Write a line about tea."
 """,
     ),
+    Code(
+        "W611",
+        "cut-text",
+        "A text ends before a #",
+        "In a text without quotes # after a blank begins a comment: the rest of the line is not part of the text, and "
+        "no model reads it. This is told where something stands right behind #, as in a colour or a number; a comment "
+        "with a blank behind # is one.",
+        """\
+name: tea
+steps:
+  photo:
+    kind: generate_image
+    model: qwen/qwen-image
+    prompt: A pot of tea on a table of the colour #ff0000
+""",
+        """\
+name: tea
+steps:
+  photo:
+    kind: generate_image
+    model: qwen/qwen-image
+    prompt: "A pot of tea on a table of the colour #ff0000" # red
+""",
+    ),
 )
 
 BY_NAME: Mapping[str, Code] = {code.name: code for code in CODES}

@@ -144,20 +144,21 @@ class Document:
             end = _index_of(self.text, node.start, offset + max(length, 1) - 1) + 1
         line, start = _line_of(self.text, begin, *first)
         column = begin - start
-        text = self._line(line)
+        text = self.line(line)
         return Mark(self.file, line + 1, column + 1, max(1, min(end - begin, len(text) - column)), text)
 
     def mark_of(self, at: Any) -> Mark:
         """Where an event, or a node, stands; the beginning where there is none."""
         if at is None:
-            return Mark(self.file, 1, 1, 1, self._line(0))
+            return Mark(self.file, 1, 1, 1, self.line(0))
         start, end = (at.start, at.end) if isinstance(at, Node) else (at, at)
         first, last = start.start_mark, end.end_mark
-        text = self._line(first.line)
+        text = self.line(first.line)
         stop = last.column if last.line == first.line else len(text)
         return Mark(self.file, first.line + 1, first.column + 1, max(1, stop - first.column), text)
 
-    def _line(self, number: int) -> str:
+    def line(self, number: int) -> str:
+        """A line of the file, from 0."""
         if not self.lines:
             self.lines.extend(_BREAK.split(self.text))
         return self.lines[number] if number < len(self.lines) else ""
