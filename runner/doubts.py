@@ -66,7 +66,9 @@ def comments(document: Document) -> Iterator[Problem]:
             continue
         line, column = event.end_mark.line + 1, event.end_mark.column + 1 + len(cut[1])
         mark = Mark(document.file, line, column, len(cut[2]), document.line(event.end_mark.line))
-        what = f"The text ends before {one_line(cut[2].split()[0], 40)}; # after a blank begins a comment."
+        what = (
+            f"The text ends before {one_line(cut[2].split()[0].rstrip(',.;:'), 40)}: # after a blank begins a comment."
+        )
         cure = 'Write quotes around the whole text: "…". If it is a comment, write a blank after #.'
         yield Problem("cut-text", what, mark, cure, warning=True)
 

@@ -23,6 +23,7 @@ from .masking import masked
 from .media import look, thumbnail
 from .model import JSON, Artifact, step_of, titled
 from .options import Options
+from .places import of_cell
 from .publish import write, written
 from .reports import page
 from .reports.changes import Change, changes
@@ -535,13 +536,13 @@ def _place(document: Document | None, cell: CellState) -> page.Place | None:
     step = step_of(cell.cell.partition("/")[0])
     if document is None or (begin := _line(document, ("steps", step))) is None:
         return None
-    param = re.match(r"([a-z_]+)(?:[.\[][^:]*)?:", cell.message)
-    hot = (_line(document, ("steps", step, param[1])) if param else None) or begin
     lines = document.text.splitlines()
     indent = len(lines[begin - 1]) - len(lines[begin - 1].lstrip())
     end = begin
     while end < len(lines) and (not lines[end].strip() or len(lines[end]) - len(lines[end].lstrip()) > indent):
         end += 1
+    mark = of_cell(document, cell)
+    hot = mark.line if mark is not None and begin <= mark.line <= end else begin
     first = max(begin, min(hot - _LINES // 2, end - _LINES + 1))
     shown = range(first, min(end, first + _LINES - 1) + 1)
     numbered = [(n, lines[n - 1], n == hot) for n in shown]
