@@ -326,7 +326,7 @@ def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, s
     if wanted == ["array"] and isinstance(value, str | int | float) and not tail:
         return message, f"Write [{_short(value)}]."
     if known := error.schema.get("enum"):
-        return message, nearest("", known)
+        return message, nearest("", [str(v) for v in known])
     if examples := error.schema.get("examples"):
         return message, f"Write {words}, such as {_flow(examples[0])}{tail}."
     return message, f"Write {words}{tail}."

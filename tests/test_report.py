@@ -228,6 +228,18 @@ def test_the_parameter_that_a_failure_names_is_the_line_that_is_shown(cli: Cli, 
     assert "t.yaml, line 6" in page.text
 
 
+def test_the_template_that_failed_in_a_long_text_is_the_line_that_is_shown(cli: Cli, report: Report) -> None:
+    Path("t.yaml").write_text(
+        "name: t\ninputs: {n: {type: object, default: {tea: 1}}}\nsteps:\n  a:\n    kind: render_text\n"
+        "    text: |\n      {{ inputs.n.tea }} pots\n      and {{ inputs.n.cake }}.\n"
+    )
+    run(cli, "t.yaml", "--local")
+
+    page = report()
+
+    assert "t.yaml, line 8" in page.text
+
+
 def test_a_run_that_was_killed_and_taken_up_again_is_told_in_two_parts(
     cli: Cli, report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
