@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from .asking import Screen
     from .session import Done, Leave
 
+_LOCAL = {"emulator": "emulator", "local-model": "model"}
+"""Who plays Runpod, by what they are called in keys, in the words of ``--local``."""
+
 _REPLAYED = "http://recording.invalid"
 _RENAMED = "runner run FILE --resume"
 NO_KEY = (
@@ -127,6 +130,7 @@ async def _run(
         _provider_address(options, read.whole(), base_url) as (url, origin),
         conversation(options, url, origin) as (carrier, notes, choices),
     ):
+        local = _LOCAL.get(origin or "")
         session = Session(
             planned,
             home=home,
@@ -154,8 +158,8 @@ async def _run(
             screen=screen,
             pick_first=options.pick_first,
             approve=options.approve,
-            locked=_locked(read.path, options),
-            lock=partial(_lock, read.path, planned.pipeline, options.profile) if options.lock else None,
+            locked=_locked(read.path, options, local),
+            lock=partial(_lock, read.path, planned.pipeline, options.profile, local) if options.lock else None,
             past=past,
         )
         try:
@@ -167,22 +171,34 @@ async def _run(
     return replace(done, notes=(*(told_of_out if done.outputs else ()), *done.notes, *notes(done)))
 
 
-def _lock(path: Path, pipeline: str, profile: str | None, state: RunState) -> Path:
+def _lock(path: Path, pipeline: str, profile: str | None, local: str | None, state: RunState) -> Path:
     """Write the lock of what a run has made. `StoreFailed` if the disk says no."""
     from .publish import write
 
-    return write(lockfile.beside(path, profile), lockfile.text(pipeline, profile, state), verbatim=True)
+    return write(lockfile.beside(path, profile), lockfile.text(pipeline, profile, state, local), verbatim=True)
 
 
-def _locked(path: Path, options: Options) -> lockfile.Locked | None:
-    """What a run that sends nothing may use. `UsageError` if there is no lock where it is to keep to one."""
-    if options.only == "world":
-        return None
-    return lockfile.Locked(read_lock(path, options.profile) if options.only == "lock" else None)
+def _locked(path: Path, options: Options, local: str | None) -> lockfile.Locked | None:
+    """What a run that sends nothing may use; ``local`` says who plays Runpod for it, if anybody.
+
+    `UsageError` if there is no lock where it is to keep to one, or one that nothing of such a run could fit.
+    """
+    if options.only != "lock":
+        return lockfile.Locked() if options.only == "store" else None
+    lock = read_lock(path, options.profile)
+    if lock.cells and lock.local != local:
+        made, this = (f"a local run (--local={by})" if by else "a run that is not local" for by in (lock.local, local))
+        cure = f"Add --local={lock.local}" if lock.local else "Leave out --local"
+        anew = f"runner lock {path}{f' --local={local}' if local else ''}"
+        anew += f" --profile {options.profile}" if options.profile else ""
+        file = lockfile.beside(path, options.profile)
+        msg = f"{file} was made by {made}, and nothing of it fits {this}. {cure}, or write it anew with: {anew}"
+        raise UsageError(msg)
+    return lockfile.Locked(lock.cells)
 
 
-def read_lock(path: Path, profile: str | None = None) -> dict[str, lockfile.Entry]:
-    """The lock of a pipeline, by cell; ``path`` may be that of the lock itself."""
+def read_lock(path: Path, profile: str | None = None) -> lockfile.Lock:
+    """The lock of a pipeline; ``path`` may be that of the lock itself."""
     file = path if path.name.endswith(lockfile.SUFFIX) else lockfile.beside(path, profile)
     try:
         text = file.read_text(encoding="utf-8")
@@ -196,7 +212,7 @@ async def verify(path: Path, profile: str | None = None) -> tuple[int, list[str]
     """Read again what a lock names: how many cells, and what of them the store no longer has as it was."""
     from .store import Store
 
-    entries = read_lock(path, profile)
+    entries = read_lock(path, profile).cells
     store = Store(project(path) / ".runner" / "store")
     wrong = []
     try:

@@ -15,10 +15,11 @@ from . import source
 from .checking import Checked
 from .codes import called
 from .errors import CannotStart, Mark, PipelineProblems, RunnerError, StoreFailed, UsageError
+from .places import before_colon, places
 from .reports import github
 
 if TYPE_CHECKING:
-    from .events import Event, RunState
+    from .events import Event
     from .session import Done
 
 _MOST_SUMMARY = 1_000_000
@@ -107,33 +108,36 @@ class Records:
         """The reports of a run that has ended, and what GitHub shows of it."""
         from .reports import junit, markdown
 
-        file, lines = _steps_of(done.state, root(self.env))
+        file, marks = _places(done, root(self.env))
         if self.wanted.junit is not None:
-            _write(self.wanted.junit, junit.xml(done.state, done.missing, done.differs, file, lines))
+            _write(self.wanted.junit, junit.xml(done.state, done.missing, done.differs, file, marks))
         wanted = [self.wanted.summary] if self.wanted.summary else []
         if wanted or on_github(self.env):
             text = markdown.text(done.state, done.outputs, done.missing, done.differs)
             for path in wanted:
                 _write(path, text)
             if on_github(self.env):
-                self._github(done, text, file, lines)
+                self._github(done, text, file, marks)
 
-    def _github(self, done: Done, summary: str, file: str, lines: Mapping[str, int]) -> None:
-        from .reports.junit import outermost
+    def _github(self, done: Done, summary: str, file: str, marks: Mapping[str, Mark]) -> None:
+        from .reports.github import at, command
+
+        def tell(name: str, sentence: str, title: str, place: str) -> None:
+            where = at(marks[place]) if place in marks else {"line": 1}
+            print(command(name, sentence, file=file, **where, title=title), file=self.stderr)
 
         for cell in done.state.cells.values():
             if cell.state == "failed":
-                at = lines.get(outermost(cell.cell), 1)
-                said = github.command("error", cell.message, file=file, line=at, title=f"{cell.cell} failed")
-                print(said, file=self.stderr)
-        for title, sentences in (("not as it is locked", done.differs), ("budget", done.state.told)):
-            for sentence in sentences:
-                wrong = "error" if done.exit_code else "warning"
-                print(github.command(wrong, sentence, file=file, line=1, title=title), file=self.stderr)
+                tell("error", cell.message, f"{cell.cell} failed", cell.cell)
+        wrong = "error" if done.exit_code else "warning"
+        for sentence in done.differs:
+            tell(wrong, sentence, "not as it is locked", f"lock: {before_colon(sentence)}")
+        for sentence in done.state.told:
+            tell(wrong, sentence, "budget", "budget")
         wrong, made = ("notice", "is not made yet") if done.state.outcome == "waiting" else ("error", "was not made")
         wrong = "notice" if done.state.outcome == "done" else wrong
         for name, why in done.missing.items():
-            print(github.command(wrong, f"{name} {made}: {why}", file=file, line=1, title=name), file=self.stderr)
+            tell(wrong, f"{name} {made}: {why}", name, f"output {name}")
         if path := self.env.get("GITHUB_STEP_SUMMARY"):
             _write(Path(path), f"{_cut(summary)}\n", more=True)
         if path := self.env.get("GITHUB_OUTPUT"):
@@ -155,6 +159,7 @@ def not_started(wanted: Wanted, name: str, env: Mapping[str, str]) -> Iterator[N
         told = [(called(p.code), one(p), at(p.mark.file), p.mark.line) for p in faults] or [("run", str(err), "", 0)]
         ended = "not ended" if isinstance(err, StoreFailed) else "not started"
         summary = markdown.not_started(f"{name}: {ended}", [*map(str, faults)] or [str(err)])
+        tell_outcome(ended, env)
         with suppress(RunnerError):  # what went wrong first is told
             if wanted.junit is not None:
                 _write(wanted.junit, junit.not_started(name, told))
@@ -163,6 +168,13 @@ def not_started(wanted: Wanted, name: str, env: Mapping[str, str]) -> Iterator[N
             if on_github(env) and (path := env.get("GITHUB_STEP_SUMMARY")):
                 _write(Path(path), summary, more=True)
         raise
+
+
+def tell_outcome(outcome: str, env: Mapping[str, str]) -> None:
+    """Tell later steps of a job how a run ended that leaves nothing else: ``not started``, or ``not ended``."""
+    if on_github(env) and (path := env.get("GITHUB_OUTPUT")):
+        with suppress(RunnerError):  # what went wrong first is told
+            _write(Path(path), github.outputs({"outcome": outcome}), more=True)
 
 
 def outputs(done: Done) -> dict[str, str]:
@@ -185,17 +197,15 @@ def outputs(done: Done) -> dict[str, str]:
     return {**{github.output_name(name): value for name, value in small.items()}, **own}
 
 
-def _steps_of(state: RunState, base: Path) -> tuple[str, dict[str, int]]:
-    """The pipeline's file as its repository names it, and the line on which each of its steps begins."""
-    path = Path(state.file)
+def _places(done: Done, base: Path) -> tuple[str, dict[str, Mark]]:
+    """The pipeline's file as its repository names it, and where in it belongs what there is to tell."""
+    path = Path(done.state.file)
     name = path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
     try:
         document = source.parse(path.read_text(encoding="utf-8"), name)
     except (OSError, UnicodeDecodeError, PipelineProblems):  # edited since: the file is all that can be named
         return name, {}
-    steps = document.data.get("steps") if isinstance(document.data, dict) else None
-    marks: dict[str, Mark] = {step: document.mark(("steps", step), key=True) for step in steps or ()}
-    return name, {step: mark.line for step, mark in marks.items()}
+    return name, places(done.state, done.differs, done.missing, document)
 
 
 def _can_be_written(path: Path) -> None:

@@ -132,6 +132,7 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(err.exit_code)
     except click.ClickException as err:
         err.show()
+        _not_run(err)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
@@ -161,6 +162,15 @@ def _told(err: Exception) -> int:
     traceback.print_exception(err)
     click.echo("This is a bug in runner, not in your pipeline. Please report it with the lines above.", err=True)
     return BUG
+
+
+def _not_run(err: click.ClickException) -> None:
+    """Show wrong usage on the page of the job as well, and tell later steps of a run that it has not begun."""
+    from .ci import tell_outcome
+
+    _annotate(err.format_message())
+    if isinstance(err, click.UsageError) and err.ctx is not None and err.ctx.info_name in ("run", "resume"):
+        tell_outcome("not started", os.environ)
 
 
 def _annotate(said: str) -> None:

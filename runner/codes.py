@@ -1268,6 +1268,26 @@ cases:
         _TESTED,
         TESTS,
     ),
+    Code(
+        "E704",
+        "unknown-profile",
+        "The pipeline has no such profile",
+        "A case takes the pipeline as it is in a profile, by the name that this has under profiles: in the pipeline.",
+        """\
+cases:
+  a line:
+    profile: darft
+    expect: {outputs: {tea.txt: {words: {at_least: 1}}}}
+""",
+        """\
+cases:
+  a line:
+    profile: draft
+    expect: {outputs: {tea.txt: {words: {at_least: 1}}}}
+""",
+        {FILE: _TESTED[FILE].replace("steps:", "profiles:\n  draft: {budget: {usd: 0.10}}\nsteps:", 1)},
+        TESTS,
+    ),
     # -- W: warnings ------------------------------------------------------------------------------------
     Code(
         "W601",
@@ -1540,6 +1560,30 @@ steps:
     kind: generate_text
     model: qwen/qwen3-32b-awq
     prompt: "Write a line about tea."
+""",
+    ),
+    Code(
+        "W611",
+        "cut-text",
+        "A text ends before a #",
+        "In a text without quotes # after a blank begins a comment: the rest of the line is not part of the text, and "
+        "no model reads it. This is told where something stands right behind #, as in a colour or a number; a comment "
+        "with a blank behind # is one.",
+        """\
+name: tea
+steps:
+  photo:
+    kind: generate_image
+    model: qwen/qwen-image
+    prompt: A pot of tea on a table of the colour #ff0000
+""",
+        """\
+name: tea
+steps:
+  photo:
+    kind: generate_image
+    model: qwen/qwen-image
+    prompt: "A pot of tea on a table of the colour #ff0000" # red
 """,
     ),
 )

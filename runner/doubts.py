@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -9,11 +10,12 @@ from jinja2 import nodes
 
 from . import lockfile
 from .checking import Checked
-from .errors import Problem
+from .errors import Mark, Problem, one_line
 from .fitting import takes_seed
 from .inference import steps_read
+from .kinds import KINDS
 from .pipeline import Pipeline
-from .source import Document
+from .source import Document, Node, read_scalar
 from .templates import templates_of
 
 _ACTING = ("call_endpoint", "run_pipeline")
@@ -53,6 +55,51 @@ _CURLY = {
     ("\u201d", "\u201d"), ("\u2019", "\u2019"),  # Swedish
 }  # fmt: skip
 """Quotes of many languages, open and closed."""
+
+
+def comments(document: Document) -> Iterator[Problem]:
+    """Texts without quotes that end before a # with something right behind it: ``Use the colour #ff0000``."""
+    for path, node in _scalars(document.root, ()) if _CUT.search(document.text) else ():
+        event = node.start
+        cut = _CUT.match(document.text, event.end_mark.index)
+        if cut is None or event.style or not isinstance(read_scalar(event.value), str) or not _is_text(path):
+            continue
+        line, column = event.end_mark.line + 1, event.end_mark.column + 1 + len(cut[1])
+        mark = Mark(document.file, line, column, len(cut[2]), document.line(event.end_mark.line))
+        what = (
+            f"The text ends before {one_line(cut[2].split()[0].rstrip(',.;:'), 40)}: # after a blank begins a comment."
+        )
+        cure = 'Write quotes around the whole text: "…". If it is a comment, write a blank after #.'
+        yield Problem("cut-text", what, mark, cure, warning=True)
+
+
+_CUT = re.compile(r"([ \t]+)(#[^\s#=*-][^\r\n]*)")
+"""What ends a text without quotes and does not look like a comment."""
+
+
+def _scalars(node: Node | None, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Node]]:
+    """The values that have no parts, each with the names of the keys that lead to it."""
+    if node is None or node.children is None:
+        yield from [(path, node)] if node is not None and hasattr(node.start, "value") else []
+    elif isinstance(node.children, dict):
+        for name, (_, child) in node.children.items():
+            yield from _scalars(child, (*path, name))
+    else:
+        for child in node.children:
+            yield from _scalars(child, path)
+
+
+def _is_text(path: tuple[str, ...]) -> bool:
+    """Whether what stands there is written for readers or for models, and is no word of ours."""
+    match path:
+        case ("description",) | ("outputs", *_) | ("steps", _, "foreach" | "matrix", *_):
+            return True
+        case ("inputs", _, word, *_):
+            return word != "type"
+        case ("steps" | "models", _, word, *_):
+            wanted = (kind.PARAMS[word] for kind in KINDS.values() if word in kind.PARAMS)
+            return any(not each.keys() & {"enum", "pattern", "plain", "artifact"} for each in wanted)
+    return False
 
 
 def of_all(pipelines: Iterable[Pipeline]) -> Iterator[Problem]:

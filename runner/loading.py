@@ -144,7 +144,7 @@ def _checked(
 
     found, problems = pipelines.load(text, str(path), files.text, profile)
     secrets |= {value for name in _variables(found) if (value := env.get(name, "").strip())}
-    problems += doubts.quotes(found.document) if found is not None else ()
+    problems += [*doubts.quotes(found.document), *doubts.comments(found.document)] if found is not None else ()
     documents = [(str(path), text), *((each.file, each.text) for each in (found.files.values() if found else ()))]
     problems = [*problems, *(warning for file, said in documents for warning in masking.warnings(file, said, secrets))]
     checked = None

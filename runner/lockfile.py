@@ -60,6 +60,15 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Lock:
+    """What a lock file says: its cells, and who played Runpod where a local run wrote it."""
+
+    cells: Mapping[str, Entry]
+    local: str | None = None
+    """``emulator`` or ``model``, as ``--local`` names them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Locked:
     """What a run that sends nothing may use of the store: what a lock names, or all of it."""
 
@@ -154,16 +163,17 @@ def _entry(cell: CellState) -> Entry:
     return Entry(tuple(cell.keys), digests_of(values), facts)
 
 
-def text(pipeline: str, profile: str | None, state: RunState) -> str:
-    """The lock of what a run made: the same run, the same text."""
+def text(pipeline: str, profile: str | None, state: RunState, local: str | None = None) -> str:
+    """The lock of what a run made: the same run, the same text. ``local`` as in `Lock`."""
     cells = [f"  {json.dumps(cell)}:\n    {entry.line()}\n" for cell, entry in sorted(entries(state).items())]
     head = f"{_HEAD}format: {FORMAT}\npipeline: {json.dumps(pipeline)}\n"
-    head += f"profile: {json.dumps(profile)}\ncells:\n" if profile else "cells:\n"
-    return head + "\n".join(cells) if cells else f"{head[:-1]} {{}}\n"
+    head += f"profile: {json.dumps(profile)}\n" if profile else ""
+    head += f"local: {local}\n" if local else ""
+    return f"{head}cells:\n" + "\n".join(cells) if cells else f"{head}cells: {{}}\n"
 
 
-def read(said: str, file: str) -> dict[str, Entry]:
-    """A lock's cells. `UsageError` if it is none."""
+def read(said: str, file: str) -> Lock:
+    """A lock. `UsageError` if it is none."""
     again = "Write it anew with runner lock."
     try:
         data = source.parse(said, file).data
@@ -175,7 +185,7 @@ def read(said: str, file: str) -> dict[str, Entry]:
         msg = f"{file} is no lock of format {FORMAT}. {again}"
         raise UsageError(msg)
     try:
-        return {cell: _read(dict(row)) for cell, row in data["cells"].items()}
+        return Lock({cell: _read(dict(row)) for cell, row in data["cells"].items()}, data.get("local"))
     except (KeyError, TypeError, ValueError) as err:
         msg = f"The lock {file} has a cell without key or output. {again}"
         raise UsageError(msg) from err

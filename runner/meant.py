@@ -14,7 +14,7 @@ from functools import partial
 from .errors import Problem
 from .kinds import KINDS
 from .model import JSON
-from .schema import CONTROL, model_schema, step_schema, top_schema
+from .schema import CONTROL, STEP_ID, model_schema, step_schema, top_schema
 from .source import Document, Node
 
 Path = tuple[str, ...]
@@ -82,6 +82,27 @@ def _names(document: Document, section: str) -> Container[str]:
 def is_meant(key: str, known: Sequence[str], wanted: str) -> bool:
     """Whether an unknown key was meant to be the one that is wanted, of all that are known."""
     return get_close_matches(key, known, n=1, cutoff=0.6) == [wanted]
+
+
+def renamed(document: Document) -> dict[str, dict[str, str]]:
+    """Gives inputs and steps whose names cannot be names, which is told, such as can, of the same length.
+
+    By section, what stands for each: ``{"inputs": {"my-leaf": "my_leaf"}, "steps": {}}``.
+    """
+    found: dict[str, dict[str, str]] = {"inputs": {}, "steps": {}}
+    for section, names in found.items():
+        data, node = document.data.get(section), document.node((section,))
+        if not isinstance(data, dict) or node is None or not isinstance(node.children, dict):
+            continue
+        for name in [name for name in data if not re.match(STEP_ID, name)]:
+            plain = re.sub(r"\W", "_", name.lower())
+            ways = ("_" * n + plain[n:] for n in range(len(plain) + 1))
+            meant = next((way for way in ways if way.isidentifier() and way not in data), None)
+            if meant is not None and len(meant) == len(name):
+                names[name] = meant
+        document.data[section] = {names.get(name, name): value for name, value in data.items()}
+        node.children = {names.get(name, name): child for name, child in node.children.items()}
+    return found
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from . import shape, source, templates
 from .errors import PipelineProblems, Problem, nearest
 from .kinds import KINDS
 from .kinds.nesting import parts
-from .meant import without_braces
+from .meant import renamed, without_braces
 from .model import JSON, UNITS, Ceiling
 from .schema import INPUT_TYPES
 from .source import Document
@@ -172,13 +172,15 @@ def _load(text: str, file: str, read_file: ReadFile, profile: str | None) -> tup
         document = document.overlaid(at, merged=("models",), without=unknown)
     else:
         profile = None
-    found = _Loader(document, read_file, problems).pipeline()
+    found = _Loader(document, read_file, problems, renamed(document)).pipeline()
     return replace(found, profile=profile, profiles=names), problems
 
 
 def _strangers(document: Document, profiles: Mapping[str, JSON]) -> Iterator[Problem]:
     """Models of profiles that the pipeline does not have: nothing would use them."""
     models = list(_mapping(document.data, "models"))
+    if not models and "models" in document.data:
+        return  # which is told
     for name, said in profiles.items():
         for alias in _mapping(said, "models") if isinstance(said, dict) else ():
             if alias not in models:
@@ -201,12 +203,17 @@ def duration(value: JSON) -> float | None:
 class _Loader:
     """Builds what can be built. A part of the wrong type has been told as a problem and is left out."""
 
-    def __init__(self, document: Document, read_file: ReadFile, problems: list[Problem]) -> None:
+    def __init__(
+        self,
+        document: Document,
+        read_file: ReadFile,
+        problems: list[Problem],
+        renamed: Mapping[str, Mapping[str, str]],
+    ) -> None:
         self.document, self.read_file, self.problems = document, read_file, problems
+        self.renamed = renamed
         self.marks = {problem.mark for problem in problems}
         self.files: dict[tuple[str | int, ...], Document] = {}
-        named = [n for section in ("inputs", "steps") for n in _mapping(document.data, section)]
-        self.misnamed = sorted((n for n in named if not re.fullmatch(r"\w+", n)), key=len, reverse=True)
 
     def pipeline(self) -> Pipeline:
         data = self.document.data
@@ -215,8 +222,8 @@ class _Loader:
             name=str(data.get("name", "")),
             version=str(data["version"]) if data.get("version") is not None else None,
             description=str(data.get("description") or ""),
-            inputs={n: self.input(n, d) for n, d in _mapping(data, "inputs").items() if isinstance(d, dict)},
-            models={n: self.alias(n, _fields(d)) for n, d in _mapping(data, "models").items()},
+            inputs={n: self.input(n, _fields(d)) for n, d in _mapping(data, "inputs").items()},
+            models=self.models(),
             env=tuple(v for v in _texts(data.get("env"))),
             budget=_ceiling(data),
             deadline=duration(data.get("deadline")) if not self.told(("deadline",)) else None,
@@ -256,6 +263,14 @@ class _Loader:
             return self.document.raw(path) or str(value)
         return value
 
+    def models(self) -> dict[str, Alias]:
+        """The aliases. Where ``models:`` is no mapping, which has been told, the names that steps use are some."""
+        said = self.document.data.get("models")
+        if isinstance(said, dict) or "models" not in self.document.data:
+            return {name: self.alias(name, _fields(data)) for name, data in _fields(said).items()}
+        used = [step.get("model") for step in _mapping(self.document.data, "steps").values() if isinstance(step, dict)]
+        return {name: Alias("") for name in used if isinstance(name, str) and "/" not in name}
+
     def alias(self, name: str, data: dict[str, JSON]) -> Alias:
         path = ("models", name)
         params = {k: v for k, v in data.items() if k not in ("model", "base_url", "api_key_env", "headers", "policy")}
@@ -287,8 +302,8 @@ class _Loader:
             kind=kind if isinstance(kind, str) else "",
             params=params,
             model=data["model"] if isinstance(data.get("model"), str) else None,
-            needs=_texts(data.get("needs")),
-            after=_texts(data.get("after")),
+            needs=self.steps(data.get("needs")),
+            after=self.steps(data.get("after")),
             timeout=duration(data.get("timeout")),
             retry=Retry(**known_retry),
             cache=data.get("cache") is not False,
@@ -297,6 +312,10 @@ class _Loader:
             pick=_mapping(data, "pick").get("of") if not self.told((*path, "pick", "of")) else None,
             **self.multiplied(path, data),
         )
+
+    def steps(self, names: JSON) -> tuple[str, ...]:
+        """Steps by name, each as it is called now."""
+        return tuple(self.renamed["steps"].get(name, name) for name in _texts(names))
 
     def multiplied(self, path: tuple[str | int, ...], data: Mapping[str, JSON]) -> dict[str, Any]:
         """What says whether a step runs, and how often."""
@@ -367,18 +386,19 @@ class _Loader:
         def tell(inner: tuple[str | int, ...], fault: TemplateFault) -> None:
             self.problems.append(self.template_problem((*path, *inner), fault))
 
-        return templates.parse_tree(self.quoted(value), tell)
+        return templates.parse_tree(self.meant(value) if any(self.renamed.values()) else value, tell)
 
-    def quoted(self, value: JSON) -> JSON:
-        """A value in whose templates names that cannot be written after a dot, which has been told, are in brackets."""
-        if not self.misnamed:
-            return value
+    def meant(self, value: JSON) -> JSON:
+        """A value whose templates name inputs and steps as they are called now, if they had names that cannot be."""
         if isinstance(value, list):
-            return [self.quoted(inner) for inner in value]
+            return [self.meant(inner) for inner in value]
         if isinstance(value, dict):
-            return {name: self.quoted(inner) for name, inner in value.items()}
-        names = "|".join(map(re.escape, self.misnamed))
-        return re.sub(rf"\b(inputs|steps)\.({names})(?![\w-])", r"\1['\2']", value) if isinstance(value, str) else value
+            return {name: self.meant(inner) for name, inner in value.items()}
+        for section, names in self.renamed.items() if isinstance(value, str) else ():
+            for name in sorted(names, key=len, reverse=True):
+                found = rf"\b({section}\s*(?:\.\s*|\[\s*['\"])){re.escape(name)}(?![\w-])"
+                value = re.sub(found, rf"\g<1>{names[name]}", value)
+        return value
 
     def tree_or_anything(self, value: JSON, path: tuple[str | int, ...]) -> Tree:
         """The tree of a value, or what could be anything where something in it is of the wrong type."""

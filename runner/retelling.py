@@ -21,8 +21,9 @@ from .events import AttemptFailed, CellState, Event, RunResumed, RunStarted
 from .history import Run, asked, request, since
 from .masking import masked
 from .media import look, thumbnail
-from .model import JSON, Artifact, step_of
+from .model import JSON, Artifact, step_of, titled
 from .options import Options
+from .places import of_cell
 from .publish import write, written
 from .reports import page
 from .reports.changes import Change, changes
@@ -224,7 +225,8 @@ class _Told:
             steps.append(self._step(name, kinds.get(name), cells, made, document))
         return page.Run(
             id=run.id,
-            title=state.title or run.id,
+            title=titled(state.pipeline, state.version, None) or run.id,
+            profile=state.options.get("profile") or "",
             state=run.said,
             started=time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.started)) if state.started else "",
             seconds=state.ended - state.started if state.ended and state.started else None,
@@ -534,13 +536,13 @@ def _place(document: Document | None, cell: CellState) -> page.Place | None:
     step = step_of(cell.cell.partition("/")[0])
     if document is None or (begin := _line(document, ("steps", step))) is None:
         return None
-    param = re.match(r"([a-z_]+)(?:[.\[][^:]*)?:", cell.message)
-    hot = (_line(document, ("steps", step, param[1])) if param else None) or begin
     lines = document.text.splitlines()
     indent = len(lines[begin - 1]) - len(lines[begin - 1].lstrip())
     end = begin
     while end < len(lines) and (not lines[end].strip() or len(lines[end]) - len(lines[end].lstrip()) > indent):
         end += 1
+    mark = of_cell(document, cell)
+    hot = mark.line if mark is not None and begin <= mark.line <= end else begin
     first = max(begin, min(hot - _LINES // 2, end - _LINES + 1))
     shown = range(first, min(end, first + _LINES - 1) + 1)
     numbered = [(n, lines[n - 1], n == hot) for n in shown]

@@ -112,8 +112,11 @@ def files_of(folder: Path, cell: str) -> list[Path]:
     return sorted(path for path in folder.glob(f"{name}.*") if path.stem in (name, f"{name}.paid"))
 
 
-def state_lines(state: RunState) -> Iterator[str]:
-    """A run's state as JSON, one line a cell: what ``runner run --json`` prints. There may be 100,000 of them."""
+def state_lines(state: RunState, since: Mapping[str, str] | None = None) -> Iterator[str]:
+    """A run's state as JSON, one line a cell: what ``runner run --json`` prints. There may be 100,000 of them.
+
+    ``since`` says what became of outputs whose files are no longer as the run wrote them.
+    """
     facts = {
         "run": state.run,
         "pipeline": state.pipeline,
@@ -125,6 +128,7 @@ def state_lines(state: RunState) -> Iterator[str]:
         "seconds": round(state.ended - state.started, 3) if state.ended else None,
         "inputs": state.inputs,
         "outputs": dict(state.outputs),
+        **({"since": dict(since)} if since else {}),
         **({"budget": state.told} if state.told else {}),
     }
     yield "{\n"

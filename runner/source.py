@@ -133,29 +133,32 @@ class Document:
     def mark_inside(self, path: Path, offset: int, length: int) -> Mark:
         """Where ``value[offset:offset + length]`` of the text at ``path`` stands, inside block scalars too."""
         node = self.node(path)
+        first = (0, 0)
         if self.root is None:
             begin, end = offset, offset + length
         elif node is None or not hasattr(node.start, "value"):
             return self.mark(path)
         else:
+            first = node.start.start_mark.line, node.start.start_mark.index - node.start.start_mark.column
             begin = _index_of(self.text, node.start, offset)
             end = _index_of(self.text, node.start, offset + max(length, 1) - 1) + 1
-        line, start = _line_of(self.text, begin)
+        line, start = _line_of(self.text, begin, *first)
         column = begin - start
-        text = self._line(line)
+        text = self.line(line)
         return Mark(self.file, line + 1, column + 1, max(1, min(end - begin, len(text) - column)), text)
 
     def mark_of(self, at: Any) -> Mark:
         """Where an event, or a node, stands; the beginning where there is none."""
         if at is None:
-            return Mark(self.file, 1, 1, 1, self._line(0))
+            return Mark(self.file, 1, 1, 1, self.line(0))
         start, end = (at.start, at.end) if isinstance(at, Node) else (at, at)
         first, last = start.start_mark, end.end_mark
-        text = self._line(first.line)
+        text = self.line(first.line)
         stop = last.column if last.line == first.line else len(text)
         return Mark(self.file, first.line + 1, first.column + 1, max(1, stop - first.column), text)
 
-    def _line(self, number: int) -> str:
+    def line(self, number: int) -> str:
+        """A line of the file, from 0."""
         if not self.lines:
             self.lines.extend(_BREAK.split(self.text))
         return self.lines[number] if number < len(self.lines) else ""
@@ -401,10 +404,11 @@ class _Composer:
         return _BREAK.split(self.text)
 
 
-def _line_of(text: str, index: int) -> tuple[int, int]:
-    """The line, from 0, that the character at ``index`` is on, and where that line begins."""
-    line, start = 0, 0
-    for found in _BREAK.finditer(text):
+def _line_of(text: str, index: int, line: int = 0, start: int = 0) -> tuple[int, int]:
+    """The line, from 0, that the character at ``index`` is on, and where that line begins. It is not above the line
+    that begins at ``start``.
+    """
+    for found in _BREAK.finditer(text, start):
         if found.end() > index:
             break
         line, start = line + 1, found.end()

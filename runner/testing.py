@@ -10,7 +10,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import app, loading
@@ -18,6 +18,7 @@ from .canned import Canned
 from .cases import case as cases
 from .cases.case import SUFFIX, Case
 from .cases.judging import CODE, Ended, Tried, judge
+from .checking import Checked
 from .errors import Mark, Problem, RunnerError, UsageError, nearest
 from .files import is_test, is_url, pipelines_and_tests
 from .known import TESTS, text_of
@@ -34,6 +35,8 @@ class Tests:
     pipeline: loading.Read | None
     cases: tuple[Case, ...]
     problems: tuple[Problem, ...]
+    profiles: Mapping[str, loading.Read] = field(default_factory=dict)
+    """The pipeline as it is in each profile that a case takes."""
 
     @property
     def wrong(self) -> list[Problem]:
@@ -78,14 +81,23 @@ def read(path: Path, own: Path | None = None) -> Tests:
     if document is None:
         return Tests(path, None, (), tuple(problems))
     pipeline = _pipeline_of(path, document, problems, own)
+    if pipeline is None:
+        return Tests(path, None, (), tuple(problems))
     found: list[Case] = []
-    if pipeline is not None:
-        if pipeline.checked is not None:
-            found, more = cases.load(document, pipeline.checked, _Beside(path.parent))
-            problems += more
-        problems.sort(key=lambda problem: (problem.mark.line, problem.mark.column))
-        problems += pipeline.problems
-    return Tests(path, pipeline, tuple(found), tuple(problems))
+    profiles: dict[str, loading.Read] = {}
+
+    def read_in(profile: str | None) -> Checked | None:
+        if profile is None:
+            return pipeline.checked
+        if profile not in profiles:
+            profiles[profile] = loading.read(pipeline.path, own, profile)
+        return profiles[profile].checked
+
+    if pipeline.pipeline is not None and pipeline.checked is not None:
+        found, more = cases.load(document, pipeline.pipeline.profiles, read_in, _Beside(path.parent))
+        problems += more
+    problems.sort(key=lambda problem: (problem.mark.line, problem.mark.column))
+    return Tests(path, pipeline, tuple(found), (*problems, *pipeline.problems), profiles)
 
 
 def _pipeline_of(path: Path, document: Document, problems: list[Problem], own: Path | None) -> loading.Read | None:
@@ -128,7 +140,8 @@ class _Beside:
 
 async def run(tests: Tests, case: Case) -> Tried:
     """Run a case and judge what came of it. KeyboardInterrupt if a signal stopped it."""
-    assert tests.pipeline is not None
+    pipeline = tests.profiles[case.profile] if case.profile is not None else tests.pipeline
+    assert pipeline is not None
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="runner-test-") as folder:
         options = Options(
@@ -139,12 +152,13 @@ async def run(tests: Tests, case: Case) -> Tried:
             canned=Canned(case.canned) if case.canned is not None else None,
             replay=tests.path.parent / case.replay if case.replay is not None else None,
             env=case.env,
+            profile=case.profile,
             pick_first=True,
             approve=True,
         )
         given = loading.Given(values=case.inputs, beside=tests.path.parent, written="yaml")
         try:
-            done = await app.run(tests.pipeline, given, options, lambda _: None, lambda _: None)
+            done = await app.run(pipeline, given, options, lambda _: None, lambda _: None)
         except RunnerError as err:
             fault = Problem(CODE, f"The case cannot run. {err}", case.document.mark(case.path, key=True))
             return Tried(case, (fault,), time.perf_counter() - began, 0.0)

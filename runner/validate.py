@@ -218,6 +218,8 @@ def explain(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:
             bound = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most",
                      "exclusiveMaximum": "less than", "multipleOf": "a multiple of"}[error.validator]  # fmt: skip
             return f"{name} cannot be {value}.", f"It must be {bound} {wanted}."
+        case "minLength" if wanted == 1:
+            return f"{name} is empty.", "Write text."
         case "minLength" | "maxLength":
             bound = "at least" if error.validator == "minLength" else "at most"
             return f"{name} has {counted(len(value), 'character')}.", f"It must have {bound} {wanted}."
@@ -324,7 +326,7 @@ def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, s
     if wanted == ["array"] and isinstance(value, str | int | float) and not tail:
         return message, f"Write [{_short(value)}]."
     if known := error.schema.get("enum"):
-        return message, nearest("", known)
+        return message, nearest("", [str(v) for v in known])
     if examples := error.schema.get("examples"):
         return message, f"Write {words}, such as {_flow(examples[0])}{tail}."
     return message, f"Write {words}{tail}."

@@ -109,7 +109,7 @@ def test_the_action_runs_the_others_when_one_fails_and_fails(folder: Path, tmp_p
     job = run(*action(command="run", arguments="--local"), folder, tmp_path / "temp")
 
     assert job.codes == {"runner": 1}
-    assert "::error file=pipelines/bad.yaml,line=3,title=a failed::" in job.log
+    assert "::error file=pipelines/bad.yaml,line=3,col=3,endColumn=4,title=a failed::" in job.log
     assert job.summary.count(": done in ") == 2
 
 

@@ -208,7 +208,10 @@ def test_the_outputs_of_a_run_that_waits_are_left_out_and_no_failures(
     assert suite.findall("testcase/skipped")[-1].get("message") == (
         "not made yet: it needs line; a person has to answer first"
     )
-    assert "::notice file=tea.yaml,line=1,title=tea.txt::tea.txt is not made yet: it needs line" in done.err
+    assert (
+        "::notice file=tea.yaml,line=5,col=11,endColumn=18,title=tea.txt::tea.txt is not made yet: it needs line"
+        in done.err
+    )
     assert "::error" not in done.err
 
 
@@ -250,7 +253,10 @@ def test_an_output_of_what_was_skipped_is_not_there_and_no_failure(
     assert "cup.txt     not made: cups['0'] was skipped" in done.out
     assert "Go on with" not in done.out
     assert (suite.get("failures"), suite.get("errors")) == ("0", "0")
-    assert "::notice file=tea.yaml,line=1,title=cake.txt::cake.txt was not made: cake was skipped" in done.err
+    assert (
+        "::notice file=tea.yaml,line=7,col=3,endColumn=11,title=cake.txt::cake.txt was not made: cake was skipped"
+        in done.err
+    )
     assert "::error" not in done.err
 
 
@@ -338,11 +344,76 @@ def test_a_value_cannot_end_its_output_and_begin_another(tmp_path: Path) -> None
     assert outputs_of(file) == values
 
 
-def test_a_failed_step_is_an_error_at_its_line(cli: Cli, pipeline: Path, on_github: Path) -> None:
+def test_a_failed_step_is_an_error_at_its_name_and_an_output_at_its_own(
+    cli: Cli, pipeline: Path, on_github: Path
+) -> None:
     done = cli("run", pipeline, "--local", "--quiet")
 
-    assert re.search(r"^::error file=tea\.yaml,line=3,title=words failed::.*no \| json", done.err, re.MULTILINE)
-    assert re.search(r"^::error file=tea\.yaml,line=1,title=tea\.md::tea\.md was not made: ", done.err, re.MULTILINE)
+    first = r"^::error file=tea\.yaml,line=3,col=3,endColumn=8,title=words failed::.*no \| json"
+    assert re.search(first, done.err, re.MULTILINE)
+    assert "::error file=tea.yaml,line=13,col=3,endColumn=9,title=tea.md::tea.md was not made: " in done.err
+
+
+FAILING = """\
+name: tea
+inputs: {data: {type: object, default: {}}}
+models:
+  writer: {model: qwen/qwen3-32b-awq, system: "{{ inputs.data.role }}"}
+profiles:
+  draft: {models: {writer: {model: qwen/qwen3-32b-awq, system: "As a {{ inputs.data.role }}"}}}
+steps:
+  block:
+    kind: render_text
+    text: |
+      Tea, and
+      {{ inputs.data.cake }} with it.
+  two: {kind: render_text, text: "{{ inputs.data.a }} {{ inputs.data.b }}"}
+  part:
+    kind: generate_text
+    model: qwen/qwen3-32b-awq
+    messages: [{role: system, content: Tea.}, {role: user, content: "{{ inputs.data.c }}"}]
+  cups: {kind: render_text, foreach: "{{ inputs.data.cups }}", text: A cup.}
+  only: {kind: render_text, when: "{{ inputs.data.when }}", text: A cup.}
+  alias: {kind: generate_text, model: writer, prompt: Tea.}
+outputs:
+  two.txt: "{{ steps.two.text }}"
+  "{key}.txt": "{{ steps.cups.text }}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "place"),
+    [
+        ("block failed", [], "line=12,col=7,endColumn=29"),
+        ("two failed", [], "line=13,col=35,endColumn=54"),
+        ("part failed", [], "line=17,col=70,endColumn=89"),
+        ("cups failed", [], "line=18,col=39,endColumn=61"),
+        ("only failed", [], "line=19,col=36,endColumn=58"),
+        ("alias failed", [], "line=4,col=48,endColumn=70"),
+        ("alias failed", ["--profile", "draft"], "line=6,col=70,endColumn=92"),
+        ("two.txt", [], "line=22,col=3,endColumn=10"),
+        ("{key}.txt", [], "line=23,col=3,endColumn=14"),
+    ],
+)  # fmt: skip
+def test_what_failed_is_told_where_the_param_or_the_template_of_it_stands(
+    cli: Cli, pipeline: Path, on_github: Path, cell: str, options: list[str], place: str
+) -> None:
+    pipeline.write_text(FAILING)
+
+    done = cli("run", pipeline, "--local", "--quiet", "--junit", "junit.xml", *options)
+
+    assert f"::error file=tea.yaml,{place},title={cell}::" in done.err
+    lines = {case.get("name"): case.get("line") for case in ET.parse("junit.xml").getroot()[0]}  # noqa: S314 - ours
+    name = cell.removesuffix(" failed") if " " in cell else f"output {cell}"
+    assert f"line={lines[name]}," in place
+
+
+def test_what_a_budget_says_is_told_where_it_stands(cli: Cli, pipeline: Path, on_github: Path) -> None:
+    pipeline.write_text(f"{ASKS}budget: {{usd: 0.000001}}\n")
+
+    done = cli("run", pipeline, "--local", "--quiet")
+
+    assert "::error file=tea.yaml,line=4,col=1,endColumn=7,title=budget::" in done.err
 
 
 def test_later_steps_read_how_it_ended_and_each_output(cli: Cli, pipeline: Path, on_github: Path) -> None:
@@ -355,6 +426,38 @@ def test_later_steps_read_how_it_ended_and_each_output(cli: Cli, pipeline: Path,
     assert json.loads(said["outputs"])["green.txt"] == said["green_txt"]
     assert (on_github / ".runner/runs" / said["run"]).is_dir()
     assert Path(said["folder"]).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["run", "wrong.yaml"], 2),
+        (["run", "asks.yaml"], 5),
+        (["run", "tea.yaml", "--offline", "--record", "x"], 2),
+        (["run", "tea.yaml", "--budget", "none"], 2),
+        (["run", "tea.yaml", "--bugdet", "1"], 2),
+        (["resume", "--approve", "perhaps"], 2),
+    ],
+)
+def test_later_steps_read_that_a_run_could_not_begin(
+    cli: Cli, pipeline: Path, on_github: Path, arguments: list[str], code: int
+) -> None:
+    (on_github / "asks.yaml").write_text(ASKS)
+    (on_github / "wrong.yaml").write_text(ASKS.replace("Tea.", "'{{ inputs.leaf }}'"))
+
+    done = cli(*arguments)
+
+    assert done.code == code
+    assert outputs_of(on_github / "output") == {"outcome": "not started"}
+    assert "::error " in done.err
+
+
+def test_a_check_that_is_typed_wrong_is_an_annotation_and_no_outcome(cli: Cli, pipeline: Path, on_github: Path) -> None:
+    done = cli("check", "tea.yaml", "--fromat", "json")
+
+    assert done.code == 2
+    assert "::error title=runner::No such option" in done.err
+    assert not (on_github / "output").exists()
 
 
 def test_the_summary_is_added_to_what_stands_there(cli: Cli, pipeline: Path, on_github: Path) -> None:

@@ -84,6 +84,16 @@ def test_steps_of_the_pipeline_that_is_typed_are_completed(complete: Complete) -
     assert complete("run", "pipelines/product-card.yaml", "--fresh", "") == ["draft", "facts", "photo", "seasonal"]
 
 
+def test_profiles_of_the_pipeline_that_is_typed_are_completed(complete: Complete, tmp_path: Path) -> None:
+    (tmp_path / "card.yaml").write_text("name: card\nprofiles:\n  draft: {deadline: 1m}\n  print: {deadline: 1h}\n")
+
+    assert complete("run", "card.yaml", "--profile", "") == ["draft", "print"]
+    assert complete("lock", "card.yaml", "--profile", "p") == ["print"]
+    assert complete("check", "card.yaml", "--profile", "d") == ["draft"]
+    assert complete("plan", "pipelines/product-card.yaml", "--profile", "") == []
+    assert complete("verify", "--profile", "") == []
+
+
 def test_runs_and_the_steps_of_the_last_are_completed(complete: Complete, cli: Cli) -> None:
     cli("run", "pipelines/product-card.yaml", "--local")
     (run,) = [path.name for path in Path(".runner/runs").iterdir()]

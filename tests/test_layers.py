@@ -25,7 +25,7 @@ WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder",
          "xmp", "salvage"}  # fmt: skip
 SHOWING = {"reports"}
 EDGES = {"app", "api", "ci", "known", "session", "doctor", "files", "cli", "commands", "history", "loading", "locally",
-         "options", "owners", "pantry", "reasons", "recording", "retelling", "seeing", "testing", "starting",
+         "options", "owners", "pantry", "places", "reasons", "recording", "retelling", "seeing", "testing", "starting",
          "examples", "asking", "choosing", "witness", "pytest_plugin", "__main__", "__init__"}  # fmt: skip
 
 BELOW = {

@@ -54,7 +54,7 @@ def test_a_run_writes_its_lock_beside_the_pipeline(cli: Cli, pots: Path) -> None
     lock = pots.with_name("pots.lock.yaml")
     assert done.code == 0
     assert "pots.lock.yaml" in done.out
-    entries = app.read_lock(pots)
+    entries = app.read_lock(pots).cells
     assert list(entries) == [*(f"photo[{key}]" for key in "abcdef"), "word"]
     facts = entries["photo[a]"].facts
     assert {
@@ -97,6 +97,39 @@ def test_a_run_that_does_not_end_well_writes_no_lock(cli: Cli, pots: Path, emula
 
     assert done.code == 1
     assert not pots.with_name("pots.lock.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("locked", "run", "said"),
+    [
+        (["--local=emulator"], [],
+         ("was made by a local run (--local=emulator), and nothing of it fits a run that is not local. "
+         "Add --local=emulator, or write it anew with: runner lock pots.yaml")),
+        ([], ["--local=emulator"],
+         ("was made by a run that is not local, and nothing of it fits a local run (--local=emulator). "
+         "Leave out --local, or write it anew with: runner lock pots.yaml --local=emulator")),
+    ],
+    ids=["local, not local", "not local, local"],
+)  # fmt: skip
+def test_a_lock_of_a_local_run_and_a_run_that_is_none_do_not_go_together(
+    cli: Cli, pots: Path, emulator: Emulator, locked: list[str], run: list[str], said: str
+) -> None:
+    cli("run", "pots.yaml", "--lock", *locked)
+    asked = len(emulator.requests)
+
+    done = cli("run", "pots.yaml", "--locked", *run)
+
+    assert (done.code, len(emulator.requests)) == (2, asked)
+    assert done.err.endswith(f"Error: pots.lock.yaml {said}\n")
+
+
+def test_a_lock_of_a_local_run_holds_for_local_runs(cli: Cli, pots: Path) -> None:
+    cli("run", pots, "--lock", "--local=emulator")
+
+    done = cli("run", pots, "--locked", "--local=emulator", "--json")
+
+    assert done.code == 0
+    assert app.read_lock(pots).local == "emulator"
 
 
 def test_lock_sends_nothing_even_where_something_is_missing(
@@ -167,7 +200,7 @@ def test_what_is_no_longer_in_the_store_is_not_made_again_by_a_locked_run(
 ) -> None:
     cli("run", pots, "--lock")
     asked = len(emulator.requests)
-    digest = app.read_lock(pots)["photo[c]"].output[0]
+    digest = app.read_lock(pots).cells["photo[c]"].output[0]
     next(Path(".runner/store/blobs").glob(f"{digest[:2]}/{digest[2:]}*")).unlink()
 
     done = cli("run", pots, "--locked")
@@ -187,7 +220,7 @@ def test_a_locked_run_needs_a_lock(cli: Cli, pots: Path) -> None:
 def test_verify_reads_every_file_again(cli: Cli, pots: Path) -> None:
     cli("run", pots, "--lock")
     whole = cli("verify", pots)
-    digest = app.read_lock(pots)["photo[c]"].output[0]
+    digest = app.read_lock(pots).cells["photo[c]"].output[0]
     blob = next(Path(".runner/store/blobs").glob(f"{digest[:2]}/{digest[2:]}*"))
     blob.write_bytes(blob.read_bytes()[:-1] + b"x")
 
@@ -234,7 +267,7 @@ def test_what_was_locked_is_published_though_an_ordinary_run_has_asked_for_it_an
 
 async def _replaced(pots: Path, cell: str, by: str) -> None:
     """Have the store hold another file under the key of a cell, as when it was asked for anew."""
-    entries = app.read_lock(pots)
+    entries = app.read_lock(pots).cells
     store = Store(Path(".runner/store"))
     other = await store.get(entries[by].keys[0])
     assert other is not None
@@ -246,7 +279,7 @@ def test_a_picture_that_was_replaced_is_swept_unless_the_lock_names_it(cli: Cli,
     cli("run", pots, "--lock", "--no-metadata")
     first = Path("out/pots/a.png").read_bytes()
     anyio.run(_replaced, pots, "photo[a]", "photo[b]")
-    digest = app.read_lock(pots)["photo[a]"].output[0]
+    digest = app.read_lock(pots).cells["photo[a]"].output[0]
 
     cli("cache", "gc")
     locked = cli("run", pots, "--locked", "--no-metadata", "--out", "again")
@@ -317,7 +350,7 @@ def test_two_branches_that_each_change_a_cell_merge_without_conflict(cli: Cli, p
     merged = git(folder, "merge", "-q", "--no-edit", pair[0])
 
     assert merged.returncode == 0, merged.stdout + merged.stderr
-    entries = app.read_lock(lock)
+    entries = app.read_lock(lock).cells
     for key in pair:
         assert entries[f"photo[{key}]"].line() in theirs[key]
     assert len(entries) == 7
@@ -338,4 +371,4 @@ def test_two_branches_that_each_add_a_cell_merge_too_where_others_stand_between(
     merged = git(folder, "merge", "-q", "--no-edit", "b1")
 
     assert merged.returncode == 0, merged.stdout + merged.stderr
-    assert {"photo[b1]", "photo[d1]"} <= set(app.read_lock(pots))
+    assert {"photo[b1]", "photo[d1]"} <= set(app.read_lock(pots).cells)

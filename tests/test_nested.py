@@ -323,7 +323,7 @@ def test_cells_of_a_pipeline_in_a_pipeline_are_locked_too(cli: Cli, outer: Path)
     done = cli("run", outer, "--local", "--locked")
 
     assert done.code == 0
-    assert "each[teapot]/picture" in app.read_lock(outer)
+    assert "each[teapot]/picture" in app.read_lock(outer).cells
 
 
 def _nothing(_: object) -> None:

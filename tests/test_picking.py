@@ -563,7 +563,7 @@ def test_the_lock_names_the_choice_and_a_locked_run_keeps_to_it(cli: Cli, pots: 
     cli("pick", "photo", "3")
     cli("resume")
     cli("run", pots, "--lock")
-    entry = app.read_lock(pots)["photo"]
+    entry = app.read_lock(pots).cells["photo"]
     third = Path("out/pots/photo.jpg").read_bytes()
     cli("pick", "photo", "1")
 

@@ -6,7 +6,10 @@ A case is two files in ``tests/mistakes``: ``NAME.yaml`` has one mistake, ``NAME
 
 import os
 import re
+import time
+from difflib import get_close_matches
 from pathlib import Path
+from random import Random
 
 import jsonschema
 import pytest
@@ -241,3 +244,23 @@ def test_problems_as_an_error_are_in_file_order() -> None:
     assert error.problems == (early, late)
     assert str(error) == "a.yaml:2:1: 2.\na.yaml:9:1: 9."
     assert re.match(r"a\.yaml:2:1", str(early))
+
+
+def test_the_nearest_name_is_the_one_that_comparing_with_each_would_find() -> None:
+    random = Random(1)
+    words = ["".join(random.choice("abct_1") for _ in range(random.randint(1, 8))) for _ in range(600)]
+
+    for _ in range(300):
+        word, known = random.choice(words), random.sample(words, 20)
+        alike = get_close_matches(word, known, n=1, cutoff=0.6)
+        assert nearest(word, known).startswith(f"Did you mean {alike[0]}?" if alike else "Known here: ")
+
+
+def test_thousands_of_unknown_names_are_told_in_seconds() -> None:
+    known = [f"step_{number:04}" for number in range(2000)]
+    before = time.process_time()
+
+    told = [nearest(f"unknown_{number:04}", known) for number in range(2000)]
+
+    assert told == [f"Known here: {', '.join(known[:12])}, …."] * 2000
+    assert time.process_time() - before < 8  # it takes two; comparing each with each takes fifteen

@@ -228,6 +228,18 @@ def test_the_parameter_that_a_failure_names_is_the_line_that_is_shown(cli: Cli, 
     assert "t.yaml, line 6" in page.text
 
 
+def test_the_template_that_failed_in_a_long_text_is_the_line_that_is_shown(cli: Cli, report: Report) -> None:
+    Path("t.yaml").write_text(
+        "name: t\ninputs: {n: {type: object, default: {tea: 1}}}\nsteps:\n  a:\n    kind: render_text\n"
+        "    text: |\n      {{ inputs.n.tea }} pots\n      and {{ inputs.n.cake }}.\n"
+    )
+    run(cli, "t.yaml", "--local")
+
+    page = report()
+
+    assert "t.yaml, line 8" in page.text
+
+
 def test_a_run_that_was_killed_and_taken_up_again_is_told_in_two_parts(
     cli: Cli, report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,6 +348,22 @@ def test_two_runs_are_beside_each_other(cli: Cli, report: Report) -> None:
         in page.text
     )
     assert "Earlier and later, seasonal" in page.all("div", "data-slider")
+
+
+def test_two_runs_beside_each_other_are_told_apart_by_their_profiles(cli: Cli, report: Report) -> None:
+    Path("a.yaml").write_text(
+        "name: a\nprofiles: {draft: {deadline: 1h}}\nsteps:\n  x: {kind: render_text, text: Tea.}\n"
+    )
+    first = run(cli, "a.yaml", "--local")
+    second = run(cli, "a.yaml", "--local", "--profile", "draft")
+
+    page = report("--compare", first)
+
+    assert page.text.count(f"{second}, profile draft") == 5
+    assert f"{first}, profile" not in page.text
+    assert page.all("section", "aria-label").count(f"x in {second}, profile draft") == 1
+    assert ("h1", "a") in page.texts
+    assert ("h1", "a, profile draft") in report(second).texts
 
 
 def test_cells_that_only_one_run_has_are_told(cli: Cli, report: Report) -> None:
@@ -482,3 +510,17 @@ def test_show_names_no_file_that_another_run_has_written_over(cli: Cli) -> None:
     assert re.search(r"draft\.txt +\S*out/twice/draft\.txt", before)
     assert re.search(rf"draft\.txt +written over since by run {second}", after)
     assert "out/twice" not in after
+
+
+def test_show_for_programs_says_which_outputs_another_run_has_written_over(cli: Cli) -> None:
+    Path("twice.yaml").write_text(TWICE)
+    first = run(cli, "twice.yaml", "--local")
+    before = json.loads(cli("show", first, "--json").out)
+    second = run(cli, "twice.yaml", "--local", "-i", "mood=midnight")
+
+    after = json.loads(cli("show", first, "--json").out)
+
+    assert "since" not in before
+    assert after["since"]["draft.txt"] == f"written over since by run {second}"
+    assert after["outputs"] == before["outputs"]
+    assert "since" not in json.loads(cli("show", second, "--json").out)

@@ -297,6 +297,24 @@ def test_the_environment_is_what_the_case_says(cli: Cli, card: Path, monkeypatch
     assert done.code == 0, done.out + done.err
 
 
+def test_a_case_takes_the_pipeline_as_it_is_in_its_profile(cli: Cli, card: Path) -> None:
+    (card.parent / "card.yaml").write_text(
+        CARD.replace("model: qwen/qwen-image", "model: painter")
+        + "models: {painter: {model: qwen/qwen-image}}\n"
+        + "profiles: {draft: {models: {painter: {model: black-forest-labs/flux-1-schnell}}}}\n"
+    )
+    card.write_text(
+        f"cases:\n  a draft:\n    profile: draft\n{CANNED}"
+        "    expect: {steps: {photo: {model: {is: black-forest-labs/flux-1-schnell}}}}\n"
+        f"  a card:\n{CANNED}    expect: {{steps: {{photo: {{model: {{is: qwen/qwen-image}}}}}}}}\n"
+    )
+
+    done = cli("test")
+
+    assert done.code == 0, done.out + done.err
+    assert done.out.endswith("2 cases: all passed\n")
+
+
 # -- the emulator and recordings --------------------------------------------------------------------
 
 

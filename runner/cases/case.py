@@ -7,7 +7,7 @@ nearest that there are, before anything runs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -69,6 +69,8 @@ class Case:
     canned: Mapping[str, Output] | None
     """Set where nobody is called: what steps yield."""
     expect: Mapping[str, JSON]
+    profile: str | None = None
+    """The profile that the pipeline takes."""
     fields: Mapping[str, Template] = field(default_factory=dict)
     """How to read each field that is expected of a step, by step and field: ``facts.data.title``."""
 
@@ -90,14 +92,30 @@ def read(text: str, file: str) -> tuple[Document | None, list[Problem]]:
     return document, against(document, cases_schema(), what="The test file")
 
 
-def load(document: Document, checked: Checked, beside: Beside) -> tuple[list[Case], list[Problem]]:
-    """The cases of a document, and what is wrong with them for this pipeline. Cases of the wrong form are left out."""
+InProfile = Callable[[str | None], "Checked | None"]
+"""The pipeline as it is in a profile, or in none; None if it has problems, which are told."""
+
+
+def load(
+    document: Document, profiles: Collection[str], pipeline: InProfile, beside: Beside
+) -> tuple[list[Case], list[Problem]]:
+    """The cases of a document, and what is wrong with them for a pipeline with these profiles.
+
+    Cases of the wrong form are left out.
+    """
     problems: list[Problem] = []
     cases = []
     schema = cases_schema()["properties"]["cases"]["additionalProperties"]
     data = document.data.get("cases")
     for name, said in data.items() if isinstance(data, dict) else ():
-        if not against(document, schema, ("cases", name)):
+        if against(document, schema, ("cases", name)):
+            continue
+        profile = said.get("profile")
+        if profile is not None and profile not in profiles:
+            cure = nearest(profile, list(profiles)) or "The pipeline has none: remove it."
+            mark = document.mark(("cases", name, "profile"))
+            problems.append(Problem("unknown-profile", f"The pipeline has no profile {profile}.", mark, cure))
+        elif (checked := pipeline(profile)) is not None:
             loader = _Loader(document, checked, beside, name, said)
             cases.append(loader.case())
             problems += loader.problems
@@ -159,6 +177,7 @@ class _Loader:
             replay=replay,
             canned=canned,
             expect=expect,
+            profile=self.said.get("profile"),
             fields=self.fields,
         )
 

@@ -14,7 +14,9 @@ CELL = r"^[a-z][a-z0-9_]*(\[[A-Za-z0-9._-]+\])?(/[a-z][a-z0-9_]*(\[[A-Za-z0-9._-
 """A step, a cell of it, or one of a pipeline that it runs: ``photo``, ``photo[red]``, ``each/photo``."""
 
 _NUMBER: JSON = {"type": "number"}
-_TEXTS: JSON = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+_TEXT: JSON = {"type": "string", "minLength": 1}
+"""Every text contains an empty one, and an empty pattern fits all: it would assert nothing."""
+_TEXTS: JSON = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
 RANGE: dict[str, JSON] = {
     "at_least": {**_NUMBER, "title": "At least", "description": "The smallest number that will do."},
     "at_most": {**_NUMBER, "title": "At most", "description": "The largest number that will do."},
@@ -39,7 +41,7 @@ VALUE: dict[str, JSON] = {
         "examples": ["As an AI"],
     },
     "matches": {
-        "type": "string",
+        **_TEXT,
         "title": "Matches",
         "description": "A regular expression that fits some part of it. (?i) at its start ignores capitals.",
         "examples": ["(?i)tea ?pot", r"^[A-Z].*\.$"],
@@ -49,6 +51,7 @@ VALUE: dict[str, JSON] = {
     "number": {**_BOUNDS, "title": "Number", "description": "How large it is.", "examples": [{"at_least": 1}]},
     "schema": {
         "type": "object",
+        "minProperties": 1,
         "title": "Schema",
         "description": "A JSON Schema that it fits.",
         "examples": [{"type": "object", "required": ["title"]}],
@@ -215,6 +218,12 @@ _CASE: JSON = {
             "description": "Values for what the pipeline lists under env:. Nothing else of your environment is seen.",
             "additionalProperties": {"type": "string"},
             "examples": [{"SHOP": "Tea & Co"}],
+        },
+        "profile": {
+            "type": "string",
+            "title": "Profile",
+            "description": "The profile that the pipeline takes: what it says under profiles: under this name.",
+            "examples": ["draft"],
         },
         "mode": MODE,
         "expect": _EXPECT,

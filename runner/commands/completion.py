@@ -1,4 +1,5 @@
-"""What the shell completes: pipelines, inputs of the pipeline that is typed, steps, runs, models, kinds.
+"""What the shell completes: pipelines, inputs and profiles of the pipeline that is typed, steps, runs, models,
+kinds.
 
 Each function has the form that click wants. Nothing of it may disturb who is typing: what cannot be read completes to
 nothing, without a word.
@@ -74,6 +75,13 @@ def steps(context: click.Context, _incomplete: str) -> Iterator[tuple[str, str]]
 
 
 @_quiet
+def profiles(context: click.Context, _incomplete: str) -> Iterator[tuple[str, str]]:
+    """The profiles of the pipeline that is typed."""
+    for name, said in (_data(_typed(context)).get("profiles") or {}).items():
+        yield name, str(said.get("description", ""))
+
+
+@_quiet
 def runs(_context: click.Context, _incomplete: str) -> Iterator[tuple[str, str]]:
     """The runs of this project, the newest first."""
     for folder in _run_folders():
@@ -143,7 +151,7 @@ def register() -> None:
 
 def _typed(context: click.Context) -> Path | None:
     """The pipeline that is typed. Behind an option that waits for its value, click has not given it its name yet."""
-    file: Path | None = context.params.get("file")
+    file: Path | None = context.params.get("file") or next(iter(context.params.get("files") or ()), None)
     return file or next((Path(word) for word in context.args if not word.startswith("-")), None)
 
 

@@ -65,9 +65,10 @@ def catalogue_option(command: click.decorators.FC) -> click.decorators.FC:
 
 def profile_option(command: click.decorators.FC) -> click.decorators.FC:
     """``--profile NAME``."""
-    return click.option("--profile", metavar="NAME", help="The profile to take: what profiles: says under this name.")(
-        command
-    )
+    return click.option(
+        "--profile", metavar="NAME", shell_complete=completed("profiles"),
+        help="The profile to take: what profiles: says under this name.",
+    )(command)  # fmt: skip
 
 
 def local_option(command: click.decorators.FC) -> click.decorators.FC:

@@ -52,13 +52,22 @@ def rm(names: tuple[str, ...], keep: str | None, all_but: int | None, force: boo
 
 @click.command()
 @click.argument("run", metavar="[RUN]", required=False, shell_complete=completed("runs"))
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, in the form of run --json.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print it as JSON, in the form of run --json; since: says which outputs have changed.",
+)
 def show(run: str | None, as_json: bool) -> None:
     """Show a run cell by cell: state, cost, time, tries, model, its outputs. The last one if none is named."""
     from .. import history
+    from ..runfolder import state_lines
 
     found = history.find(history.home(), run)
-    click.echo(history.state_json(found) if as_json else history.shown(found, time.time()))
+    if as_json:
+        click.echo("".join(state_lines(found.state, history.since(found))), nl=False)
+    else:
+        click.echo(history.shown(found, time.time()))
 
 
 @click.command()

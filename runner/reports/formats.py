@@ -138,9 +138,7 @@ def annotation(problem: Problem, place: Place) -> str:
         "warning" if problem.warning else "error",
         _sentences(problem),
         file=place(mark.file),
-        line=mark.line,
-        col=mark.column,
-        endColumn=mark.column + mark.length,
+        **github.at(mark),
         title=called(problem.code),
     )
 

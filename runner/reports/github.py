@@ -6,6 +6,8 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 
+from ..errors import Mark
+
 _DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _PROPERTY = {**_DATA, ":": "%3A", ",": "%2C"}
 
@@ -14,6 +16,11 @@ def command(name: str, message: str, **properties: str | int) -> str:
     """``::error file=a.yaml,line=3::No such thing``, with everything escaped that would end a part of it."""
     said = ",".join(f"{key}={_escaped(str(value), _PROPERTY)}" for key, value in properties.items())
     return f"::{name}{' ' if said else ''}{said}::{_escaped(message, _DATA)}"
+
+
+def at(mark: Mark) -> dict[str, int]:
+    """The properties of a command that say where in its file it belongs."""
+    return {"line": mark.line, "col": mark.column, "endColumn": mark.column + mark.length}
 
 
 def masks(values: Iterable[str]) -> str:

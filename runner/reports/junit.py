@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from ..errors import Mark
 from ..events import CellState, RunState
-from ..model import step_of
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FAILED = ("failed",)
@@ -15,20 +15,23 @@ _LEFT_OUT = ("skipped", "blocked", "cancelled", "waiting", "running", "asking")
 
 
 def xml(
-    state: RunState, missing: Mapping[str, str], differs: Sequence[str], file: str, lines: Mapping[str, int]
+    state: RunState, missing: Mapping[str, str], differs: Sequence[str], file: str, marks: Mapping[str, Mark]
 ) -> str:
-    """The run. ``file`` is the pipeline as its repository names it, ``lines`` where each step begins in it."""
+    """The run. ``file`` is the pipeline as its repository names it, ``marks`` where in it each test case belongs."""
     suite = Element("testsuite", name=_clean(state.pipeline), timestamp=_when(state.started))
-    for cell in state.cells.values():
-        step = step_of(cell.cell)
-        case = _case(suite, state.pipeline, cell.cell, _seconds(cell))
+
+    def placed(name: str, seconds: float = 0.0) -> Element:
+        case = _case(suite, state.pipeline, name, seconds)
         case.set("file", _clean(file))
-        case.set("line", str(lines.get(outermost(step), 1)))
-        _end(case, cell)
+        case.set("line", str(marks[name].line if name in marks else 1))
+        return case
+
+    for cell in state.cells.values():
+        _end(placed(cell.cell, _seconds(cell)), cell)
     if state.exceeded:
-        _failure(_case(suite, state.pipeline, "budget", 0.0), "budget", " ".join(state.told))
+        _failure(placed("budget"), "budget", " ".join(state.told))
     for name, why in missing.items():
-        case = _case(suite, state.pipeline, f"output {name}", 0.0)
+        case = placed(f"output {name}")
         if state.outcome == "waiting":
             SubElement(case, "skipped", message=_clean(f"not made yet: {why}; a person has to answer first"))
         elif state.outcome == "done":
@@ -36,7 +39,7 @@ def xml(
         else:
             _failure(case, "output", f"not made: {why}")
     for what in differs:
-        _failure(_case(suite, state.pipeline, f"lock: {what.partition(':')[0]}", 0.0), "locked", what)
+        _failure(placed(f"lock: {what.partition(':')[0]}"), "locked", what)
     return _whole(suite, (state.ended or state.started) - state.started)
 
 
@@ -62,11 +65,6 @@ def _whole(suite: Element, seconds: float) -> str:
     root.append(suite)
     indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode") + "\n"
-
-
-def outermost(step: str) -> str:
-    """The step of the file itself: ``each`` of ``each[1]/photo``, which is a step of a pipeline that it runs."""
-    return step.partition("/")[0].partition("[")[0]
 
 
 def _case(suite: Element, pipeline: str, name: str, seconds: float) -> Element:

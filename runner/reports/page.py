@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import __version__
-from ..model import JSON, Artifact
+from ..model import JSON, Artifact, titled
 from . import drawing
 from .changes import Change
 from .changes import lines as diff_lines
@@ -190,6 +190,18 @@ class Run:
     column: str = "cost"
     """What its money is by cell: ``cost``, or what it would be."""
     folder: str = ""
+    profile: str = ""
+    """The profile that it took; none where it is empty."""
+
+    @property
+    def name(self) -> str:
+        """What it is called beside another run: ``20261121-213000-1f3a, profile draft``."""
+        return titled(self.id, None, self.profile)
+
+    @property
+    def headline(self) -> str:
+        """What it is called alone: ``pots 1.0.0, profile draft``."""
+        return titled(self.title, None, self.profile)
 
     def counts(self) -> dict[str, int]:
         found: dict[str, int] = {}
