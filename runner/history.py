@@ -25,7 +25,7 @@ from .reports import runs as report
 from .reports.changes import Change, changes
 from .reports.money import cost, money
 from .reports.questions import relative
-from .runfolder import files_of, laid_out, state_lines
+from .runfolder import files_of, laid_out
 from .store import Store
 
 
@@ -177,11 +177,6 @@ def stored(output: object) -> list[str]:
     """Where the store has the files of an output."""
     values = getattr(output, "values", None) or {}
     return [relative(Path(value.path)) for value in values.values() if isinstance(value, Artifact)]
-
-
-def state_json(run: Run) -> str:
-    """One run for machines, in the form of ``runner run --json``."""
-    return "".join(state_lines(run.state)).rstrip()
 
 
 # -- what was asked ---------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ READING = {"source", "misreading", "syntax", "missing", "templates", "shape", "i
            "schema", "hints", "meant", "validate", "masking", "cells", "pipeline", "fanout", "fitting", "price", "rows",
            "conversation", "checking", "doubts", "planning", "event_schema", "outputs", "lockfile", "plugins",
            "cases"}  # fmt: skip
-DOING = {"fresh", "canned", "desk", "picking", "budget", "admission", "attempts", "calls", "work", "execute"}
+DOING = {"fresh", "canned", "desk", "picking", "budget", "admission", "attempts", "calls", "work", "inside", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp", "salvage"}  # fmt: skip
 SHOWING = {"reports"}
