@@ -5,7 +5,7 @@ There is no decision about a step here; each function is one command's work, wit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -159,7 +159,7 @@ async def _run(
             pick_first=options.pick_first,
             approve=options.approve,
             locked=_locked(read.path, options, local),
-            lock=partial(_lock, read.path, planned.pipeline, options.profile, local) if options.lock else None,
+            lock=_lock_to_write(read.path, planned.pipeline, options.profile, local) if options.lock else None,
             past=past,
         )
         try:
@@ -169,6 +169,17 @@ async def _run(
     if done.outputs:
         owners.note(home, out, file, planned.outputs)
     return replace(done, notes=(*(told_of_out if done.outputs else ()), *done.notes, *notes(done)))
+
+
+def _lock_to_write(path: Path, pipeline: str, profile: str | None, local: str | None) -> Callable[[RunState], Path]:
+    """What writes the lock of a run that has ended. `UsageError` if there is one that belongs to another."""
+    try:
+        there = _lock_in(file := lockfile.beside(path, profile), "")
+    except UsageError:  # none, or one that nobody can read
+        pass
+    else:
+        _own(file, path, there, profile)
+    return partial(_lock, path, pipeline, profile, local)
 
 
 def _lock(path: Path, pipeline: str, profile: str | None, local: str | None, state: RunState) -> Path:
@@ -199,17 +210,38 @@ def _locked(path: Path, options: Options, local: str | None) -> lockfile.Locked 
 
 def read_lock(path: Path, profile: str | None = None) -> lockfile.Lock:
     """The lock of a pipeline; ``path`` may be that of the lock itself."""
-    file = path if path.name.endswith(lockfile.SUFFIX) else lockfile.beside(path, profile)
+    if path.name.endswith(lockfile.SUFFIX):
+        return _lock_in(path, f"{path}")
+    file = lockfile.beside(path, profile)
+    lock = _lock_in(file, f"{path}{f' --profile {profile}' if profile else ''}")
+    _own(file, path, lock, profile)
+    return lock
+
+
+def _lock_in(file: Path, writes: str) -> lockfile.Lock:
+    """The lock in a file. `UsageError` if there is none; ``writes`` is what ``runner lock`` is told to write it."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as err:
-        msg = f"There is no lock {file}. Write it with: runner lock {path}{f' --profile {profile}' if profile else ''}"
+        msg = f"There is no lock {file}. Write it with: runner lock {writes}"
         raise UsageError(msg) from err
     return lockfile.read(text, str(file))
 
 
-async def verify(path: Path, profile: str | None = None) -> tuple[int, list[str]]:
-    """Read again what a lock names: how many cells, and what of them the store no longer has as it was."""
+def _own(file: Path, path: Path, lock: lockfile.Lock, profile: str | None) -> None:
+    """`UsageError` for a lock of the same name that another pipeline has, or another one's profile."""
+    if lock.cells and lock.profile != profile:
+        whose, this = (
+            f"the profile {name}" if name else "a pipeline without a profile" for name in (lock.profile, profile)
+        )
+        msg = f"{file} is the lock of {whose}, and not of {this} of {path}. Rename the pipeline or the profile."
+        raise UsageError(msg)
+
+
+async def verify(path: Path, profile: str | None = None) -> tuple[int, int, list[str]]:
+    """Read again the files that a lock names: how many cells it has, how many of them without a file, and what of them
+    the store no longer has as it was.
+    """
     from .store import Store
 
     entries = read_lock(path, profile).cells
@@ -230,7 +262,7 @@ async def verify(path: Path, profile: str | None = None) -> tuple[int, list[str]
                     wrong.append(f"{cell}: the store no longer has the file that the lock names")
     finally:
         store.close()
-    return len(entries), wrong
+    return len(entries), sum(not entry.files for entry in entries.values()), wrong
 
 
 @contextmanager

@@ -55,7 +55,7 @@ _TRIES_OF_CHAT: Mapping[str, int] = {"unknown": 3, "timeout": 2, "bad_output": 2
 _FREE = ("network", "busy", "server")
 """Asking for a job that is known costs nothing: after these it is asked for until the step's timeout."""
 
-_LOOK = (
+LOOK = (
     "it is not sent again. Look in Runpod's console whether it ran; retry: {on: [unknown]} sends again, and so does a "
     "new run"
 )
@@ -156,6 +156,8 @@ class Attempts:
     """Forgets it: what it made is no use."""
     hold: Callable[[Ticket], None]
     """Remembers a job that was handed in, until it has ended."""
+    doubt: Callable[[str], None]
+    """Remembers that a job is on its way to an endpoint, until its id is known."""
     finished: Finished | None = None
     """The finished job, while its files are still to be fetched."""
     open: Ticket | None = None
@@ -171,6 +173,8 @@ class Attempts:
     """What it holds of budgets."""
     sent: int = 0
     """How often it was sent: tries that may cost."""
+    doubted: bool = False
+    """Whether this try has begun to hand in a job."""
     failed: dict[str, int] = field(default_factory=dict)
     grown: list[str] = field(default_factory=list)
     """The answer of this try so far, where it is streamed."""
@@ -252,7 +256,11 @@ class Attempts:
         except StepError:
             if self.ticket is None:
                 self._release()
+                if self.doubted:  # it was refused: there is no doubt
+                    self.forget()
             raise
+        finally:
+            self.doubted = False
 
     async def _chat(self, chat: Chat) -> Reply:
         await self._admitted()
@@ -312,8 +320,11 @@ class Attempts:
                 self.past = False
                 self._ended("EXPIRED")
                 self.tools.emit(
-                    AttemptFailed(self.tools.clock(), self.cell, 0, err.fault, f"{err}; it is made anew", 0.0, self.key)
-                )
+                    AttemptFailed(
+                        self.tools.clock(), self.cell, 0, err.fault,
+                        f"{err}; it is made anew, though it may have been paid for", 0.0, self.key,
+                    )
+                )  # fmt: skip
                 return await self._job(job)
             self.finished = replace(self.finished, cost=self._paid(self.finished.cost))
             if job.media is not None:
@@ -322,10 +333,11 @@ class Attempts:
         try:
             reply = await self.tools.provider.collect(job, self.finished)
         except DownloadFailed as err:
-            if not (err.gone and self.sent == 0):
+            # Right after its job has ended a file may not be there yet: only what stays gone is made anew.
+            if not (err.gone and self.sent == 0) or self.failed.get(err.fault, 0) + 1 < self._tries(err.fault):
                 raise
             self.finished, self.past = None, False  # it was paid for earlier, and nobody has it any more
-            self._ended("EXPIRED")
+            self._ended("GONE")
             self.tools.emit(
                 AttemptFailed(self.tools.clock(), self.cell, 0, err.fault, f"{err}; it is made anew", 0.0, self.key)
             )
@@ -357,8 +369,8 @@ class Attempts:
         endpoint = self.tools.past.unknown.get(self.key)
         if endpoint is not None and "unknown" not in (self.retry.on or ()):
             raise FateUnknown(
-                f"the run was cut while it handed this job to {endpoint}, so it may have been accepted and may cost "
-                "money"
+                f"this job was handed to {endpoint} before the run was taken up again and got no answer, so it may "
+                "have been accepted and may cost money"
             )
 
     async def _submit(self, job: Job) -> None:
@@ -368,6 +380,8 @@ class Attempts:
             def sending() -> None:
                 scope.shield = True
                 self.tools.emit(JobSending(self.tools.clock(), self.cell, self.key, job.endpoint, job.most))
+                self.doubt(job.endpoint)
+                self.doubted = True
                 self.deadline = anyio.current_time() + self.timeout
 
             self.ticket = ticket = await self.tools.provider.submit(job, self.timeout, sending)
@@ -419,7 +433,10 @@ class Attempts:
             self.tools.emit(JobEnded(self.tools.clock(), self.cell, self.key, self.ticket.job, status))
             self.forget()
         self.ticket, self.settled = None, False
-        self._release()
+        if status == "EXPIRED":
+            self._settle()  # it may well have run, and have been billed
+        else:
+            self._release()
 
     def _paid(self, cost: float | None, tokens: float | None = 0.0) -> float | None:
         """Note what an answer cost: what it says, else what the catalogue says, else what the budget counts it as."""
@@ -459,7 +476,7 @@ class Attempts:
             err.keep = json.dumps(self.finished.output, ensure_ascii=False, indent=2)
         self._settle()
         if isinstance(err, FateUnknown) and isinstance(self.call, Job):
-            return FateUnknown(f"{err}; {_LOOK}", keep=err.keep)
+            return FateUnknown(f"{err}; {LOOK}", keep=err.keep)
         return err
 
     def _wait_before_next(self, err: StepError) -> float | None:

@@ -17,8 +17,8 @@ from typing import Protocol
 import anyio
 
 from .admission import Place
-from .attempts import RESCUE_WITHIN, Attempts, Flight, Tools, made
-from .errors import BadOutput, NotAdmitted, NotLocked, StepError
+from .attempts import LOOK, RESCUE_WITHIN, Attempts, Flight, Tools, made
+from .errors import BadOutput, FateUnknown, NotAdmitted, NotLocked, StepError
 from .events import AttemptFailed, CallDone
 from .lockfile import Locked
 from .model import JSON, Call, Cell, Chat, Errand, Finished, Job, Next, Output, Question, Reply, Ticket, key_of
@@ -37,6 +37,8 @@ class Store(Protocol):
     def forget(self, key: str) -> None: ...
     def ticket(self, key: str, since: float = 0.0) -> Ticket | None: ...
     def keep_ticket(self, key: str, ticket: Ticket) -> None: ...
+    def doubted(self, key: str) -> tuple[str, float] | None: ...
+    def keep_doubt(self, key: str, endpoint: str) -> None: ...
     def torn(self, key: str) -> bool: ...
     def note(self, key: str, call: Call, reply: Reply) -> None: ...
 
@@ -78,6 +80,13 @@ class Empty:
 
     def keep_ticket(self, key: str, ticket: Ticket) -> None:
         raise AssertionError(key, ticket)
+
+    def doubted(self, key: str) -> tuple[str, float] | None:
+        del key
+        return None
+
+    def keep_doubt(self, key: str, endpoint: str) -> None:
+        raise AssertionError(key, endpoint)
 
     def torn(self, key: str) -> bool:
         del key
@@ -182,6 +191,8 @@ class Calls:
                 if waited and (stored := await self._stored(key, call)):
                     self.tools.emit(CallDone(self.tools.clock(), self.cell.id, key, cached=True))
                     return stored, True
+                if waited and "unknown" not in (self.step.retry.on or ()):
+                    self._shared_fate(key)
                 reply = await self._asked(key, call)
                 flight.refused = reply if reply.refused else None
                 return reply, False
@@ -193,6 +204,14 @@ class Calls:
         finally:
             del flights[key]
             flight.landed.set()
+
+    def _shared_fate(self, key: str) -> None:
+        """`FateUnknown` where another run, which this one has waited for, does not know what became of the same job."""
+        if (doubt := self.store.doubted(key)) is not None:
+            raise FateUnknown(
+                f"another run, which this one has waited for, handed this job to {doubt[0]} and got no answer, so it "
+                f"may have been accepted and may cost money; {LOOK}"
+            )
 
     async def _refusal(self, key: str, call: Chat) -> str:
         """Why a call need not be sent: it would be refused, or an earlier run has an answer from after a refusal."""
@@ -220,6 +239,13 @@ class Calls:
             cure = "its files are fetched again" if finished is not None else "it is asked for again"
             told = f"what the store has for it is damaged, or a file of it is gone; {cure}"
             self.tools.emit(AttemptFailed(self.tools.clock(), self.cell.id, 0, "store", told, 0.0, key))
+        doubt = self.store.doubted(key) if isinstance(call, Job) and self.step.cache else None
+        if doubt is not None and key not in self.tools.past.unknown:
+            told = (
+                f"an earlier run handed this job to {doubt[0]} and got no answer, so it may have been accepted and "
+                "paid for; it is sent again"
+            )
+            self.tools.emit(AttemptFailed(self.tools.clock(), self.cell.id, 0, FateUnknown.fault, told, 0.0, key))
         attempts = Attempts(
             self.tools,
             self.cell.id,
@@ -232,6 +258,7 @@ class Calls:
             keep=partial(self.store.keep_finished, key),
             forget=partial(self.store.forget, key),
             hold=partial(self.store.keep_ticket, key) if self.step.cache else _nothing,
+            doubt=partial(self.store.keep_doubt, key) if self.step.cache else _nothing,
             finished=finished,
             open=self.store.ticket(key, self._since()) if isinstance(call, Job) and self.step.cache else None,
         )
@@ -326,7 +353,7 @@ def _of(call: Chat) -> tuple[str, str, str]:
     return call.base_url or call.endpoint, str(call.body.get("model")), call.may_refuse
 
 
-def _nothing(_: Ticket) -> None:
+def _nothing(_: object) -> None:
     """A step that asks each time leaves no job for others."""
 
 

@@ -6,9 +6,12 @@ Every error ends here as a sentence. A command is imported when it is called, an
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -140,8 +143,25 @@ def main(args: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has gone
         sys.exit(0)
+    except OSError as err:
+        if err.filename is not None or err.errno not in _UNWRITABLE:
+            sys.exit(_told(err))
+        _unwritable(err)
     except Exception as err:  # noqa: BLE001 - the program's one boundary
         sys.exit(_told(err))
+
+
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
+
+
+def _unwritable(err: OSError) -> NoReturn:
+    """Nobody can be told on the standard output; all other files say what is wrong with them where they are written."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError):
+        click.echo(f"Error: the standard output cannot be written: {err.strerror}. Free the disk, or write elsewhere. "
+                   "A run that was going has ended; see runner show.", err=True)  # fmt: skip
+    sys.exit(1)
 
 
 def _told(err: Exception) -> int:

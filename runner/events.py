@@ -430,6 +430,10 @@ class RunState:
     options: Mapping[str, JSON] = field(default_factory=dict)
     started: float = 0.0
     ended: float | None = None
+    paused: float = 0.0
+    """Seconds between its end and its being taken up again, all of them."""
+    last: float = 0.0
+    """When it was heard of last."""
     outcome: Outcome | None = None
     cells: dict[str, CellState] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
@@ -448,7 +452,11 @@ class RunState:
     exceeded: bool = False
     """Whether a budget ended it."""
     lost: dict[str, dict[str, float]] = field(default_factory=dict)
-    """The most that chats may have taken which were sent and had no answer, by step and unit."""
+    """The most that calls may have taken of whose end nobody knows, chats without an answer and jobs that expired, by
+    step and unit.
+    """
+    doubt: float = 0.0
+    """USD that such calls may have cost, those from before it was taken up again included."""
     made: dict[str, list[str]] = field(default_factory=dict)
     """The calls of cells that were in the store before it was taken up again."""
     left: list[tuple[str, OpenJob]] = field(default_factory=list)
@@ -470,6 +478,11 @@ class RunState:
     def cost(self) -> float:
         """USD paid in this run, failed cells included."""
         return self.paid + sum(cell.cost for cell in self.cells.values())
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it went on until its end, what lies between its being stopped and taken up again left out."""
+        return self.ended - self.started - self.paused if self.ended is not None and self.started else None
 
     @property
     def free(self) -> bool:
@@ -530,6 +543,7 @@ class RunState:
                 self.opened[event.step] = event.cells
                 self.cells.pop(event.step, None)
             case RunResumed():
+                self.paused += max(0.0, event.at - self.last) if self.last else 0.0
                 self._resume(event)
             case BudgetTold():
                 self.told.append(event.message)
@@ -543,6 +557,7 @@ class RunState:
                 self._question(self.cell(event.cell), event)
             case _:
                 self._add_to_cell(self.cell(event.cell), event)
+        self.last = event.at
 
     def _resume(self, event: RunResumed) -> None:
         """Everything waits again: the store knows what is done. What was paid stays paid."""
@@ -586,9 +601,14 @@ class RunState:
     def _unanswered(self, cell: CellState, key: str = "") -> None:
         """Chats of a cell that were sent and had no answer: they may have been billed."""
         for call in [key] if key else list(cell.asking):
-            units = self.lost.setdefault(step_of(cell.cell), {})
-            for unit, amount in cell.asking.pop(call, {}).items():
-                units[unit] = units.get(unit, 0.0) + (amount or 0.0)
+            self._lost(step_of(cell.cell), cell.asking.pop(call, {}))
+
+    def _lost(self, step: str, most: Amounts) -> None:
+        """A call of whose end nobody knows may have taken all that it could."""
+        units = self.lost.setdefault(step, {})
+        for unit, amount in most.items():
+            units[unit] = units.get(unit, 0.0) + (amount or 0.0)
+        self.doubt += most.get("usd") or 0.0
 
     def _answered(self, cell: CellState, event: CallDone) -> None:
         """A reply is in the store: nothing of this call is open any more."""
@@ -646,6 +666,9 @@ class RunState:
                 cell.status, cell.message = f"waits {event.wait:.1f} s to try again", event.message
                 cell.tail = ""
             case JobEnded():
+                jobs = [job for _, job in [*cell.tickets.items(), *self.left] if job.job == event.job]
+                if event.status == "EXPIRED" and jobs:
+                    self._lost(jobs[0].step, jobs[0].most)
                 cell.tickets.pop(event.key, None)
                 self.left = [ticket for ticket in self.left if ticket[1].job != event.job]
                 cell.status = event.status

@@ -130,7 +130,8 @@ def as_json(at: Path, now: float) -> str:
             "run": run.id, "pipeline": state.pipeline, "version": state.version, "state": run.said,
             "cost": round(state.cost, 6), "paid": 0.0 if state.free else round(state.cost, 6),
             "started": state.started or None,
-            "seconds": round(ended - state.started, 3) if ended and state.started else None, "folder": str(run.folder),
+            "seconds": round(ended - state.started - state.paused, 3) if ended and state.started else None,
+            "folder": str(run.folder),
         })  # fmt: skip
     return json.dumps(rows, ensure_ascii=False, indent=2)
 

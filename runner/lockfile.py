@@ -61,9 +61,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What a lock file says: its cells, and who played Runpod where a local run wrote it."""
+    """What a lock file says: its cells, of which profile, and who played Runpod where a local run wrote it."""
 
     cells: Mapping[str, Entry]
+    profile: str | None = None
     local: str | None = None
     """``emulator`` or ``model``, as ``--local`` names them."""
 
@@ -185,7 +186,8 @@ def read(said: str, file: str) -> Lock:
         msg = f"{file} is no lock of format {FORMAT}. {again}"
         raise UsageError(msg)
     try:
-        return Lock({cell: _read(dict(row)) for cell, row in data["cells"].items()}, data.get("local"))
+        cells = {cell: _read(dict(row)) for cell, row in data["cells"].items()}
+        return Lock(cells, data.get("profile"), data.get("local"))
     except (KeyError, TypeError, ValueError) as err:
         msg = f"The lock {file} has a cell without key or output. {again}"
         raise UsageError(msg) from err

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import cache, history, journal, witness
+from . import cache, history, journal, lockfile, witness
 from .errors import CannotStart, UsageError
 from .loading import project
 from .reports.cache import ago, asked, many, weight
@@ -147,11 +147,25 @@ def named(home: Path) -> frozenset[str]:
     files = [*_locks(project(home)), *(run.folder / journal.NAME for run in history.runs(home) if run.said != "done")]
     for path in files:
         try:
-            found.update(digest.decode() for digest in _DIGEST.findall(path.read_bytes()))
+            digests = {digest.decode() for digest in _DIGEST.findall(path.read_bytes())}
+            if not digests and path.name != journal.NAME:
+                _holds_nothing(path)
+            found |= digests
         except OSError as err:
             msg = f"{path} cannot be read: {err.strerror}. It may name what is in the store."
             raise CannotStart(msg) from err
     return frozenset(found)
+
+
+def _holds_nothing(lock: Path) -> None:
+    """`CannotStart` for the lock of a pipeline that names nothing because it is damaged."""
+    if not lock.with_name(f"{lock.name.partition('.')[0]}.yaml").exists():
+        return  # of another tool
+    try:
+        lockfile.read(lock.read_text(encoding="utf-8", errors="replace"), str(lock))
+    except UsageError as err:
+        msg = f"{err} It may name what is in the store, so nothing was removed."
+        raise CannotStart(msg) from err
 
 
 def _locks(folder: Path) -> Iterator[Path]:

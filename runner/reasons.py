@@ -115,6 +115,8 @@ def _next(
             told.append(Reason(cell.cell, "miss", "the step says cache: false, so it is asked each time"))
         elif left := past.store.left(call.key):
             told.append(_left(cell.cell, *left, torn=past.store.torn(call.key)))
+        elif doubt := past.store.doubted(call.key):
+            told.append(_doubted(cell.cell, *doubt))
         else:
             keep = step.cache_for if step is not None else None
             told.append(past.missed(call, world.asked[call.key].text, keep))
@@ -131,6 +133,14 @@ def _left(cell: str, job: Ticket | Finished, at: float, *, torn: bool) -> Reason
         return Reason(cell, "flying", f"{where}; the next run waits for it, and pays nothing more")
     return Reason(cell, "flying", f"{where}; the next run asks for its result, which Runpod keeps for 30 minutes, and "
                   "makes it anew if it is gone")  # fmt: skip
+
+
+def _doubted(cell: str, endpoint: str, at: float) -> Reason:
+    return Reason(
+        cell, "miss",
+        f"its job was handed to {endpoint} {_ago(at)} and got no answer, so it may have been accepted and paid for; a "
+        "new run sends it again, and so does a resumed one with retry: {on: [unknown]}",
+    )  # fmt: skip
 
 
 def _numbered(call: Asked, reason: Reason) -> Reason:
@@ -185,7 +195,9 @@ class _Past:
 
     @classmethod
     def of(cls, home: Path, store: Store) -> _Past:
-        return cls(store, [call for run in runs(home) for call in reversed(asked(run))])
+        """All but what recordings answered: that paid for nothing."""
+        lived = (run for run in runs(home) if not run.state.options.get("replay"))
+        return cls(store, [call for run in lived for call in reversed(asked(run))])
 
     def before(self, began: float) -> _Past:
         """The same as it was before a run began."""

@@ -229,7 +229,7 @@ class _Told:
             profile=state.options.get("profile") or "",
             state=run.said,
             started=time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.started)) if state.started else "",
-            seconds=state.ended - state.started if state.ended and state.started else None,
+            seconds=state.seconds,
             cost=state.cost,
             file=_relative(Path(state.file)) if state.file else "",
             steps=steps,

@@ -125,7 +125,7 @@ def state_lines(state: RunState, since: Mapping[str, str] | None = None) -> Iter
         "outcome": state.outcome,
         "cost": round(state.cost, 6),
         "paid": 0.0 if state.free else round(state.cost, 6),
-        "seconds": round(state.ended - state.started, 3) if state.ended else None,
+        "seconds": round(state.seconds, 3) if state.seconds is not None else None,
         "inputs": state.inputs,
         "outputs": dict(state.outputs),
         **({"since": dict(since)} if since else {}),

@@ -184,7 +184,7 @@ def _read(values: Sequence[str | float | None]) -> Row | None:
     key, _, request, row, kept, used = (*values, None, None)[:6]
     if not isinstance(key, str) or not isinstance(row, str) or (said := read_row(key, row)) is None:
         return None
-    table: Table = "unfetched" if said.keys() & {"job", "output"} else "replies"
+    table: Table = "unfetched" if said.keys() & {"job", "output", "sending"} else "replies"
     times = [each if isinstance(each, float) and 0 <= each < 1e11 else 0.0 for each in (kept, used)]
     return Row(table, key, _request(request), row, *times)
 

@@ -256,6 +256,18 @@ class Store:
         with contextlib.suppress(StoreFailed):
             self._put("unfetched", key, _held(ticket), "")
 
+    def doubted(self, key: str) -> tuple[str, float] | None:
+        """Where a job was on its way to under this key, and since when, if nobody knows whether it was accepted."""
+        said = self._row("unfetched", key, 0.0)
+        if said is None or "sending" not in said:
+            return None
+        return said["endpoint"], said["sending"]
+
+    def keep_doubt(self, key: str, endpoint: str) -> None:
+        """Remember that a job is on its way: what comes next says what became of it. The journal is its proof."""
+        with contextlib.suppress(StoreFailed):
+            self._put("unfetched", key, {"endpoint": endpoint, "sending": self._clock()}, "")
+
     def torn(self, key: str) -> bool:
         """Whether `get` has found a reply under this key that is damaged, or lacks a file."""
         return key in self._torn
@@ -456,7 +468,7 @@ def _opened(folder: Path, claims: int) -> sqlite3.Connection:
     if not share(claims, EVERYTHING):
         msg = f"The store {folder} is being cleaned by another process. Try again when it is done."
         raise CannotStart(msg)
-    expected = os.fstat(claims).st_size > 0
+    expected = os.fstat(claims).st_size > 0 or any((folder / "blobs").glob("*/*"))
     if expected and not _size(folder / DATABASE):  # opened without it, SQLite would remove its log
         raise Damaged(folder, _GONE)
     rows = sqlite3.connect(

@@ -221,6 +221,33 @@ def test_a_store_that_cannot_be_written_is_exit_code_5_before_anything_runs(cli:
     assert "cannot be used" in done.err
 
 
+@pytest.mark.parametrize("amount", ["nan", "inf", "1e400", "0", "-1", "much"])
+def test_a_budget_that_is_no_amount_is_refused(cli: Cli, pipeline: Path, amount: str) -> None:
+    done = cli("run", pipeline, "--local", "--budget", amount)
+
+    assert done.code == 2
+    assert "--budget" in done.err
+    assert not Path(".runner").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+@pytest.mark.parametrize("arguments", [["--json"], []])
+def test_an_output_that_cannot_be_written_is_told_and_is_no_bug(
+    pipeline: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "runner", "run", pipeline, "--local", "--quiet" if not arguments else "--json"],
+            cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    told = subprocess.run([sys.executable, "-m", "runner", "runs"], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+                          check=False)  # fmt: skip
+
+    assert (done.returncode, "Traceback" in done.stderr) == ((1, False) if arguments else (0, False)), done.stderr
+    assert ("the standard output cannot be written" in done.stderr) == bool(arguments)
+    assert " done " in told.stdout
+
+
 def test_a_failed_step_is_exit_code_1_and_what_could_be_made_is_there(
     cli: Cli, pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from runner.events import (
     JobSubmitted,
     OpenJob,
     RunFinished,
+    RunResumed,
     RunStarted,
     RunState,
     decode,
@@ -189,3 +190,14 @@ def test_a_job_that_ended_badly_leaves_no_ticket_and_its_cost_counts() -> None:
 
     assert state.cells["photo"].tickets == {}
     assert state.cost == 0.01
+
+
+def test_the_time_between_being_stopped_and_taken_up_again_is_no_part_of_a_run() -> None:
+    state = fold([
+        RunStarted(100.0, "r", "p", None, "p.yaml", {}, {"a": []}, {"a": "wait"}),
+        RunFinished(103.0, "cancelled", {}),
+        RunResumed(5000.0, "r", "p", None, {"a": []}, {"a": "wait"}),
+        RunFinished(5002.0, "done", {}),
+    ])  # fmt: skip
+
+    assert state.seconds == 5.0

@@ -380,6 +380,8 @@ async def test_a_picture_that_is_none_is_refused_and_never_stored(bench: Bench, 
 
     assert "text/html where image was expected" in ran.state.cells["photo"].message
     assert again.ends() == {"photo": "done"}
+    assert again.state.cost == 0  # it is fetched: a page that somebody put in between is no reason to pay again
+    assert emulator.count("run") == 1
 
 
 async def test_the_key_goes_to_no_media_host(bench: Bench, emulator: Emulator) -> None:

@@ -132,6 +132,35 @@ def test_a_lock_of_a_local_run_holds_for_local_runs(cli: Cli, pots: Path) -> Non
     assert app.read_lock(pots).local == "emulator"
 
 
+def test_a_lock_of_a_profile_is_not_that_of_a_pipeline_with_such_a_name(cli: Cli, pots: Path) -> None:
+    pots.write_text(
+        f"{PIPELINE}profiles: {{draft: {{models: {{painter: {{model: black-forest-labs/flux-1-schnell}}}}}}}}\n"
+    )
+    other = pots.with_name("pots.draft.yaml")
+    other.write_text(PIPELINE.replace("name: pots", "name: other"))
+    cli("run", pots, "--profile", "draft", "--lock")
+    lock = pots.with_name("pots.draft.lock.yaml").read_text()
+
+    written, locked = cli("run", other, "--lock"), cli("run", other, "--locked")
+
+    assert (written.code, locked.code) == (2, 2)
+    for each in (written, locked):
+        assert "is the lock of the profile draft, and not of a pipeline without a profile of" in each.err
+    assert pots.with_name("pots.draft.lock.yaml").read_text() == lock
+    assert cli("run", pots, "--profile", "draft", "--locked").code == 0
+
+
+def test_gc_removes_nothing_where_a_lock_cannot_be_read(cli: Cli, pots: Path) -> None:
+    cli("run", pots, "--lock")
+    pots.with_name("pots.lock.yaml").write_text("cells: [")
+
+    done = cli("cache", "gc", "--keep", "1s")
+
+    assert done.code == 5
+    assert "pots.lock.yaml cannot be read" in done.err
+    assert "so nothing was removed" in done.err
+
+
 def test_lock_sends_nothing_even_where_something_is_missing(
     cli: Cli, pots: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,7 +255,10 @@ def test_verify_reads_every_file_again(cli: Cli, pots: Path) -> None:
 
     torn = cli("verify", pots.with_name("pots.lock.yaml"))
 
-    assert (whole.code, whole.out) == (0, "7 cells: all as locked\n")
+    assert (whole.code, whole.out) == (
+        0,
+        "7 cells: every file is as locked\nWhat 1 of them says is compared by runner run --locked.\n",
+    )
     assert torn.code == 3
     assert torn.err.startswith("photo[c]: ")
 
@@ -262,7 +294,10 @@ def test_what_was_locked_is_published_though_an_ordinary_run_has_asked_for_it_an
         {path.name: path.read_bytes() for path in Path(name).iterdir()} for name in ("first", "anew", "again")
     )
     assert first == again != other
-    assert (verified.code, verified.out) == (0, "2 cells: all as locked\n")
+    assert (verified.code, verified.out) == (
+        0,
+        "2 cells: every file is as locked\nWhat 2 of them say is compared by runner run --locked.\n",
+    )
 
 
 async def _replaced(pots: Path, cell: str, by: str) -> None:
@@ -287,7 +322,10 @@ def test_a_picture_that_was_replaced_is_swept_unless_the_lock_names_it(cli: Cli,
     pots.with_name("pots.lock.yaml").unlink()
     swept = cli("cache", "gc")
 
-    assert (locked.code, verified.out) == (0, "7 cells: all as locked\n"), locked.err
+    assert (locked.code, verified.out) == (
+        0,
+        "7 cells: every file is as locked\nWhat 1 of them says is compared by runner run --locked.\n",
+    ), locked.err
     assert Path("again/a.png").read_bytes() == first
     assert swept.out.startswith("1 reply and 1 file, ")
     assert not list(Path(".runner/store/blobs").glob(f"{digest[:2]}/{digest[2:]}*"))

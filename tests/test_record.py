@@ -238,6 +238,18 @@ def test_a_recording_that_is_damaged_is_told_before_anything_runs(cli: Cli, pipe
     assert (done.code, "cannot be read" in done.err) == (5, True)
 
 
+def test_a_recorded_file_of_which_a_bit_has_flipped_is_not_served(cli: Cli, pipeline: Path, recorded: Path) -> None:
+    file = next((recorded / "files").glob("*.jpg"))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+    done = cli("run", pipeline, "--replay", recorded, "--out", "again")
+
+    assert done.code == 1
+    assert f"{file} has changed since it was recorded; bring it back, or record it again" in done.out
+
+
 def test_a_recording_of_another_server_is_not_added_to(cli: Cli, pipeline: Path, recorded: Path) -> None:
     done = cli("run", pipeline, "--local", "--record", recorded)
 

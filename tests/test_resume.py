@@ -26,7 +26,7 @@ from PIL import Image
 
 import runner
 from runner import app, history
-from runner.emulator import Emulator, parse_fault, parse_latency
+from runner.emulator import Emulator, Retention, parse_fault, parse_latency
 from runner.events import CallDone, CellDone, JobSending, JobSubmitted
 from runner.journal import NAME, read
 from runner.options import Options
@@ -433,34 +433,44 @@ def test_a_folder_that_cannot_be_written_is_told_and_the_run_goes_on_when_it_can
     assert ended(begin(folder, emulator.url, "run", "many.yaml"))[0] == 0
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_files_that_are_gone_or_damaged_are_fetched_again_or_made_again_if_nobody_has_them(
-    folder: Path, emulator: Emulator, there: bool
-) -> None:
-    ended(begin(folder, emulator.url, "run", "many.yaml"))
+def blob_of(folder: Path, cell: str) -> Path:
+    """Where the store has the picture of a cell."""
     (run,) = (folder / ".runner" / "runs").iterdir()
-    photos = {event.cell: event.output["image"].sha256 for event in read(run) if isinstance(event, CellDone)
-              and event.cell.startswith("photo")}  # fmt: skip
-    blobs = {path.parent.name + path.stem: path for path in (folder / ".runner" / "store" / "blobs").glob("*/*")}
-    blobs[photos["photo[red]"]].unlink()
-    flipped = blobs[photos["photo[blue]"]]
+    (digest,) = (
+        event.output["image"].sha256 for event in read(run) if isinstance(event, CellDone) and event.cell == cell
+    )
+    (found,) = (folder / ".runner" / "store" / "blobs" / digest[:2]).glob(f"{digest[2:]}*")
+    return found
+
+
+def test_files_that_are_gone_or_damaged_are_fetched_again(folder: Path, emulator: Emulator) -> None:
+    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    outputs = files(folder)
+    flipped = blob_of(folder, "photo[blue]")
     content = bytearray(flipped.read_bytes())
     content[len(content) // 2] ^= 1
     flipped.chmod(0o644)
     flipped.write_bytes(content)
-    if not there:
-        emulator.fail("media=404*2")
-    before, outputs = len(emulator.jobs), files(folder)
+    blob_of(folder, "photo[red]").unlink()
 
     code, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
 
-    again = Counter(inputs(emulator))
-    assert [asked for asked, times in again.items() if times == 2 and "p-image-t2i" in asked] == [
-        asked for asked in again if not there and "p-image-t2i" in asked and ("red" in asked or "blue" in asked)
-    ]
-    assert (code, "its files are fetched again" in said, "it is made anew" in said) == (0, True, not there)
-    if there:
-        assert (len(emulator.jobs), files(folder)) == (before, outputs)
+    assert (code, len(emulator.jobs), files(folder)) == (0, JOBS, outputs)
+    assert said.count("its files are fetched again") == 2
+
+
+def test_a_file_that_is_gone_everywhere_is_made_again_and_no_other(folder: Path, emulator: Emulator) -> None:
+    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    blob_of(folder, "photo[red]").unlink()
+    emulator.fail("media=404*5")
+
+    code, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
+
+    twice = [asked for asked, times in Counter(inputs(emulator)).items() if times == 2]
+    assert code == 0
+    assert "it is made anew" in said
+    assert [asked for asked in twice if "p-image-t2i" in asked] == [asked for asked in twice if "red" in asked]
+    assert len(twice) == 1
 
 
 def test_open_jobs_count_against_the_budget_of_a_run_that_is_taken_up(folder: Path) -> None:
@@ -484,11 +494,59 @@ def test_open_jobs_count_against_the_budget_of_a_run_that_is_taken_up(folder: Pa
     assert len(emulator.jobs) == 1
 
 
+def test_jobs_that_expired_may_have_been_paid_and_count_against_the_budget(folder: Path) -> None:
+    """Two jobs of 0.005 have ended and are forgotten: that leaves no room for a third under 0.012."""
+    (folder / "many.yaml").write_text(
+        "name: many\nbudget: {usd: 0.012}\nsteps:\n  photo: {kind: generate_image, model: pruna/p-image-t2i, "
+        "foreach: [a, b], prompt: 'a {{ item }} cup'}\n"
+    )
+    with Emulator(seed=1, latency=parse_latency("0.6"), retention=Retention(run=0.1)) as emulator:
+        process = begin(folder, emulator.url, "run", "many.yaml")
+        wait_for(lambda: emulator.count("status-sync") == 2)
+        process.send_signal(signal.SIGINT)
+        ended(process)
+        wait_for(lambda: all(job.gone for job in emulator.jobs))
+        code, said = ended(begin(folder, emulator.url, "resume"))
+        again, _ = ended(begin(folder, emulator.url, "resume"))
+        more, told = ended(begin(folder, emulator.url, "resume", "--budget", "0.1"))
+
+    assert (code, again, more) == (4, 4, 0)
+    assert len(emulator.jobs) == 4
+    assert "it is made anew, though it may have been paid for" in said
+    assert "0.0100 USD of the budget of the run, 0.0120 USD, are spent" in said
+    assert "may have cost up to 0.0100 USD more: calls of whose end nobody knows" in told
+
+
+def test_a_run_that_waits_for_another_does_not_send_again_what_that_one_may_have_sent(folder: Path) -> None:
+    step = "steps:\n  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a cup, seed: 7}\n"
+    (folder / "one.yaml").write_text(f"name: one\n{step}")
+    (folder / "two.yaml").write_text(f"name: two\n{step}")
+    with Emulator(seed=1, faults=["run=slow:8*1"]) as emulator:
+        first = begin(folder, emulator.url, "run", "one.yaml")
+        wait_for(lambda: emulator.count("run") == 1)
+        second = begin(folder, emulator.url, "run", "two.yaml")
+        wait_for(lambda: len(list((folder / ".runner" / "runs").glob(f"*/{NAME}"))) == 2)
+        time.sleep(0.5)
+        first.kill()
+        first.communicate()
+        code, said = ended(second)
+        sent = emulator.count("run")
+        _, why = ended(begin(folder, emulator.url, "why", "photo"))
+        new, told = ended(begin(folder, emulator.url, "run", "two.yaml"))
+
+    assert (code, sent) == (1, 1)
+    assert "it may have been accepted and may cost money" in said
+    assert "it is not sent again" in said
+    assert "so it may have been accepted and paid for; a new run sends it again" in why
+    assert (new, emulator.count("run")) == (0, 2)
+    assert "so it may have been accepted and paid for; it is sent again" in told
+
+
 def test_a_file_that_is_gone_when_its_job_is_collected_is_made_anew_once(folder: Path) -> None:
     (folder / "many.yaml").write_text(
         "name: many\nsteps:\n  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a cup}\n"
     )
-    with Emulator(seed=1, latency=parse_latency("0.3"), faults=["media=404*1"]) as emulator:
+    with Emulator(seed=1, latency=parse_latency("0.3"), faults=["media=404*5"]) as emulator:
         process = begin(folder, emulator.url, "run", "many.yaml")
         wait_for(lambda: emulator.count("status-sync") == 1)
         process.kill()

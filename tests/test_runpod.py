@@ -271,6 +271,15 @@ async def test_a_job_counts_as_sent_from_its_first_byte_and_not_while_there_is_n
     assert order == ["0 asked before", "1 asked before"]
 
 
+async def test_a_job_whose_id_is_a_path_is_asked_for_as_a_job() -> None:
+    with server({}) as (url, asked):
+        async with Client(f"{url}/v2", "k") as client:
+            with pytest.raises(Rejected):
+                await client.status("flux", "../../etc/passwd")
+
+    assert [path for path, _ in asked] == ["/v2/flux/status/..%2F..%2Fetc%2Fpasswd"]
+
+
 async def test_the_proxy_of_the_environment_carries_what_is_not_on_this_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

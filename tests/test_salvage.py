@@ -296,6 +296,17 @@ def test_however_a_database_is_damaged_it_is_repaired_and_nothing_is_paid_again(
             path.unlink()
 
 
+def test_files_without_a_list_of_replies_are_damage_though_nothing_else_says_so(here: Path, cli: Cli) -> None:
+    for path in Path(".runner/store").glob("*"):
+        if path.is_file():
+            path.unlink()
+
+    done = cli("run", "many.yaml", "--local=emulator")
+
+    assert done.code == 5
+    assert "its list of replies is gone" in done.err
+
+
 def test_a_run_with_a_damaged_database_sends_nothing_and_says_what_to_do(here: Path, cli: Cli) -> None:
     content = bytearray((STORE / DATABASE).read_bytes())
     content[4096:8192] = bytes(4096)

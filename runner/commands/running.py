@@ -15,6 +15,7 @@ from ..errors import UsageError
 from .given import (
     PATH,
     Local,
+    Usd,
     catalogue_option,
     completed,
     given,
@@ -91,7 +92,7 @@ def _with_ending_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--junit", type=PATH, metavar="FILE", help="Write JUnit's XML there: a test case a cell."),
         click.option("--summary", type=PATH, metavar="FILE", help="Write a table of the steps there, as Markdown."),
         click.option(
-            "--budget", type=click.FloatRange(0, min_open=True), metavar="USD",
+            "--budget", type=Usd(0, min_open=True), metavar="USD",
             help="What the run may cost; wins over the pipeline's own budget.",
         ),
         click.option(
@@ -349,14 +350,16 @@ def verify(file: Path, profile: str | None) -> None:
     import anyio
 
     from .. import app
-    from ..errors import NotLocked
+    from ..errors import NotLocked, counted
 
-    cells, wrong = anyio.run(app.verify, file, profile)
+    cells, texts, wrong = anyio.run(app.verify, file, profile)
     for each in wrong:
         click.echo(each, err=True)
     if wrong:
         sys.exit(NotLocked.exit_code)
-    click.echo(f"{cells} cell{'s' * (cells != 1)}: all as locked")
+    click.echo(f"{counted(cells, 'cell')}: every file is as locked")
+    if texts:
+        click.echo(f"What {texts} of them say{'s' * (texts == 1)} is compared by runner run --locked.")
 
 
 def _mask(checked: Checked | None) -> None:

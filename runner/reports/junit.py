@@ -40,7 +40,7 @@ def xml(
             _failure(case, "output", f"not made: {why}")
     for what in differs:
         _failure(placed(f"lock: {what.partition(':')[0]}"), "locked", what)
-    return _whole(suite, (state.ended or state.started) - state.started)
+    return _whole(suite, state.seconds or 0.0)
 
 
 def not_started(name: str, told: Sequence[tuple[str, str, str, int]]) -> str:

@@ -39,7 +39,7 @@ def left(job: OpenJob) -> str:
 def lasted(state: RunState, said: str, now: float) -> str:
     """How long a run took, or has been going; nobody knows of one that was cut."""
     ended = state.ended or (now if said == "running" else None)
-    return duration(ended - state.started) if ended is not None and state.started else ""
+    return duration(ended - state.started - state.paused) if ended is not None and state.started else ""
 
 
 def duration(seconds: float) -> str:

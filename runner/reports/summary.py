@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import Bug, FateUnknown, counted
 from ..events import CellState, RunState
-from .money import cost
+from .money import cost, money
 from .questions import LaidOut, nothing, open_ones, relative
 from .runs import left
 
@@ -28,7 +28,7 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
       card.json  out/product-card/card.json
       run        .runner/runs/20261121-213000-1f3a
     """
-    lines = [headline(state), *(f"  {told}" for told in state.told)]
+    lines = [headline(state), *(f"  {told}" for told in [*state.told, *_doubt(state)])]
     bad = [cell for cell in state.cells.values() if cell.state in _ENDED_BADLY]
     empty = [f"  {step}: an empty list, so there was nothing to do" for step, n in state.opened.items() if n == 0]
     if bad or empty:
@@ -55,6 +55,12 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
     return "\n".join(lines)
 
 
+def _doubt(state: RunState) -> list[str]:
+    """What may have been billed beside what was."""
+    usd = state.doubt + sum(job.most.get("usd") or 0.0 for job in state.unknown.values())
+    return [f"may have cost up to {money(usd)} more: calls of whose end nobody knows"] if usd and not state.free else []
+
+
 def again(state: RunState) -> str:
     """How to go on, and what is still in flight: the last line of a run that did not come to a good end."""
     ended = sum(job.ended for _, job in state.tickets)
@@ -79,8 +85,7 @@ def headline(state: RunState) -> str:
     cached = sum(cell.state == "cached" for cell in cells)
     many = "cell" if state.opened else "step"
     counts = [f"{state.expected} {many}{'s' * (state.expected != 1)}"] + ([f"{cached} cached"] if cached else [])
-    seconds = (state.ended or state.started) - state.started
-    return f"{name}: {state.outcome} in {seconds:.1f} s, {cost(state, ', '.join(counts))}"
+    return f"{name}: {state.outcome} in {state.seconds or 0.0:.1f} s, {cost(state, ', '.join(counts))}"
 
 
 def open_tickets(state: RunState) -> str:

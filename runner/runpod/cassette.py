@@ -303,7 +303,7 @@ class Cassette:
         headers = {name: value for name, value in (response.get("headers") or {}).items() if name != "retry-after"}
         try:
             if "file" in response:
-                content = (self.folder / response["file"]).read_bytes()
+                content = self._bytes(response["file"])
             elif "text" in response:
                 content = "".join(response["text"]).encode()
             else:
@@ -313,10 +313,18 @@ class Cassette:
             raise NotRecorded(msg) from err
         return int(response["status"]), headers, content
 
+    def _bytes(self, name: str) -> bytes:
+        """A file beside the exchanges. `NotRecorded` if its bytes are no longer those that its name says."""
+        content = (self.folder / name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != Path(name).stem:
+            msg = f"{self.folder / name} has changed since it was recorded; bring it back, or record it again"
+            raise NotRecorded(msg)
+        return content
+
     def _unpacked(self, value: JSON) -> JSON:
         if isinstance(value, dict):
             if set(value) == {"$file", "before"}:
-                content = (self.folder / value["$file"]).read_bytes()
+                content = self._bytes(value["$file"])
                 return value["before"] + base64.b64encode(content).decode()
             return {k: self._unpacked(v) for k, v in value.items()}
         return [self._unpacked(v) for v in value] if isinstance(value, list) else value
@@ -346,8 +354,7 @@ def about_of(folder: Path) -> Mapping[str, JSON]:
         msg = f"There is no recording in {folder}. Make one with runner run --record {folder}."
         raise UsageError(msg) from None
     except (OSError, ValueError) as err:
-        msg = f"The recording {folder / ABOUT} cannot be read: {err}."
-        raise UsageError(msg) from err
+        raise UsageError(_damaged(folder / ABOUT, err)) from err
     if not isinstance(said, dict) or said.get("format") != FORMAT:
         found = said.get("format") if isinstance(said, dict) else None
         msg = f"The recording {folder} has format {found!r}; this runner reads {FORMAT}. Record it again."
@@ -367,7 +374,7 @@ def _differences(recorded: JSON, asked: JSON, where: str = "") -> Iterator[str]:
 
 
 def _damaged(path: Path, err: Exception) -> str:
-    return f"The recording {path} cannot be read: {err}. Record it again, or take it away."
+    return f"The recording {path} cannot be read: {err}. Bring it back, record it again, or take it away."
 
 
 def _path(url: str) -> str:

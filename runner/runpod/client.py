@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType, TracebackType
 from typing import Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx2 as httpx
 
@@ -133,22 +133,22 @@ class Client:
 
     async def stream(self, endpoint: str, job: str, wait: float) -> JSON:
         """What the job has said since the last look, and its state."""
-        return await self._json("GET", self.base_url, endpoint, f"/stream/{job}", answer=wait + 15)
+        return await self._json("GET", self.base_url, endpoint, f"/stream/{quote(job, safe='')}", answer=wait + 15)
 
     async def status(self, endpoint: str, job: str) -> JSON:
         """The job as it is. `Rejected` with ``status`` 404 if Runpod does not know it."""
-        return await self._json("GET", self.base_url, endpoint, f"/status/{job}")
+        return await self._json("GET", self.base_url, endpoint, f"/status/{quote(job, safe='')}")
 
     async def status_sync(self, endpoint: str, job: str, wait: float) -> JSON:
         """The job when it has ended, or as it is after ``wait`` seconds."""
         if self.paces.of(endpoint, "status").law.crowded:
             wait = min(wait, BRIEF)
-        path = f"/status-sync/{job}?wait={int(wait * 1000)}"
+        path = f"/status-sync/{quote(job, safe='')}?wait={int(wait * 1000)}"
         return await self._json("GET", self.base_url, endpoint, path, answer=wait + 15)
 
     async def cancel(self, endpoint: str, job: str) -> JSON:
         """Stop a job that is queued or running."""
-        return await self._json("POST", self.base_url, endpoint, f"/cancel/{job}", body=b"{}")
+        return await self._json("POST", self.base_url, endpoint, f"/cancel/{quote(job, safe='')}", body=b"{}")
 
     async def health(self, endpoint: str) -> JSON:
         """Counts of jobs and workers."""

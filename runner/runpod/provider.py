@@ -162,6 +162,9 @@ class Runpod:
         files = []
         for source in sources:
             artifact = await self._fetch(source)
+            if job.media != "any" and artifact.media == "file" and artifact.url is not None:
+                # Somebody between has answered with a page: what was made may still be there.
+                raise DownloadFailed(f"{source} gave {artifact.media_type} where {job.media} was expected; {_STAYS}")
             if job.media not in ("any", artifact.media):
                 msg = f"{job.endpoint} gave {artifact.media_type} where {job.media} was expected: {wire.shown(source)}"
                 raise BadReply(msg, keep=wire.shown(said, 1_000_000))
@@ -354,9 +357,15 @@ class Runpod:
                 msg = f"the file in the reply cannot be decoded: {wire.shown(source)}"
                 raise BadReply(msg)
             return await self._blobs.add(_once(content))
-        artifact = await self._blobs.add(self.downloader.chunks(source), url=source)
+        try:
+            artifact = await self._blobs.add(self.downloader.chunks(source), url=source)
+        except BadReply as err:  # damaged on its way, for all that we know
+            raise DownloadFailed(f"{err}; {_STAYS}") from err
         self._urls[artifact.sha256] = source
         return artifact
+
+
+_STAYS = "if that stays so, --fresh with the step's name makes it anew"
 
 
 def _read(ticket: Ticket, said: JSON) -> wire.Envelope:

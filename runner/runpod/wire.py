@@ -48,7 +48,7 @@ def envelope(body: JSON) -> Envelope:
     if not isinstance(body, dict) or not isinstance(body.get("status"), str):
         msg = f"Runpod answered with something that is no job: {shown(body)}"
         raise BadReply(msg, keep=shown(body, 100_000))
-    said = str(body["status"])
+    said = str(body["status"]).upper()
     status = {"ERROR": "FAILED", "RUNNING": "IN_PROGRESS"}.get(said, said)
     error = error_text(body) if status == "FAILED" else ""
     return Envelope(str(body.get("id") or ""), status, body.get("output"), error)
