@@ -440,7 +440,7 @@ def blob_of(folder: Path, cell: str) -> Path:
         event.output["image"].sha256 for event in read(run) if isinstance(event, CellDone) and event.cell == cell
     )
     found = (folder / ".runner" / "store" / "blobs" / digest[:2]).glob(f"{digest[2:]}*")
-    return next(found)
+    return Path(next(found))
 
 
 def test_files_that_are_gone_or_damaged_are_fetched_again(folder: Path, emulator: Emulator) -> None:
