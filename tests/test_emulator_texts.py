@@ -274,6 +274,13 @@ def test_a_pattern_beyond_the_reader_gets_none(pattern: str) -> None:
         ("What is the capital of France?", "capital of France"),
         ("The product is a wool scarf.", "wool scarf"),
         ("Product: a wool scarf", "wool scarf"),
+        ("Write a two-sentence advertisement for lavender soap, and describe a photo for it.", "lavender soap"),
+        ("You are a copywriter. The product is lavender soap. Write two lines.", "lavender soap"),
+        ("Write an Instagram caption for lavender soap", "lavender soap"),
+        ("In two sentences, sell lavender soap.", "lavender soap"),
+        ("Write a song for small children about the sea.", "sea"),
+        ("Write one paragraph that tells a child about a red teapot.", "red teapot"),
+        ("Write about a cup of tea", "cup of tea"),
     ],
 )
 def test_the_subject_of_a_prompt_is_found(prompt: str, phrase: str) -> None:

@@ -17,8 +17,8 @@ _SMALL_WORDS = """
 _FAR = 4000  # characters; who has not said it by then has no subject
 _STOP = frozenset(_SMALL_WORDS.split())
 _ORDER = re.compile(
-    r"^(?:please\s+|now\s+|you are to\s+|can you\s+|could you\s+)*"
-    r"(?:describe|write|create|make|generate|give|list|tell|explain|compose|draft|produce|provide|suggest|"
+    r"^(?:please\s+|now\s+|you are to\s+|can you\s+|could you\s+|in \w+ (?:short )?(?:words?|sentences?|lines?),?\s+)*"
+    r"(?:describe|sell|advertise|promote|praise|announce|present|write|create|make|generate|give|list|tell|explain|compose|draft|produce|provide|suggest|"
     r"invent|imagine|summari[sz]e|propose|plan|design|prepare|develop|outline|introduce|name|say|think of|"
     r"come up with|return|answer|translate|rewrite|improve|extract|"
     r"what (?:is|are|makes)|who (?:is|are)|why (?:is|are|do|does)|"
@@ -28,14 +28,20 @@ _ORDER = re.compile(
 )
 # "a short recipe for lentil soup" is about the soup.
 _FRAME = re.compile(
-    r"^(?:(?:an?|the|some|\d+|one|two|three|four|five|\w+ly|short|long|brief|simple|warm|friendly|new|good|great|"
-    r"product|catchy|small|little)\s+)*"
-    r"(?:recipe|poem|haiku|story|description|list|blurb|tweet|caption|slogan|title|titles|outline|article|post|"
+    r"^(?:[\w'-]+\s+){0,4}?"
+    r"(?:advertisement|advert|ad|pitch|tagline|announcement|invitation|label|flyer|poster|newsletter|biography|essay|"
+    r"speech|guide|tale|fable|quote|greeting|message|teaser|release|photo|picture|image|"
+    r"recipe|poem|haiku|story|description|list|blurb|tweet|caption|slogan|title|titles|outline|article|post|"
     r"paragraph|summary|copy|text|ideas?|names?|headline|scene|script|letter|email|card|page|sentences?|words?|"
     r"(?:product|subject|topic|theme|item|thing)(?=\s*(?:is|:))|"
     r"facts?|steps|plan|brief|prompt|review|joke|song|idea|note|introduction|facts sheet)\s*"
-    r"(?:for|about|of|on|describing|introducing|to|is|:)\s+",
+    r"(?:for (?:[\w'-]+\s+){1,3}(?=about\b)|(?:that|which) \w+s (?:(?:an?|the) \w+ )?(?=about\b))?"
+    r"(?:for|about|of|on|describing|introducing|announcing|selling|to|is|:)\s+",
     re.IGNORECASE,
+)
+# Whom the prompt wants the model to be is not what it is about.
+_ROLE = re.compile(
+    r"^(?:you are|you're|act as|as an?|imagine (?:that )?you|pretend|your (?:task|job) is)\b", re.IGNORECASE
 )
 _CUT = re.compile(
     r"\s+(?:for|as|in the style|in \d+|in one|in two|in three|using|so that|that|which|and return|and give|"
@@ -98,10 +104,15 @@ def subject(text: str) -> Subject:
     prose = _without_shapes(text[:_FAR])
     for line in re.split(r"\n+|(?<=[.!?:])\s+(?=[A-Z])", prose):
         phrase = _phrase(line)
-        if content_words(phrase):
+        if content_words(phrase) and not (_ROLE.match(line.strip()) and _more(line, prose)):
             return Subject(phrase, text)
     words = content_words(prose)
     return Subject(" ".join(words[:4]) or "good idea", text)
+
+
+def _more(line: str, prose: str) -> bool:
+    """Whether there is anything to be about behind this line."""
+    return bool(content_words(prose.partition(line)[2]))
 
 
 def _without_shapes(text: str) -> str:
