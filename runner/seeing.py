@@ -12,7 +12,7 @@ from pathlib import Path
 from . import app, loading
 from .checking import Checked, Edge
 from .errors import CannotStart, StepError, StoreFailed, UsageError
-from .events import RunState
+from .events import CellState, RunState
 from .files import is_url
 from .model import Chat, canonical, step_of
 from .options import Options
@@ -132,7 +132,7 @@ def _ahead(read: loading.Read, planned: Plan, home: Path, origin: str) -> tuple[
 
 def _look(step: PlannedStep, ahead: Ahead | None, paid: float | None) -> Outlook:
     links = [link(edge) for edge in step.edges]
-    each, basis = (paid, "earlier runs") if paid is not None else _guess(step)
+    each, basis = (paid * (step.pick or 1), "earlier runs") if paid is not None else _guess(step)
     if not step.kind.CALLS and step.nested is None:
         each, basis = 0.0, ""
     look = Outlook(links, step.count, each=each, basis=basis)
@@ -172,13 +172,18 @@ def _guess(step: PlannedStep) -> tuple[float | None, Basis]:
 
 
 def _paid(home: Path, file: Path) -> dict[tuple[str, str], float]:
-    """What a cell of each step and model has cost on average in earlier runs of this pipeline."""
+    """What a cell of each step and model, or one candidate of it, has cost on average in earlier runs."""
     sums: dict[tuple[str, str], list[float]] = {}
     for state in _earlier(home, file.resolve()):
         for cell in state.cells.values():
             if cell.state == "done" and cell.calls and cell.output is not None and "/" not in cell.cell:
-                sums.setdefault((step_of(cell.cell), cell.output.model or ""), []).append(cell.cost)
+                sums.setdefault((step_of(cell.cell), cell.output.model or ""), []).append(cell.cost / _made(cell))
     return {name: sum(costs) / len(costs) for name, costs in sums.items()}
+
+
+def _made(cell: CellState) -> int:
+    """How many candidates a cell has made; 1 where there was nothing to choose."""
+    return max(1, len(cell.asked.shown)) if cell.asked is not None and cell.asked.asks == "pick" else 1
 
 
 def _earlier(home: Path, file: Path) -> Iterator[RunState]:

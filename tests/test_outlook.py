@@ -225,6 +225,38 @@ def test_candidates_are_expected_to_cost_as_many_calls(cli: Cli, tmp_path: Path)
     assert many["expected_usd"] == pytest.approx(3 * one["expected_usd"], abs=1e-5)  # each is rounded
 
 
+def test_what_one_candidate_has_cost_is_expected_of_each(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "pot.yaml"
+    text = (
+        "name: pot\ninputs: {thing: {type: string, default: pot}}\nsteps:\n"
+        "  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: 'a {{ inputs.thing }}'PICK}\n"
+    )
+    path.write_text(text.replace("PICK", ""))
+    cli("run", path, "--local")
+
+    path.write_text(text.replace("PICK", ", pick: {of: 3}"))
+    before = cli("plan", path, "--local", "-i", "thing=jug").out
+    cli("run", path, "--local", "-i", "thing=jug")
+    after = cli("plan", path, "--local", "-i", "thing=cup").out
+
+    assert column(before, "expected") == column(after, "expected") == {"photo": "0.0150", "total": "0.0150"}
+
+
+def test_a_text_that_can_cost_far_more_than_it_will_says_why_and_what_makes_it_less(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "soap.yaml"
+    path.write_text(
+        "name: soap\nsteps:\n  words: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: two lines, "
+        "schema: {type: object, properties: {a: {type: string}}}}\n"
+    )
+
+    out = cli("plan", path).out
+
+    assert (
+        "  words: with 3 answers of 2,048 tokens, for which all that was said before is sent again each time; " in out
+    )
+    assert "max_tokens: and reask: make it less\n" in out
+
+
 def test_a_step_that_waits_for_a_choice_is_not_known_to_be_stored(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "lines.yaml"
     path.write_text(

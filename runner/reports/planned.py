@@ -16,6 +16,9 @@ from .runs import table
 
 _WIDEST = 100
 
+_FRIGHTENS = 0.05
+"""USD that a text can cost at most from which it is said why: answers are usually far shorter."""
+
 Basis: TypeAlias = Literal["price", "earlier runs", "guess", ""]
 """What an expected price rests on: a price that is certain, what earlier runs paid, an answer of usual length."""
 
@@ -116,7 +119,19 @@ def bounds(plan: Plan) -> list[str]:
             chat = isinstance(step.preview, Chat)
             most = "with the longest prompt that its model takes" if chat else "with the most that it can be"
             found.setdefault(f"{most}, because {_open_until(step)}", []).append(step.id)
+        elif isinstance(step.preview, Chat) and (step.usd or 0.0) >= _FRIGHTENS:
+            found.setdefault(_longest(step.preview), []).append(step.id)
     return [f"  {', '.join(steps)}: {why}" for why, steps in found.items()]
+
+
+def _longest(call: Chat) -> str:
+    """What a text would have to be to cost the most, and what makes that less."""
+    limit = call.body.get("max_tokens") or call.body.get("max_completion_tokens")
+    length = f"of {limit:,} tokens" if isinstance(limit, int) else "as long as its model writes"
+    if call.calls == 1:
+        return f"with an answer {length}; max_tokens: makes it less"
+    again = "all that was said before is sent again each time"
+    return f"with {call.calls} answers {length}, for which {again}; max_tokens: and reask: make it less"
 
 
 def _open_until(step: PlannedStep) -> str:
