@@ -5,6 +5,7 @@ What is no longer there is left out and said so. Nothing is sent, and nothing bu
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -340,7 +341,7 @@ class _Told:
             place=_place(document, cell) if cell.state == "failed" else None,
             tries=tries,
             asked=[self._asked(cell, *call) for call in self.calls.get(cell.cell, ())],
-            text=values["text"] if isinstance(values.get("text"), str) else None,
+            text=_said(values),
             data=values.get("data"),
             has_data=values.get("data") is not None,
             media=media,
@@ -481,6 +482,17 @@ def _digests(value: JSON) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _digests(inner)
+
+
+def _said(values: Mapping[str, JSON]) -> str | None:
+    """The text of a cell, unless it is nothing but the JSON that is shown as such."""
+    text = values.get("text")
+    if not isinstance(text, str):
+        return None
+    try:
+        return None if values.get("data") is not None and json.loads(text) == values["data"] else text
+    except ValueError:
+        return text
 
 
 def _prompt(requests: Sequence[JSON]) -> str:

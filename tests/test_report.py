@@ -379,6 +379,19 @@ def test_cells_that_only_one_run_has_are_told(cli: Cli, report: Report) -> None:
     assert page.text.count("There was no such cell.") == 2
 
 
+def test_a_text_that_is_json_is_shown_once(cli: Cli, report: Report) -> None:
+    path = Path("soap.yaml")
+    path.write_text(
+        "name: soap\nsteps:\n  words: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: about soap, "
+        "schema: {type: object, properties: {unlikely: {const: 7341}}, required: [unlikely]}}\n"
+    )
+    run(cli, path, "--local")
+
+    page = report()
+
+    assert page.text.count('"unlikely": 7341') == 1
+
+
 def test_what_is_gone_is_said(cli: Cli, report: Report, tmp_path: Path) -> None:
     run(cli, example("product-card"), "--local")
     for path in (tmp_path / ".runner/store/blobs").rglob("*.jpg"):
