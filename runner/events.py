@@ -395,6 +395,8 @@ class CellState:
     attempts: int = 0
     calls: int = 0
     cost: float = 0.0
+    before: float = 0.0
+    """USD paid for it before the run was taken up again."""
     status: str = ""
     label: str = ""
     message: str = ""
@@ -416,6 +418,11 @@ class CellState:
     answer: CellAnswered | None = None
     asking: dict[str, Amounts] = field(default_factory=dict)
     """Chats that were sent and have no answer yet, with the most that they take."""
+
+    @property
+    def paid(self) -> float:
+        """USD paid for it in the whole run."""
+        return self.before + self.cost
 
 
 @dataclass(slots=True)
@@ -457,6 +464,8 @@ class RunState:
     """
     doubt: float = 0.0
     """USD that such calls may have cost, those from before it was taken up again included."""
+    earlier: dict[str, CellState] = field(default_factory=dict)
+    """Cells for which the run has asked or which it has done, as they were when it was taken up again."""
     made: dict[str, list[str]] = field(default_factory=dict)
     """The calls of cells that were in the store before it was taken up again."""
     left: list[tuple[str, OpenJob]] = field(default_factory=list)
@@ -527,8 +536,13 @@ class RunState:
     def cell(self, cell_id: str) -> CellState:
         """The state of a cell; a cell that appears while the run goes on is new here."""
         if cell_id not in self.cells:
-            self.cells[cell_id] = CellState(cell_id)
+            self.cells[cell_id] = self._begun(cell_id)
         return self.cells[cell_id]
+
+    def _begun(self, cell_id: str) -> CellState:
+        """The state of a cell when it begins, maybe not for the first time."""
+        old = self.earlier.get(cell_id)
+        return CellState(cell_id, before=old.paid if old is not None else 0.0)
 
     def add(self, event: Event) -> None:
         """Take one event into account."""
@@ -575,8 +589,10 @@ class RunState:
             self.paid += cell.cost
             self.left += cell.tickets.items()
             self.left_unknown.update(cell.unknown)
+            if cell.calls or cell.state == "done" or cell.before:
+                self.earlier[cell.cell] = cell
         self.opened.clear()
-        self.cells = {step: CellState(step) for step in event.steps}
+        self.cells = {step: self._begun(step) for step in event.steps}
 
     def _failed(self, cell: CellState, fault: str, key: str = "") -> None:
         """A try of a cell has failed, of one of its calls or of all: what is said of them with that."""
@@ -622,6 +638,26 @@ class RunState:
         for unit, amount in (("images", event.images), ("seconds", event.seconds)):
             cell.used[unit] = cell.used.get(unit, 0.0) + amount
 
+    def _job_ended(self, cell: CellState, event: JobEnded) -> None:
+        """A job has ended without an output. One that has expired may have had one."""
+        jobs = [job for _, job in [*cell.tickets.items(), *self.left] if job.job == event.job]
+        if event.status == "EXPIRED" and jobs:
+            self._lost(jobs[0].step, jobs[0].most)
+        cell.tickets.pop(event.key, None)
+        self.left = [ticket for ticket in self.left if ticket[1].job != event.job]
+        cell.status = event.status
+
+    def _done(self, cell: CellState, event: CellDone) -> None:
+        """A cell has its output. One for which this run had asked before it was taken up again is no other's."""
+        cell.asking.clear()  # what is left was refused, which costs nothing
+        cell.state, cell.ended = "cached" if event.cached else "done", event.at
+        cell.output = Output(event.output, event.model, event.cost)
+        cell.message = cell.status = ""
+        if event.cached and (old := self.earlier.get(cell.cell)) is not None:
+            cell.state, cell.attempts, cell.label = "done", old.attempts, cell.label or old.label
+            if old.state == "done":  # when it was done: in the meantime it was only found again
+                cell.started, cell.ended = old.started, old.ended
+
     def _taken(self, key: str) -> OpenJob | None:
         """One of the jobs from before has been collected."""
         for index, (other, job) in enumerate(self.left):
@@ -666,21 +702,13 @@ class RunState:
                 cell.status, cell.message = f"waits {event.wait:.1f} s to try again", event.message
                 cell.tail = ""
             case JobEnded():
-                jobs = [job for _, job in [*cell.tickets.items(), *self.left] if job.job == event.job]
-                if event.status == "EXPIRED" and jobs:
-                    self._lost(jobs[0].step, jobs[0].most)
-                cell.tickets.pop(event.key, None)
-                self.left = [ticket for ticket in self.left if ticket[1].job != event.job]
-                cell.status = event.status
+                self._job_ended(cell, event)
             case CallPaid():
                 self._paid_for(cell, event)
             case CallDone():
                 self._answered(cell, event)
             case CellDone():
-                cell.asking.clear()  # what is left was refused, which costs nothing
-                cell.state, cell.ended = "cached" if event.cached else "done", event.at
-                cell.output = Output(event.output, event.model, event.cost)
-                cell.message = cell.status = ""
+                self._done(cell, event)
             case CellFailed():
                 self._failed(cell, event.fault)
                 cell.state, cell.ended, cell.keep = "failed", event.at, event.keep

@@ -257,8 +257,8 @@ def _cell_compared(one: CellState | None, other: CellState | None, was: list[JSO
     before, after = (dict(cell.output.values) if cell.output else {} for cell in (one, other))
     if found := [each for each in changes(before, after) if each.path.partition(".")[0] != "usage"]:
         lines += ["output", *_indented(difference.lines(found, _apart))]
-    if lines and one.cost != other.cost:
-        lines.append(f"cost: {money(one.cost)} → {money(other.cost)}")
+    if lines and one.paid != other.paid:
+        lines.append(f"cost: {money(one.paid)} → {money(other.paid)}")
     return lines
 
 
@@ -270,9 +270,14 @@ def _requests(run: Run, store: Store) -> dict[str, list[JSON]]:
     """What each cell of a run asked for, as far as the store still knows."""
     found: dict[str, list[JSON]] = {}
     for call in asked(run):
-        if kept := store.asked(call.key):
+        if counts(call.key, run.state.cells.get(call.cell)) and (kept := store.asked(call.key)):
             found.setdefault(call.cell, []).append(request(kept[0]))
     return found
+
+
+def counts(key: str, cell: CellState | None) -> bool:
+    """Whether a call has led to what its cell yields: those for candidates that nobody chose have not."""
+    return cell is None or cell.answer is None or not cell.answer.of or key in cell.keys
 
 
 def request(text: str) -> JSON:

@@ -19,7 +19,7 @@ import anyio
 from . import app, journal, loading, reasons, seeing
 from .errors import PipelineProblems, RunnerError, StoreFailed
 from .events import AttemptFailed, CellState, Event, RunResumed, RunStarted
-from .history import Run, asked, request, since
+from .history import Run, asked, counts, request, since
 from .masking import masked
 from .media import look, thumbnail
 from .model import JSON, Artifact, step_of, titled
@@ -193,7 +193,10 @@ class _Told:
 
     def requests(self, cell: str) -> list[JSON]:
         """What a cell asked, as far as it is known."""
-        found = (text or self.unanswered.get(key, "") for key, text, _ in self.calls.get(cell, ()))
+        state = self.run.state.cells.get(cell)
+        found = (
+            text or self.unanswered.get(key, "") for key, text, _ in self.calls.get(cell, ()) if counts(key, state)
+        )
         return [request(text) for text in found if text]
 
     def pictures(self) -> Iterator[Artifact]:
@@ -312,7 +315,7 @@ class _Told:
             line=_line(document, ("steps", name)) if "/" not in name else None,
             of=max(len(cells), opened or 0),
             counts=counts,
-            cost=sum(cell.cost for cell in cells),
+            cost=sum(cell.paid for cell in cells),
             seconds=ended - began if began is not None and ended is not None else None,
         )
 
@@ -333,7 +336,7 @@ class _Told:
             id=cell.cell,
             anchor=anchor,
             state=cell.state,
-            cost=cell.cost,
+            cost=cell.paid,
             seconds=cell.ended - cell.started if cell.started and cell.ended else None,
             model=(cell.output.model if cell.output else None) or cell.label,
             message=cell.message,

@@ -145,7 +145,7 @@ def _cell(state: RunState, cell: CellState) -> JSON:
         "cell": cell.cell,
         "kind": state.kinds.get(step_of(cell.cell)),
         "state": cell.state,
-        "cost": round(cell.cost, 6),
+        "cost": round(cell.paid, 6),
         "seconds": round(cell.ended - cell.started, 3) if cell.started and cell.ended else None,
         "attempts": cell.attempts,
         **({"model": cell.label} if cell.label else {}),

@@ -177,7 +177,7 @@ def _paid(home: Path, file: Path) -> dict[tuple[str, str], float]:
     for state in _earlier(home, file.resolve()):
         for cell in state.cells.values():
             if cell.state == "done" and cell.calls and cell.output is not None and "/" not in cell.cell:
-                sums.setdefault((step_of(cell.cell), cell.output.model or ""), []).append(cell.cost / _made(cell))
+                sums.setdefault((step_of(cell.cell), cell.output.model or ""), []).append(cell.paid / _made(cell))
     return {name: sum(costs) / len(costs) for name, costs in sums.items()}
 
 

@@ -971,3 +971,17 @@ def test_a_terminal_that_draws_nothing_is_asked_line_by_line(pots: Path, emulato
 
     assert screen.ends() == 1
     assert "fit: no, said at the terminal" in screen.said
+
+
+def test_what_a_run_paid_before_it_was_taken_up_again_is_told_at_the_cell(cli: Cli, pots: Path) -> None:
+    waits = json.loads(cli("run", pots, "--json").out)
+    cli("pick", "photo", "2")
+    cli("resume")
+
+    cells = {cell["cell"]: cell for cell in json.loads(cli("show", "--json").out)["cells"]}
+    total = json.loads(cli("show", "--json").out)["cost"]
+
+    assert sum(cell["cost"] for cell in cells.values()) == pytest.approx(total)
+    assert cells["photo"]["cost"] == pytest.approx(4 * 0.005)
+    assert {cell["state"] for cell in cells.values()} == {"done"}
+    assert waits["cost"] < total

@@ -60,7 +60,7 @@ def _rows(state: RunState) -> Iterator[tuple[str, ...]]:
     for step, cells in steps.items():
         began = [cell.started for cell in cells if cell.started]
         ended = [cell.ended for cell in cells if cell.ended]
-        cost = sum(cell.cost for cell in cells)
+        cost = sum(cell.paid for cell in cells)
         yield (
             _code(step),
             _states(cells),

@@ -77,7 +77,7 @@ def shown(state: RunState, said: str, now: float, where: Callable[[CellState], S
         seconds = duration(cell.ended - cell.started) if cell.started and cell.ended else ""
         model = (cell.output.model if cell.output else None) or cell.label
         rows.append(
-            (cell.cell, cell.state, money(cell.cost) if cell.cost else "", seconds, str(cell.attempts or ""), model)
+            (cell.cell, cell.state, money(cell.paid) if cell.paid else "", seconds, str(cell.attempts or ""), model)
         )
     rows_of = table(("cell", "state", column(state), "time", "tries", "model"), rows)
     lines += ["", f"  {rows_of[0]}"]
