@@ -177,7 +177,7 @@ def pull_request(folder: Path, base: str, temp: Path, env: Mapping[str, str] | N
 
 
 def changed(job: Job) -> list[str]:
-    found = re.search(r"Changed pipelines:\n((?:.*\.yaml\n)*)", job.log)
+    found = re.search(r"Changed pipelines:\n((?:.*\.ya?ml\n)*)", job.log)
     assert found is not None
     return found[1].splitlines()
 
@@ -250,6 +250,39 @@ def test_a_locked_pipeline_is_made_as_reviewed_and_one_that_differs_fails_the_jo
     assert otherwise.codes["Check them, and run those with a lock"] == 3
     assert 'type="locked"' in (folder / "reports/pipelines/pot.xml").read_text()
     assert emulator.count("run") == asked
+
+
+def test_what_runs_a_changed_pipeline_is_a_change_and_so_is_the_lock_of_a_profile(
+    folder: Path, tmp_path: Path, emulator: Emulator
+) -> None:
+    pipelines = folder / "pipelines"
+    (pipelines / "pot.yaml").write_text(PICTURE)
+    (pipelines / "all.yaml").write_text("name: all\nsteps: {pot: {kind: run_pipeline, file: pot.yaml}}\n")
+    (pipelines / "above.yml").write_text("name: above\nsteps: {all: {kind: run_pipeline, file: all.yaml}}\n")
+    lock = pipelines / "one.draft.lock.yaml"
+    lock.write_text("format: 1\npipeline: one\nprofile: draft\ncells: {}\n")
+    base = committed(folder)
+    (pipelines / "pot.yaml").write_text(PICTURE.replace("seed: 7", "seed: 8"))
+    child = committed(folder)
+    lock.write_text(lock.read_text() + "# looked at\n")
+    committed(folder)
+
+    below = pull_request(folder, base, tmp_path / "temp", {"RUNPOD_BASE_URL": emulator.url})
+    profile = pull_request(folder, child, tmp_path / "other", {"RUNPOD_BASE_URL": emulator.url})
+
+    assert changed(below) == ["pipelines/above.yml", "pipelines/all.yaml", "pipelines/one.yaml", "pipelines/pot.yaml"]
+    assert changed(profile) == ["pipelines/one.yaml"]
+    assert "pipelines/one.yaml has no profile draft" in profile.log
+
+
+def test_models_of_a_project_are_a_change_of_every_pipeline(folder: Path, tmp_path: Path) -> None:
+    base = committed(folder)
+    (folder / "runner.yaml").write_text("models: {}\n")
+    committed(folder)
+
+    job = pull_request(folder, base, tmp_path / "temp")
+
+    assert changed(job) == ["pipelines/one.yaml", "pipelines/two words.yaml"]
 
 
 def test_a_base_that_is_not_there_fails_the_job(folder: Path, tmp_path: Path) -> None:
