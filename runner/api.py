@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from . import app, loading
-from .errors import CannotStart, PipelineProblems, Problem, RunnerError, UsageError
+from .errors import CannotStart, PipelineProblems, Problem, RunnerError, UsageError, nearest
 from .events import CellState, Event, Outcome, RunState
 from .loading import Read
 from .model import JSON
@@ -87,11 +87,18 @@ class Run:
         return summary.text(self.state, self.folder, self.outputs, self.missing)
 
     def value(self, step: str, name: str) -> JSON:
-        """What a step, or one cell of it, yielded: ``run.value("facts", "data")``. KeyError if it did not."""
-        output = self.state.cells[step].output
-        if output is None:
-            raise KeyError(step)
-        return output.values[name]
+        """What a step, or one cell of it, yielded: ``run.value("facts", "data")``. KeyError if it did not, with why."""
+        cell = self.state.cells.get(step)
+        if cell is None:
+            msg = f"The run has no cell {step}. {nearest(step, list(self.state.cells))}".rstrip()
+            raise KeyError(msg)
+        if cell.output is None:
+            msg = f"{step} yielded nothing: {cell.state}{f', {cell.message}' if cell.message else ''}"
+            raise KeyError(msg)
+        if name not in cell.output.values:
+            msg = f"{step} yields no {name}. {nearest(name, list(cell.output.values))}".rstrip()
+            raise KeyError(msg)
+        return cell.output.values[name]
 
     def raise_for_failure(self) -> Run:
         """The run itself, if all is done. `RunFailed` with the summary if not."""

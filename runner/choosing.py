@@ -121,7 +121,8 @@ async def _picked(run: Run, cell: CellState, said: str) -> str:
         elif said in digests:
             choice = Choice(of, int(said), digests)
         else:
-            msg = f"{cell.cell} has no candidate {said}. It has {', '.join(digests)}."
+            known_here = f"It has {', '.join(sorted(digests, key=int))}" if digests else "Nobody was shown any"
+            msg = f"{cell.cell} has no candidate {said}. {known_here}."
             raise UsageError(msg)
         await _kept(store, cell, choice.reply)
     finally:

@@ -191,6 +191,7 @@ def outputs(done: Done) -> dict[str, str]:
         "run": state.run,
         "outcome": str(state.outcome),
         "cost": f"{state.cost:.6f}",
+        "paid": f"{0.0 if state.free else state.cost:.6f}",
         "folder": str(done.folder),
         "outputs": json.dumps(small, ensure_ascii=False),
     }

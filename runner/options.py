@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +10,14 @@ from typing import Literal
 
 from . import locally
 from .canned import Canned
+from .errors import UsageError
 from .events import RunState
 from .model import JSON
 
 BASE_URL = "https://api.runpod.ai/v2"
+
+MOST = 1000
+"""Calls that may be in flight at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,17 @@ class Options:
     """Take the first candidate wherever a person would choose."""
     approve: bool | None = None
     """What to say wherever a person would be asked for yes or no; None to ask."""
+
+    def __post_init__(self) -> None:
+        """`UsageError` for a number that is none."""
+        calls, budget = self.calls, self.budget
+        if calls is not None and not (isinstance(calls, int) and not isinstance(calls, bool) and 1 <= calls <= MOST):
+            msg = f"calls cannot be {calls!r}. Give a whole number from 1 to {MOST:,}."
+            raise UsageError(msg)
+        number = isinstance(budget, int | float) and not isinstance(budget, bool)
+        if budget is not None and not (number and math.isfinite(budget) and budget > 0):
+            msg = f"budget cannot be {budget!r}. Give an amount of USD above 0, such as 0.10."
+            raise UsageError(msg)
 
     @classmethod
     def of(

@@ -11,8 +11,8 @@
     [project.entry-points."runner.reporters"]
     lines = "recipe_plugin.lines:reporter"           # a function that gives a sink of events
 
-A package that cannot be loaded, or that brings a name which there is already, is a fault, told to who wants to run
-something; it never gets in the way of what is ours.
+A package that cannot be loaded, or that brings a name which there is already, is a fault: who checks or runs a pipeline
+is told, and so is who asks for a provider or a reporter of that name. Help and lists do without it.
 """
 
 from __future__ import annotations
@@ -73,6 +73,9 @@ _WORDS: Mapping[Group, str] = {
 }
 
 
+_OURS: Mapping[Group, frozenset[str]] = {"runner.providers": frozenset({"runpod", "emulator"})}
+
+
 def _unfit(group: Group, name: str, thing: Any) -> str:
     """Why a thing is not what its group wants; empty if it is."""
     if group != "runner.kinds":
@@ -84,12 +87,12 @@ def _unfit(group: Group, name: str, thing: Any) -> str:
 
 def named(group: Group, name: str) -> Any:
     """One thing by its name. `UsageError` with the nearest if there is none, or if it cannot be used."""
-    all_of_them = found(group)
-    if name in all_of_them.things:
-        return all_of_them.things[name]
+    all_of_them = found(group, _OURS.get(group, frozenset()))
     for fault in all_of_them.faults:
         if f" {name}, " in fault:
             raise UsageError(fault)
+    if name in all_of_them.things:
+        return all_of_them.things[name]
     what = _WORDS[group].partition(" ")[2]
     near = nearest(name, list(all_of_them.things)) or "No installed package brings one."
     msg = f"There is no {what} {name}. {near}"

@@ -168,3 +168,23 @@ def test_what_the_page_says_can_be_run(tmp_path: Path, monkeypatch: pytest.Monke
     exec(code, names)  # noqa: S102 - our own page
 
     assert names["run"].outcome == "done"
+
+
+@pytest.mark.parametrize(
+    "options", [{"calls": 0}, {"calls": -1}, {"calls": 2.5}, {"budget": 0}, {"budget": -1}, {"budget": float("nan")},
+                {"budget": "x"}],
+)  # fmt: skip
+def test_a_number_that_is_none_is_refused_before_anything_runs(cups: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(runner.UsageError, match=f"{next(iter(options))} cannot be .* Give "):
+        runner.run_sync(cups, local=True, **options)
+
+    assert not cups.with_name(".runner").exists()
+
+
+def test_what_a_run_did_not_yield_is_told_with_the_nearest_name(cups: Path) -> None:
+    run = runner.run_sync(cups, {"colour": "red"}, local=True)
+
+    with pytest.raises(KeyError, match="Did you mean photo"):
+        run.value("foto", "image")
+    with pytest.raises(KeyError, match="photo yields no imag"):
+        run.value("photo", "imag")

@@ -119,6 +119,21 @@ def test_a_package_that_brings_what_it_should_not_is_named(
     assert "Traceback" not in done.stderr
 
 
+def test_a_reporter_that_two_packages_bring_is_neither(short: Path, installed: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(installed, site)
+    (facts,) = site.glob("*.dist-info")
+    other = facts.with_name(f"other-{facts.name.partition('-')[2]}")
+    shutil.copytree(facts, other)
+    (other / "METADATA").write_text((facts / "METADATA").read_text().replace("recipe-plugin", "other"))
+    (other / "entry_points.txt").write_text("[runner.reporters]\nminutes = recipe_plugin.minutes:reporter\n")
+
+    done = ran(short, site, "run", "short.yaml", "--local", "--reporter", "minutes")
+
+    assert done.returncode == 2
+    assert "brings a reporter minutes, and so does" in done.stderr
+
+
 def test_a_provider_that_no_package_brings_is_told_with_the_nearest(short: Path, installed: Path) -> None:
     done = ran(short, installed, "run", "short.yaml", "--provider", "ecco")
 
