@@ -454,6 +454,9 @@ def inspect(file: Path) -> tuple[provenance.Facts, list[Path]]:
 
     `NoFacts` if it says nothing.
     """
+    if file.exists() and not file.is_file():
+        msg = f"{file} is no file of a picture. Name one."
+        raise UsageError(msg)
     try:
         facts = provenance.facts_in(file.read_bytes())
     except OSError as err:

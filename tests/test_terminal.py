@@ -37,6 +37,7 @@ STORY: list[Event] = [
     CallStarted(10.1, "draft", "k1", "writer", 1),
     AttemptFailed(10.2, "draft", 1, "busy", "over its rate limit (429)", 0.5),
     CallStarted(10.7, "draft", "k1", "writer", 2),
+    CallPaid(11.0, "draft", "k1", 0.002, 100),
     CellDone(11.0, "draft", cached=False, output={"text": "x"}, model="writer", cost=0.002),
     CellStarted(11.0, "photo"),
     JobSubmitted(11.1, "photo", "k2", "flux", "j1"),
@@ -101,7 +102,7 @@ def test_a_pipe_gets_lines_and_a_quiet_run_nothing(quiet: bool, kind: type) -> N
 def test_the_summary_says_what_failed_and_where_the_paid_text_is(tmp_path: Path) -> None:
     text = summary.text(fold(STORY), tmp_path, {}, {})
 
-    assert text.startswith("card 1.0: failed in 2.5 s, 0.0000 USD (3 steps)")
+    assert text.startswith("card 1.0: failed in 2.5 s, 0.0020 USD (3 steps)")
     assert "photo: failed: the job failed: no luck" in text
     assert f"kept in {tmp_path}/photo.paid.txt" in text
     assert "the job j1 on flux may still be running" in text
@@ -113,6 +114,7 @@ def test_a_local_run_says_that_nothing_is_paid_and_what_it_would_be() -> None:
 
     with Lines(stream) as lines:
         lines(RunStarted(10.0, "r1", "card", "1.0", "card.yaml", {}, {"draft": []}, {}, {"local": True}))
+        lines(CallPaid(11.0, "draft", "k1", 0.002, 100))
         lines(CellDone(11.0, "draft", cached=False, output={"text": "x"}, model="writer", cost=0.002))
 
     assert stream.getvalue() == "    1.0s  draft: done, would be 0.0020 USD\n"

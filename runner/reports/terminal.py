@@ -121,7 +121,8 @@ class Lines(Silent):
         self.state.add(event)
         if isinstance(event, CellCancelled) and self.state.exceeded:
             return  # one line has told it for all of them
-        if line := line_of(event, free=self.state.free):
+        paid = self.state.cell(event.cell).cost if isinstance(event, CellDone) else None
+        if line := line_of(event, free=self.state.free, paid=paid):
             self.stream.write(f"{event.at - self.state.started:7.1f}s  {line}\n")
             self.stream.flush()
 
@@ -175,8 +176,10 @@ class LiveTable(Silent):
         return Group(*typed, table, counts)
 
 
-def line_of(event: Event, *, free: bool = False) -> str:
-    """An event as a line; empty for those that only matter to the journal. In a ``free`` run nothing is paid."""
+def line_of(event: Event, *, free: bool = False, paid: float | None = None) -> str:
+    """An event as a line; empty for those that only matter to the journal. In a ``free`` run nothing is paid; ``paid``
+    is what a cell that is done has cost in this run, which may have fetched what another one paid for.
+    """
     match event:
         case StepOpened(cells=0):
             return f"{event.step}: an empty list, so there is nothing to do"
@@ -188,6 +191,8 @@ def line_of(event: Event, *, free: bool = False) -> str:
             return f"{event.cell}: asks {event.label}{tries}"
         case JobSubmitted():
             return f"{event.cell}: job {event.job} on {event.endpoint}"
+        case JobMoved(status="COMPLETED"):
+            return ""  # what came of it is told next
         case JobMoved():
             return f"{event.cell}: {event.status}"
         case JobEnded():
@@ -199,8 +204,11 @@ def line_of(event: Event, *, free: bool = False) -> str:
                 f"{event.cell}: try {event.attempt} failed ({event.fault}): {event.message}; next in {event.wait:.1f} s"
             )
         case CellDone():
-            paid = f", {'would be ' * free}{money(event.cost)}" if event.model else ""
-            return f"{event.cell}: {'cached, nothing paid' if event.cached else f'done{paid}'}"
+            if event.cached:
+                return f"{event.cell}: cached, nothing paid"
+            usd = event.cost if paid is None else paid
+            price = f"{'would be ' * free}{money(usd)}" if usd or not event.cost else "paid for earlier"
+            return f"{event.cell}: done" + (f", {price}" if event.model else "")
         case CellFailed():
             return f"{event.cell}: FAILED: {event.message}"
         case CellBlocked():
