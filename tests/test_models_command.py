@@ -195,8 +195,10 @@ def test_a_row_of_ones_own_may_replace_one_of_ours(cli: Cli, tmp_path: Path) -> 
     assert "my-copy" in cli("models", "qwen/qwen-image", "--catalogue", "mine.yaml").out
 
 
-def test_the_row_of_the_readme_is_one(cli: Cli, tmp_path: Path) -> None:
-    row = re.search(r"```yaml\n(models:\n.*?)```", (REPO / "README.md").read_text(), re.DOTALL)
+def test_the_row_of_the_docs_is_one(cli: Cli, tmp_path: Path) -> None:
+    row = re.search(
+        r"```yaml title=\"runner.yaml\"\n(models:\n.*?)```", (REPO / "docs/endpoints.md").read_text(), re.DOTALL
+    )
     assert row is not None
     (tmp_path / "runner.yaml").write_text(row[1])
 
