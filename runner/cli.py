@@ -90,6 +90,16 @@ class Commands(click.Group):
         command: click.Command = getattr(module, cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names. Wrong usage if there is none."""
+        if args[0] not in COMMANDS:
+            from .commands.groups import not_there
+
+            not_there(self, ctx, args[0])
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """As click lists them."""
         room = formatter.width - 6 - max(map(len, COMMANDS))

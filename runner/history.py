@@ -117,7 +117,7 @@ def listed(at: Path, now: float) -> str:
     found = runs(at)
     if not found:
         return f"There are no runs in {at / 'runs'}."
-    return "\n".join(report.table(report.HEAD, [report.row(run.state, run.said, now) for run in found]))
+    return "\n".join(report.listed([report.row(run.state, run.said, now) for run in found]))
 
 
 def as_json(at: Path, now: float) -> str:
@@ -127,7 +127,8 @@ def as_json(at: Path, now: float) -> str:
         state = run.state
         ended = state.ended or (now if run.going else None)
         rows.append({
-            "run": run.id, "pipeline": state.pipeline, "version": state.version, "state": run.said,
+            "run": run.id, "pipeline": state.pipeline, "version": state.version,
+            "profile": state.options.get("profile"), "state": run.said,
             "cost": round(state.cost, 6), "paid": 0.0 if state.free else round(state.cost, 6),
             "started": state.started or None,
             "seconds": round(ended - state.started - state.paused, 3) if ended and state.started else None,

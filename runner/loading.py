@@ -18,7 +18,7 @@ from .files import is_inline, is_url, pipelines_and_tests, place
 from .kinds import BROUGHT
 from .known import PIPELINE, models, text_of
 from .model import JSON
-from .pipeline import Pipeline
+from .pipeline import Input, Pipeline
 from .planning import Plan, Written
 
 TEXT = "generate_text"
@@ -191,12 +191,18 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
     """The plan of a pipeline with these inputs. A ``preview`` may leave inputs out."""
     checked = read.whole()
     declared = checked.pipeline.inputs
-    values = dict(_inputs_file(given.file)) if given.file else {}
+    values = dict(_inputs_file(given.file, declared)) if given.file else {}
     files = [name for name, d in declared.items() if "artifact" in d.schema]
     folders = {name: given.file.parent for name in values if given.file}
     folders |= dict.fromkeys(given.values, given.beside)
     folders |= dict.fromkeys(given.typed, Path())
     values |= given.values
+    for name, text in given.typed.items():
+        if name in declared and declared[name].type == "list" and (cure := _named(text)):
+            msg = (
+                f"The input {name} is a list, and {text} names a file. {cure}, in which {name}: stands above the list."
+            )
+            raise UsageError(msg)
     inputs = planning.read_inputs(declared, values, given.typed, preview=preview, written=given.written)
     for name in files:
         if inputs[name] is not None:
@@ -211,7 +217,19 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
     return replace(planned, named={**named, **planned.named})
 
 
-def _inputs_file(path: Path) -> Mapping[str, JSON]:
+_INPUTS = (".yaml", ".yml", ".json")
+
+
+def _named(text: str) -> str:
+    """How a file is given whose name stands where a list should; empty if it is no such name."""
+    suffix = Path(text).suffix.lower() if "\n" not in text else ""
+    if suffix in _INPUTS:
+        return f"--inputs {text} reads inputs from a file"
+    there = suffix in (".csv", ".txt") or os.path.isfile(text)  # noqa: PTH113 - any text, however long
+    return "--inputs FILE reads inputs from a file in YAML or JSON" if there else ""
+
+
+def _inputs_file(path: Path, declared: Mapping[str, Input]) -> Mapping[str, JSON]:
     try:
         text = path.read_text(encoding="utf-8")
         data = json.loads(text) if path.suffix.lower() == ".json" else source.parse(text, str(path)).data
@@ -222,7 +240,9 @@ def _inputs_file(path: Path) -> Mapping[str, JSON]:
         msg = f"The inputs file {path} cannot be read: {getattr(err, 'strerror', None) or 'it is not UTF-8'}."
         raise UsageError(msg) from err
     if not isinstance(data, dict):
-        msg = f"The inputs file {path} must be a mapping of input names to values."
+        lists = [name for name, each in declared.items() if each.type == "list"] if isinstance(data, list) else []
+        cure = f" Write {lists[0]}: above the list." if lists else ""
+        msg = f"The inputs file {path} must be a mapping of input names to values.{cure}"
         raise UsageError(msg)
     return data
 

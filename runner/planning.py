@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
@@ -344,26 +345,33 @@ def read_inputs(
     missing = [d for d in declared.values() if d.required and d.name not in values]
     if missing and not preview:
         wanted = "; ".join(f"{d.name} ({d.description or d.type})" for d in missing)
-        example = _example([d.name for d in missing], written)
+        example = _example(missing, written)
         msg = f"The pipeline needs {'inputs' if len(missing) > 1 else 'an input'}: {wanted}. Write {example}."
         raise UsageError(msg)
     for name, value in values.items():
         if not files and "artifact" in declared[name].schema:
             continue
         if why := misfit(declared[name], value):
-            msg = f"The input {name} does not fit. {why}"
+            bare = name in typed and declared[name].type == "list" and not isinstance(value, list)
+            cure = f"{why.message} Write -i {_listed(name, typed[name])}." if bare else str(why)
+            msg = f"The input {name} does not fit. {cure}"
             raise UsageError(msg)
     return {d.name: values.get(d.name, d.default) for d in declared.values()}
 
 
-def _example(names: Sequence[str], written: Written) -> str:
+def _example(missing: Sequence[Input], written: Written) -> str:
     match written:
         case "typed":
-            return " ".join(f"-i {name}=…" for name in names)
+            return " ".join(f"-i '{d.name}=[…, …]'" if d.type == "list" else f"-i {d.name}=…" for d in missing)
         case "python":
-            return f"inputs={{{', '.join(f'{name!r}: …' for name in names)}}}"
+            return f"inputs={{{', '.join(f'{d.name!r}: …' for d in missing)}}}"
         case "yaml":
-            return f"inputs: {{{', '.join(f'{name}: …' for name in names)}}}"
+            return f"inputs: {{{', '.join(f'{d.name}: …' for d in missing)}}}"
+
+
+def _listed(name: str, text: str) -> str:
+    """``'products=[a, b]'``, for a shell, of ``a,b``."""
+    return shlex.quote(f"{name}=[{', '.join(part.strip() for part in text.strip(' ,').split(','))}]")
 
 
 def render(step: PlannedStep, names: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -619,5 +627,6 @@ def _parsed(declared: Input, text: str) -> JSON:
     except PipelineProblems as err:
         words = "a list" if declared.type == "list" else "a mapping"
         why = err.problems[0].message if text.strip() else "nothing is given."
-        msg = f"The input {declared.name} must be {words} as JSON or YAML: {why}"
+        cure = f" Write -i '{declared.name}=[…, …]'." if declared.type == "list" else ""
+        msg = f"The input {declared.name} must be {words} as JSON or YAML: {why}{cure}"
         raise UsageError(msg) from err

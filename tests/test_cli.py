@@ -141,6 +141,92 @@ def test_wrong_usage_is_a_sentence_and_exit_code_2(cli: Cli, pipeline: Path, arg
     assert not Path(".runner").exists()
 
 
+LISTS = """\
+name: many
+inputs: {things: {type: list}, thing: {type: string, default: x}}
+steps: {a: {kind: render_text, foreach: "{{ inputs.things }}", text: "{{ item }} {{ inputs.thing }}"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("-i|thing=red|soap", "soap is left over. Put quotes around a value with spaces: -i 'thing=red soap'"),
+        ("-i|thing=red|soap|-i|things=[a]", "soap is left over. Put quotes around a value with spaces: -i 'thing=red"),
+        ("-i|things=[red|soap,|olive|soap]", "quotes around a value with spaces: -i 'things=[red soap, olive soap]'"),
+        ("thing=soap", "thing=soap is left over. Write -i thing=soap."),
+        ("-i|things=[a]|thing=soap", "thing=soap is left over. Write -i thing=soap."),
+        ("thing=red|soap", "Put quotes around a value with spaces: -i 'thing=red soap'"),
+        ("-i|thing|=|soap", "Write -i thing=soap."),
+        ("-i|thing=|soap", "Write -i thing=soap."),
+        ("other.yaml", "other.yaml is left over: "),
+        ("-i|things=l.yaml", "things is a list, and l.yaml names a file. --inputs l.yaml reads inputs from a"),
+        ("-i|things=l.csv", "--inputs FILE reads inputs from a file in YAML or JSON, in which things: stands above"),
+        ("--inputs|bare.yaml", "a mapping of input names to values. Write things: above the list."),
+        ("-i|things=a|-i|things=b", "-i things is given twice. Keep one of them; if it is a list: -i 'things=[a, b]'"),
+        ("-i|things=a,b", "things must be a list; this is the text a,b. Write -i 'things=[a, b]'."),
+        ("-i|things=[a", "This [ is not closed, or a comma is missing in it. Write -i 'things=[…, …]'."),
+        ("", "The pipeline needs an input: things (list). Write -i 'things=[…, …]'."),
+        ("--budget|$1", "$1 is no amount of USD. Write 0.10, or leave it out for none."),
+        ("--budget|1,00", "1,00 is no amount of USD. Write 0.10"),
+        ("--budget|", "Nothing is no amount of USD. Write 0.10"),
+    ],
+)  # fmt: skip
+def test_what_was_typed_otherwise_than_it_is_written_is_told_with_what_to_write(
+    cli: Cli, pipeline: Path, words: str, said: str
+) -> None:
+    pipeline.write_text(LISTS)
+    pipeline.with_name("bare.yaml").write_text("- a\n- b\n")
+
+    done = cli("run", pipeline, "--local", *([*words.split("|")] if words else []))
+
+    assert done.code == 2
+    assert said in done.err
+    assert not Path(".runner").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "graph", "lock"])
+def test_a_pipeline_behind_a_value_in_several_words_is_still_the_pipeline(
+    cli: Cli, pipeline: Path, command: str
+) -> None:
+    done = cli(command, "-i", "thing=red", "soap", pipeline)
+
+    assert done.code == 2
+    assert "Error: soap is left over. Put quotes around a value with spaces: -i 'thing=red soap'\n" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["chek", "x.yaml"], "There is no command chek. Did you mean check?"),
+        (["zebra"], "There is no command zebra. Known here: approve, cache, check, "),
+        (["card.yaml"], "There is no command card.yaml. Write runner run card.yaml, or check, plan or graph for run."),
+        (["cache", "sise"], "There is no command cache sise. Did you mean size?"),
+        (["runs", "remove"], "There is no command runs remove. Known here: rm."),
+        (["local", "pul"], "There is no command local pul. Did you mean pull?"),
+        (["cache", "--dry"], "No such option"),
+    ],
+)
+def test_a_command_that_there_is_not_is_told_with_the_one_that_is_near(cli: Cli, words: list[str], said: str) -> None:
+    done = cli(*words)
+
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_on_github_a_word_that_is_left_over_is_an_annotation_and_the_run_has_not_begun(
+    cli: Cli, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "outputs"))
+
+    done = cli("run", pipeline, "--local", "-i", "thing=red", "soap")
+
+    assert done.code == 2
+    assert "::error title=runner::soap is left over." in done.err
+    assert "not started" in (tmp_path / "outputs").read_text()
+
+
 @pytest.mark.parametrize(
     ("named", "meant"),
     [

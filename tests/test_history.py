@@ -79,6 +79,19 @@ def test_runs_are_listed_for_machines_too(cli: Cli, pipeline: Path) -> None:
     assert row["cost"] > 0
 
 
+def test_a_run_in_a_profile_is_listed_as_that(cli: Cli, pipeline: Path) -> None:
+    pipeline.write_text(f"{pipeline.read_text()}profiles: {{draft: {{budget: {{usd: 1}}}}}}\n")
+    plain, draft = run(cli), run(cli, "--profile", "draft")
+
+    head, *rows = cli("runs").out.splitlines()
+    machine = {row["run"]: row["profile"] for row in json.loads(cli("runs", "--json").out)}
+
+    assert head.split() == ["run", "pipeline", "version", "profile", "state", "cost", "duration"]
+    assert [row.split()[:5] for row in rows] == [[draft, "tiny", "1.10", "draft", "done"],
+                                                 [plain, "tiny", "1.10", "done", "0.00"]]  # fmt: skip
+    assert machine == {plain: None, draft: "draft"}
+
+
 def test_what_a_local_run_would_be_is_told_as_that_wherever_runs_are(cli: Cli, pipeline: Path) -> None:
     one = run(cli)
     said = json.loads(cli("runs", "--json").out)[0]

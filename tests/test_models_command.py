@@ -114,7 +114,9 @@ def test_the_snippet_of_a_model_passes_check(cli: Cli, tmp_path: Path, model: Mo
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["models", "flux-1-schnel"], "no model flux-1-schnel. Nearest: black-forest-labs/flux-1-schnell, "),
+        (["models", "flux-1-shnell"], "no model flux-1-shnell. Nearest: black-forest-labs/flux-1-schnell, "),
+        (["models", "seedance", "--kind", "edit_image"], "There is no model seedance. Nearest: "),
+        (["kinds", "paint"], "There is no kind paint. Known here: generate_text, "),
         (["models", "--kind", "edit_picture"], "no kind edit_picture with models. Did you mean edit_image?"),
         (["models", "flux", "--kind", "edit_picture"], "no kind edit_picture with models. Did you mean edit_image?"),
         (["models", "--catalogue", "none.yaml"], "There is no file none.yaml."),
@@ -125,6 +127,30 @@ def test_what_is_not_there_is_told_with_what_is_near(cli: Cli, arguments: list[s
 
     assert done.code == 2
     assert words in done.err
+
+
+def test_a_part_of_an_id_lists_the_models_that_have_it(cli: Cli) -> None:
+    found = [model.id for model in builtin().models.values() if "flux" in model.id]
+
+    said, painters = cli("models", "FLUX"), cli("models", "flux", "--kind", "generate_image").out
+    rows = json.loads(cli("models", "flux", "--json").out)
+
+    assert said.code == 0
+    assert {line.split()[0] for line in said.out.splitlines() if line.startswith("  ")} == set(found)
+    assert said.out.endswith("runner models ID tells all about one.\n")
+    assert "black-forest-labs/flux-1-dev" in painters
+    assert "flux-1-kontext-dev" not in painters
+    assert {row["id"] for row in rows} == set(found)
+
+
+def test_a_part_of_a_name_lists_the_kinds_that_have_it(cli: Cli) -> None:
+    said, rows = cli("kinds", "image"), json.loads(cli("kinds", "image", "--json").out)
+
+    assert said.code == 0
+    assert [line.split()[0] for line in said.out.splitlines() if line.startswith("  ")] == [
+        "generate_image", "edit_image",
+    ]  # fmt: skip
+    assert len(rows) == 2
 
 
 @pytest.mark.parametrize(
@@ -169,8 +195,10 @@ def test_a_row_of_ones_own_may_replace_one_of_ours(cli: Cli, tmp_path: Path) -> 
     assert "my-copy" in cli("models", "qwen/qwen-image", "--catalogue", "mine.yaml").out
 
 
-def test_the_row_of_the_readme_is_one(cli: Cli, tmp_path: Path) -> None:
-    row = re.search(r"```yaml\n(models:\n.*?)```", (REPO / "README.md").read_text(), re.DOTALL)
+def test_the_row_of_the_docs_is_one(cli: Cli, tmp_path: Path) -> None:
+    row = re.search(
+        r"```yaml title=\"runner.yaml\"\n(models:\n.*?)```", (REPO / "docs/endpoints.md").read_text(), re.DOTALL
+    )
     assert row is not None
     (tmp_path / "runner.yaml").write_text(row[1])
 

@@ -351,7 +351,7 @@ def test_a_typed_value_is_of_the_type_that_is_declared(name: str, text: str, val
         ({"text": "x", "price": ".inf"}, "The input price must be a number, not '.inf'."),
         ({"text": "x", "price": "1e999"}, "The input price must be a number, not '1e999'."),
         ({"text": "x", "flag": "yes"}, "The input flag must be true or false, not 'yes'."),
-        ({"text": "x", "words": "a"}, "words must be a list; this is the text a. Write [a]."),
+        ({"text": "x", "words": "a"}, "words must be a list; this is the text a. Write -i 'words=[a]'."),
         ({"text": "x", "words": "[1]"}, "words[0] must be text; this is the integer 1."),
         ({"text": "x", "words": "[a"}, "The input words must be a list as JSON or YAML: This [ is not closed"),
         ({"text": "x", "data": "[1]"}, "data must be a mapping; this is a list."),

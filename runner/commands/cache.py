@@ -7,8 +7,10 @@ import time
 
 import click
 
+from .groups import Group
 
-@click.group()
+
+@click.group(cls=Group)
 def cache() -> None:
     """Look after the store: what was paid for, and is not paid again."""
 

@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from ..errors import UsageError
+from .groups import Group
 
 
 @click.command()
@@ -55,7 +56,7 @@ def emulator(
         raise UsageError(msg) from err
 
 
-@click.group()
+@click.group(cls=Group)
 def local() -> None:
     """A small language model on this machine, for the texts of `runner run --local`."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import click
@@ -35,10 +36,13 @@ class Usd(click.FloatRange):
     """An amount of money; infinity and "not a number" are none."""
 
     def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        amount = super().convert(value, param, ctx)
+        try:
+            amount = float(value)
+        except ValueError:
+            amount = math.nan
         if not math.isfinite(amount):
-            self.fail(f"{value} is no amount of USD. Write 0.10, or leave it out for none.", param, ctx)
-        return float(amount)
+            self.fail(f"{value or 'Nothing'} is no amount of USD. Write 0.10, or leave it out for none.", param, ctx)
+        return float(super().convert(value, param, ctx))
 
 
 PATH = File()
@@ -91,7 +95,53 @@ def local_option(command: click.decorators.FC) -> click.decorators.FC:
     )(command)  # fmt: skip
 
 
-class Local(click.Command):
+class Inputs(click.Command):
+    """A command of one pipeline with ``-i``: a word that is left over is mostly a part of an input."""
+
+    allow_extra_args = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Wrong usage for what is left over, with what was meant."""
+        typed = list(args)  # click takes them away
+        left = super().parse_args(ctx, args)
+        if left and not ctx.resilient_parsing:
+            ctx.fail(_left_over(typed, left, str(ctx.params.get("file")), ctx.command_path))
+        return left
+
+
+def _left_over(typed: Sequence[str], left: Sequence[str], file: str, command: str) -> str:
+    """What is left over of the words that were ``typed``, and how it is written.
+
+    Of ``-i product=red soap`` it is ``soap``; of ``product=soap`` and ``-i product = soap`` an input in other words.
+    """
+    named = [word for word in left if word.endswith(_PIPELINES)]
+    if (
+        named and file in typed and not file.endswith(_PIPELINES)
+    ):  # the pipeline stands behind an input in several words
+        left = [file, *(word for word in left if word != named[0])]
+    at = typed.index(left[0])
+    said = " ".join(takewhile(left.__contains__, typed[at:]))
+    begun = typed[at - 1] if typed[max(at - 2, 0)] in ("-i", "--input") and "=" not in left[0].strip("=") else ""
+    name, equals, value = (part.strip() for part in f"{begun} {said}".partition("="))
+    if not equals or not name.isidentifier():
+        return f"{said} is left over: {command} takes one pipeline. An input is written -i name=value."
+    wanted = typed_as(name, value)
+    if "'" in wanted:
+        return f"{said} is left over. Put quotes around a value with spaces: {wanted}"
+    return f"{said} is left over. Write {wanted}."
+
+
+_PIPELINES = (".yaml", ".yml")
+
+
+def typed_as(name: str, value: str) -> str:
+    """``-i 'products=[a, b]'``: an input as a shell takes it."""
+    from shlex import quote
+
+    return f"-i {quote(f'{name}={value}')}"
+
+
+class Local(Inputs):
     """A command with ``--local``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -110,7 +160,8 @@ def given(typed: Sequence[str], inputs_file: Path | None) -> Given:
             msg = f"-i {text} names no value. Write -i name=value."
             raise UsageError(msg)
         if name in values:
-            msg = f"-i {name} is given twice. Keep one of them."
+            both = ", ".join(each.partition("=")[2].strip("[] ") for each in typed if each.startswith(f"{name}="))
+            msg = f"-i {name} is given twice. Keep one of them; if it is a list: {typed_as(name, f'[{both}]')}"
             raise UsageError(msg)
         values[name] = value
     return Given(values, inputs_file)

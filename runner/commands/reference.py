@@ -17,21 +17,25 @@ if TYPE_CHECKING:
 @click.argument("name", required=False, metavar="[KIND]", shell_complete=completed("kinds"))
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def kinds(name: str | None, as_json: bool) -> None:
-    """List the kinds of steps, or tell all about one: its params, what it yields, a step to start from."""
+    """List the kinds of steps, or tell all about one: its params, what it yields, a step to start from.
+
+    A part of a name lists the kinds that have it in theirs.
+    """
     import json
 
     from ..kinds import KINDS
     from ..reports import kinds as report
 
-    if name is not None and name not in KINDS:
-        msg = f"There is no kind {name}. {nearest(name, list(KINDS))}"
+    one = KINDS.get(name or "")
+    found = [kind for kind in KINDS.values() if (name or "").lower() in kind.NAME]
+    if not found:
+        msg = f"There is no kind {name}. {nearest(str(name), list(KINDS))}"
         raise UsageError(msg)
-    found = [KINDS[name]] if name is not None else list(KINDS.values())
     if as_json:
-        said = [report.data(kind) for kind in found]
-        click.echo(json.dumps(said[0] if name is not None else said, indent=2, ensure_ascii=False))
+        said = report.data(one) if one else [report.data(kind) for kind in found]
+        click.echo(json.dumps(said, indent=2, ensure_ascii=False))
     else:
-        click.echo(report.one(found[0]) if name is not None else report.text(found))
+        click.echo(report.one(one) if one else report.text(found))
 
 
 @click.command()
@@ -40,7 +44,10 @@ def kinds(name: str | None, as_json: bool) -> None:
 @catalogue_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: bool) -> None:
-    """List the models, or tell all about one: parameters, files, price, a pipeline to start from."""
+    """List the models, or tell all about one: parameters, files, price, a pipeline to start from.
+
+    A part of an id lists the models that have it in theirs.
+    """
     import json
     from pathlib import Path
 
@@ -49,11 +56,13 @@ def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: 
 
     all_of_them = known.models(loading.project(Path("runner.yaml")), catalogue)
     found = known.of_kind(all_of_them, kind)
-    if name is not None:
-        model = all_of_them.find(name)
-        if model is None:
+    model = all_of_them.find(name) if name is not None else None
+    if name is not None and model is None:
+        found = [each for each in found if name.lower() in each.id.lower()]
+        if not found:
             near = ", ".join(all_of_them.near(name, kind))
             raise UsageError(f"There is no model {name}. Nearest: {near}.")
+    if model is not None:
         said = {**report.data(model), "snippet": report.snippet(model)}
         click.echo(json.dumps(said, indent=2, ensure_ascii=False) if as_json else report.one(model))
         return
@@ -61,6 +70,8 @@ def models(name: str | None, kind: str | None, catalogue: Path | None, as_json: 
         click.echo(json.dumps([report.data(model) for model in found], indent=2, ensure_ascii=False))
     else:
         click.echo(report.text(found))
+        if name is not None:
+            click.echo("\nrunner models ID tells all about one.")
 
 
 @click.command()

@@ -11,12 +11,13 @@ import click
 
 from ..errors import UsageError
 from .given import PATH, completed
+from .groups import Group
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the runs as JSON, and nothing else.")
 @click.pass_context
 def runs(context: click.Context, as_json: bool) -> None:

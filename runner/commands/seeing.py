@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ..errors import UsageError
-from .given import PATH, Local, catalogue_option, completed, given, inputs_options, profile_option
+from .given import PATH, Inputs, Local, catalogue_option, completed, given, inputs_options, profile_option
 from .problems import show
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def plan(
     click.echo(planned.overview(*found, wide, local=options.local))
 
 
-@click.command()
+@click.command(cls=Inputs)
 @click.argument("file", type=PATH, shell_complete=completed("pipelines"))
 @click.option(
     "--format", "form", type=click.Choice(["text", "mermaid", "svg"]), default="text", show_default=True,

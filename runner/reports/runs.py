@@ -22,11 +22,20 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def row(state: RunState, said: str, now: float) -> tuple[str, ...]:
-    """One run in the table: id, pipeline, version, how it stands, cost, duration."""
-    return state.run, state.pipeline, state.version or "", said, cost(state), lasted(state, said, now)
+    """One run in the table: id, pipeline, version, profile, how it stands, cost, duration."""
+    profile = str(state.options.get("profile") or "")
+    return state.run, state.pipeline, state.version or "", profile, said, cost(state), lasted(state, said, now)
 
 
-HEAD = ("run", "pipeline", "version", "state", "cost", "duration")
+HEAD = ("run", "pipeline", "version", "profile", "state", "cost", "duration")
+
+
+def listed(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Runs in a table; without the profiles where no run has one."""
+    at = HEAD.index("profile")
+    if not any(row[at] for row in rows):
+        return table((*HEAD[:at], *HEAD[at + 1 :]), [(*row[:at], *row[at + 1 :]) for row in rows])
+    return table(HEAD, rows)
 
 
 def left(job: OpenJob) -> str:
