@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .braces import in_fault
 from .errors import counted
 
 Place: TypeAlias = tuple[int, int]
@@ -46,6 +47,7 @@ _SYNTAX: tuple[tuple[str, str, str, bool], ...] = (
 
 _KEY = re.compile(r"\s*(?:- +)?([\w.-]+) *:(?: |$)")
 _KEY_AND_VALUE = re.compile(r"\s*(?:- +)?([A-Za-z_][\w-]*):(?!//)(?![^'\"]*: )(\S.*)\Z")
+_BEFORE_VALUE = re.compile(r"\s*(?:- +)*(?:[\w.-]+ *: +)?")
 _WORD = re.compile(r"\s*[\w.-]+ *\Z")
 _OPENS_TEXT = re.compile(r"[:-] +[|>][-+0-9]*\s*(?:#.*)?\Z")
 
@@ -57,7 +59,8 @@ class Misread:
     message: str
     place: Place
     instead: str
-    of_a_tab: bool = False
+    code: str = "yaml"
+    length: int = 1
 
 
 def told(said: str, lines: Sequence[str], at: Place, began: Place | None) -> Misread:
@@ -66,12 +69,15 @@ def told(said: str, lines: Sequence[str], at: Place, began: Place | None) -> Mis
     if "tab" in said or line[at[1] : at[1] + 1] == "\t":
         column = line.find("\t", 0, _indent(line))
         place = (at[0], column) if column >= 0 else at
-        return Misread("A tab cannot stand here.", place, "Indent with spaces.", of_a_tab=True)
+        code = "tab"
+        return Misread("A tab cannot stand here.", place, "Indent with spaces.", code)
     if found := _quote_open(lines, at):
         return found
     if ("mapping values are not allowed" in said or "could not find expected ':'" in said) and (
         found := _no_space(lines, began[0] if began and "could not" in said else _above(lines, at[0]))
     ):
+        return found
+    if found := _half_template(lines, at if "expected key" in said else began or at):
         return found
     if "expected key" in said and at[1] == _indent(line) and (found := _between(lines, at[0])):
         return found
@@ -84,6 +90,17 @@ def told(said: str, lines: Sequence[str], at: Place, began: Place | None) -> Mis
             return Misread(message, began if at_start and began else at, instead)
     return Misread(f"This is not YAML: {said.rstrip('.')}.", at,
                  "Check the indentation, the colons and the quotes on this line and the one above.")  # fmt: skip
+
+
+def _half_template(lines: Sequence[str], at: Place) -> Misread | None:
+    """A text without quotes that begins with a template, of which a brace is missing."""
+    line = lines[at[0]] if at[0] < len(lines) else ""
+    value = _BEFORE_VALUE.match(line)
+    half = in_fault(line[value.end() :]) if value is not None else None
+    if value is None or half is None or half.offset:
+        return None
+    cure = f'Write {{{{ {half.expression} }}}}, and quotes around the whole text: "{{{{ … }}}}".'
+    return Misread(f"This {half.what}.", (at[0], value.end()), cure, "template", half.length)
 
 
 def _quote_open(lines: Sequence[str], at: Place) -> Misread | None:

@@ -348,7 +348,7 @@ def parse(text: str) -> Template:
 
 
 def parse_tree(value: JSON, faults: Callable[[tuple[str | int, ...], TemplateFault], None]) -> Tree:
-    """`parse` for every text inside a value; faults are told with the path to the text."""
+    """`parse` for every text inside a value; faults are told with the path to the text, which then is `anything`."""
     return _parse_tree(value, (), faults)
 
 
@@ -362,12 +362,18 @@ def _parse_tree(
             return parse(value)
         except TemplateFault as fault:
             faults(path, fault)
-            return ""
+            return anything()
     if isinstance(value, dict):
         return {k: _parse_tree(v, (*path, k), faults) for k, v in value.items()}
     if isinstance(value, list):
         return [_parse_tree(v, (*path, i), faults) for i, v in enumerate(value)]
     return value
+
+
+@functools.cache
+def anything() -> Template:
+    """What stands for a value that has a problem, so that what reads it has none."""
+    return parse("{{ dict() }}")
 
 
 def render_tree(tree: Tree, names: Mapping[str, Any]) -> JSON:
@@ -391,6 +397,19 @@ def templates_of(tree: Tree, path: tuple[str | int, ...] = ()) -> Iterator[tuple
     elif isinstance(tree, list):
         for index, value in enumerate(tree):
             yield from templates_of(value, (*path, index))
+
+
+def texts_of(tree: Tree, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every text of a tree as it was written, templates among them, with the path to it."""
+    match tree:
+        case str() | Template():
+            yield path, tree if isinstance(tree, str) else tree.text
+        case Mapping():
+            for key, value in tree.items():
+                yield from texts_of(value, (*path, key))
+        case list():
+            for index, value in enumerate(tree):
+                yield from texts_of(value, (*path, index))
 
 
 def _metered(text: str) -> nodes.Template:
