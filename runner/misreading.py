@@ -48,7 +48,7 @@ _SYNTAX: tuple[tuple[str, str, str, bool], ...] = (
 _KEY = re.compile(r"\s*(?:- +)?([\w.-]+) *:(?: |$)")
 _KEY_AND_VALUE = re.compile(r"\s*(?:- +)?([A-Za-z_][\w-]*):(?!//)(?![^'\"]*: )(\S.*)\Z")
 _BEFORE_VALUE = re.compile(r"\s*(?:- +)*(?:[\w.-]+ *: +)?")
-_WORD = re.compile(r"\s*[\w.-]+ *\Z")
+_WORD = re.compile(r"\s*([\w.-]+) *(?: #.*)?\Z")
 _OPENS_TEXT = re.compile(r"[:-] +[|>][-+0-9]*\s*(?:#.*)?\Z")
 
 
@@ -77,6 +77,8 @@ def told(said: str, lines: Sequence[str], at: Place, began: Place | None) -> Mis
         found := _no_space(lines, began[0] if began and "could not" in said else _above(lines, at[0]))
     ):
         return found
+    if ("expected key" in said or "expected ','" in said) and (found := _ended_early(line, at)):
+        return found
     if found := _half_template(lines, at if "expected key" in said else began or at):
         return found
     if "expected key" in said and at[1] == _indent(line) and (found := _between(lines, at[0])):
@@ -84,6 +86,8 @@ def told(said: str, lines: Sequence[str], at: Place, began: Place | None) -> Mis
     if "mapping values are not allowed" in said and (found := _too_far_in(lines, at)):
         return found
     if "could not find expected ':'" in said and began and (found := _out_of_its_text(lines, began)):
+        return found
+    if "could not find expected ':'" in said and began and (found := _no_colon(lines, began[0])):
         return found
     for words, message, instead, at_start in _SYNTAX:
         if words in said:
@@ -116,6 +120,27 @@ def _quote_open(lines: Sequence[str], at: Place) -> Misread | None:
         place = (above, opened.start() + opened[0].index(quote))
         return Misread("This quote is not closed on its line, and the next one closes it.", place,
                        "Write the same quote where the text ends.")  # fmt: skip
+    return None
+
+
+def _ended_early(line: str, at: Place) -> Misread | None:
+    """A quote inside of a text in quotes, which ends it, with more of the text behind."""
+    before = line[: at[1]].rstrip(" ")
+    place = (at[0], len(before) - 1)
+    if (
+        before.endswith("'")
+        and before[-2:-1].isalnum()
+        and line[at[1] : at[1] + 1].isalnum()
+        and before == line[: at[1]]
+    ):
+        return Misread("This apostrophe ends the text.", place,
+                       "Write it twice: '', or put the whole text in double quotes.")  # fmt: skip
+    if before.endswith("'"):
+        return Misread("The text ends with this quote, and more follows.", place,
+                       "Write a quote inside of it twice: '', or put the whole text in double quotes.")  # fmt: skip
+    if before.endswith('"'):
+        return Misread("The text ends with this quote, and more follows.", place,
+                       'Write \\" for a quote inside of it, or put the whole text in single quotes.')  # fmt: skip
     return None
 
 
@@ -166,12 +191,22 @@ def _too_far_in(lines: Sequence[str], at: Place) -> Misread | None:
     above = next((n for n in range(at[0] - 1, -1, -1) if lines[n].strip()), None)
     if key is None or key.end(1) != at[1] or above is None or _indent(lines[above]) >= _indent(lines[at[0]]):
         return None
-    if _WORD.match(lines[above]):
-        return Misread("A colon is missing after this.", (above, _indent(lines[above])), "Write NAME: VALUE.")
+    if found := _no_colon(lines, above):
+        return found
     further = counted(_indent(lines[at[0]]) - _indent(lines[above]), "space")
     message = f"This begins {further} further in than line {above + 1}, so it would be more of the text there."
     cure = f"Begin it as far in as line {above + 1}. If it is more of that text, put the whole text in quotes."
     return Misread(message, (at[0], _indent(lines[at[0]])), cure)
+
+
+def _no_colon(lines: Sequence[str], at: int) -> Misread | None:
+    """A word alone on its line, with lines below that begin further in."""
+    word = _WORD.match(lines[at])
+    below = next((line for line in lines[at + 1 :] if line.strip() and not line.lstrip().startswith("#")), "")
+    if word is None or _indent(below) <= _indent(lines[at]):
+        return None
+    place = (at, word.start(1))
+    return Misread("A colon is missing after this.", place, f"Write {word[1]}: here.", length=len(word[1]))
 
 
 def _out_of_its_text(lines: Sequence[str], began: Place) -> Misread | None:
