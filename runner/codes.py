@@ -1317,7 +1317,8 @@ steps:
         "unused-step",
         "What a step yields is used by nobody",
         "The pipeline has outputs, and this step is neither one of them nor read, needed or awaited by another. It "
-        "would be paid for all the same. Steps that act outside, call_endpoint and run_pipeline, are not meant.",
+        "would be paid for all the same. Steps that act outside, call_endpoint and run_pipeline, are not meant. An "
+        "approve step that nothing needs asks its question, and a no stops nothing.",
         """\
 name: tea
 steps:

@@ -13,10 +13,10 @@ from .checking import Checked
 from .errors import Mark, Problem, one_line
 from .fitting import takes_seed
 from .inference import steps_read
-from .kinds import KINDS
+from .kinds import KINDS, approve
 from .pipeline import Pipeline
 from .source import Document, Node, read_scalar
-from .templates import Tree, templates_of, texts_of
+from .templates import Template, Tree, templates_of, texts_of
 
 _ACTING = ("call_endpoint", "run_pipeline")
 """Kinds of steps that may be there for what they do elsewhere, and not for what they yield."""
@@ -153,8 +153,27 @@ def _steps(checked: Checked) -> Iterator[Problem]:
     for name, step in checked.steps.items():
         if name not in used and step.kind.NAME not in _ACTING:
             mark = checked.pipeline.document.mark(("steps", name), key=True)
-            what = f"Nothing reads the step {name}, and it is no output."
-            yield Problem("unused-step", what, mark, "Add it to outputs:, or remove it.", warning=True)
+            what, cure = f"Nothing reads the step {name}, and it is no output.", "Add it to outputs:, or remove it."
+            if step.kind.NAME == approve.NAME:
+                what, cure = f"No step needs {name}, so a no stops nothing.", _waiting(checked, name)
+            yield Problem("unused-step", what, mark, cure, warning=True)
+
+
+def _waiting(checked: Checked, name: str) -> str:
+    """How steps and outputs wait for a yes: an output by reading it."""
+    asked = checked.steps[name]
+    cure = f"Write needs: [{name}] in the steps that are to wait"
+    shown = {edge.needs for edge in asked.edges}
+    for output, tree in checked.pipeline.outputs.items() if not asked.step.fanned_out else ():
+        if isinstance(tree, Template) and _is_chain(tree.expression) and not shown.isdisjoint(steps_read(tree)):
+            value = tree.text.strip().removeprefix("{{").removesuffix("}}").strip("- ")
+            return f'{cure}. An output waits as {output}: "{{{{ {value} if steps.{name}.approved }}}}".'
+    return f"{cure}."
+
+
+def _is_chain(expression: nodes.Expr | None) -> bool:
+    """Whether a template yields a field of a step, and nothing is done with it."""
+    return isinstance(expression, nodes.Getattr | nodes.Getitem)
 
 
 def _seeds(checked: Checked, is_file: Callable[[str], bool]) -> Iterator[Problem]:
