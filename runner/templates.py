@@ -312,14 +312,17 @@ class Template:
         The mark is put under the last of them.
         """
         seen: list[tuple[str, int, int]] = []
-        offset = 0
+        fields: set[int] = set()
+        offset, dot = 0, False
         for number, kind, value in environment().lex(self.text):
             if kind in ("name", "string", "integer") and number >= line:
                 seen.append((value.strip("'\""), offset, len(value)))
+                fields |= {offset} if dot else set()
             offset += len(value)
+            dot = value == "." or (dot and kind == "whitespace")
         wanted = list(words)
         for i in range(len(seen) - len(wanted) + 1):
-            if [word for word, _, _ in seen[i : i + len(wanted)]] == wanted:
+            if seen[i][1] not in fields and [word for word, _, _ in seen[i : i + len(wanted)]] == wanted:
                 return seen[i + len(wanted) - 1][1:]
         for word, at, length in seen:
             if wanted and word == wanted[-1]:
