@@ -20,7 +20,7 @@ from .conversation import contradictions
 from .errors import Mark, Problem, nearest
 from .fanout import CLOSED, cell_names, cells_shape, followed, known_cells
 from .fitting import Fitting
-from .inference import CELL_NAMES, Inference, infer, steps_read
+from .inference import CELL_NAMES, Finding, Inference, chain_of, infer, steps_read
 from .kinds import KINDS, Kind, run_pipeline
 from .kinds.nesting import ARGS, parts, scopes
 from .model import JSON, Cell
@@ -44,6 +44,10 @@ _OUTPUT_NAME = re.compile(r"[A-Za-z0-9._ -]+(/[A-Za-z0-9._ -]+)*\Z")
 DATA_URI = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/\s]+={0,2}\s*\Z")
 """A file in the pipeline itself."""
 
+_REST = re.compile(r"(?:\.\w+(?![\w(])|\[\d+\])*")
+"""What is read from a field that a template has read."""
+
+_TEMPLATED = re.compile(r"\{\{\s*(\w*).*?\}\}")
 _MISNAMED_BY_CELL = re.compile(r"\{\w*\}")
 
 CELL_NAME = re.compile(r"\{(key|index)\}")
@@ -166,7 +170,7 @@ def misfit(declared: Input, value: JSON) -> Misfit | None:
 
 _CURES = {
     "content": "Write content: [{text: …}, {image: …}].",
-    "foreach": "Name a list: an input of type: list, a field of a parse_json step, or a step that is fanned out.",
+    "foreach": "Name a list: an input of type: list, a field of a parse_json step, or a step that makes several cells.",
     "when": "Compare it with something: {{ inputs.season == 'winter' }}.",
 }
 
@@ -498,8 +502,24 @@ class _Checker:
                     message = f"There is no {finding.words[0]} here: {path[2]}: says which cells there are."
                     self.problems.append(Problem(finding.code, message, mark, "Read inputs, steps, env or run."))
                     continue
-                self.problems.append(Problem(finding.code, finding.message, mark, finding.instead))
+                instead = self.of_own_item(path, finding, names or self.names) or finding.instead
+                if finding.code == "fanned-out" and (rest := _REST.match(template.text, offset + length)):
+                    instead = re.sub(r"([\w.\[\]']+)(?= for the )", rf"\1{rest[0]}", instead)
+                self.problems.append(Problem(finding.code, finding.message, mark, instead))
             yield inner, template, inference
+
+    def of_own_item(self, path: Path, finding: Finding, names: Mapping[str, Shape]) -> str:
+        """The cure that names ``item``, where a template reads a field of the list that its cells are made for."""
+        step = self.pipeline.steps.get(str(path[1])) if path[0] == "steps" else None
+        if step is None or "item" not in names or not isinstance(step.foreach, Template):
+            return ""
+        if step.foreach.expression is None or chain_of(step.foreach.expression) != finding.words[:-1]:
+            return ""
+        field = names["item"].way_to(finding.words[-1])
+        if field.split(".")[0] not in names["item"].fields:
+            return ""
+        others = finding.instead.removeprefix("Write ") if finding.code == "fanned-out" else ""
+        return f"Write item.{field} for the one at hand" + (f", {others}" if others else ".")
 
     def value(
         self, wanted: JSON, name: str, tree: Tree, path: Path, files: dict[str, str], named: dict[str, Mark]
@@ -511,7 +531,9 @@ class _Checker:
                 wanted = {"type": "string"} if "late" in wanted else wanted  # it is read by a model
                 self.shape(wanted, name, inference.shape, path, sentence=tree.expression is None)
         elif "artifact" in wanted and isinstance(tree, str):
-            if self.file(path, tree):
+            if meant := self.named(tree, wanted["artifact"], path):
+                self.add("file", f"There is no file {tree} in this project; {tree} is {meant[0]}.", path, meant[1])
+            elif self.file(path, tree):
                 files[tree] = wanted["artifact"]
                 document, place = self.pipeline.place(path)
                 named.setdefault(tree, document.mark(place))
@@ -558,6 +580,20 @@ class _Checker:
             return "No step or input of this pipeline has one."
         return f"Use {' or '.join([*inputs, *steps][:4])}."
 
+    def named(self, name: str, media: str, path: Path) -> tuple[str, str] | None:
+        """What bears the name that a file should have, and how it is read there; None if nothing does, or a file is."""
+        step, declared = self.pipeline.steps.get(name), self.pipeline.inputs.get(name)
+        if self.is_file(name):
+            return None
+        if step is not None and step.id != path[1]:
+            made = KINDS[step.kind].output(step.params).get("properties", {}) if step.kind in KINDS else {}
+            field = next((word for word, each in made.items() if each.get("artifact") in (media, "file")), None)
+            cure = f'Write "{{{{ {self.reads(step, field, path)} }}}}".' if field else self.pictures(media, path)
+            return "a step", cure
+        if declared is not None and "artifact" in declared.schema:
+            return "an input", f'Write "{{{{ inputs.{name} }}}}".'
+        return None
+
     def reads(self, step: Step, field: str, path: Path) -> str:
         """How a field of a step is read at a place: where it has many cells, as that of the first or of the own one."""
         reader = self.pipeline.steps.get(str(path[1])) if path[0] == "steps" else None
@@ -598,9 +634,17 @@ class _Checker:
         for name, tree in self.pipeline.outputs.items():
             path: Path = ("outputs", name)
             misnamed = _MISNAMED_BY_CELL.search(CELL_NAME.sub("key", name))
-            by_cell = CELL_NAME.search(name) is not None or misnamed is not None
+            templated = _TEMPLATED.search(name)
+            by_cell = any((CELL_NAME.search(name), misnamed, templated))
             plain = CELL_NAME.sub("key", name)
-            if misnamed is not None:
+            if templated is not None:
+                meant = _TEMPLATED.sub(lambda each: "{index}" if each[1] == "index" else "{key}", name)
+                cure = f"Write {meant} here, with one brace on each side."
+                if any(each not in CELL_NAMES for each in _TEMPLATED.findall(name)):
+                    cure = "Write it out; {key} or {index} stands for what tells cells apart."
+                message = f"{templated[0]} is a template, and the name of an output holds none."
+                self.add("output", message, path, cure, key=True)
+            elif misnamed is not None:
                 self.add("output", f"{misnamed[0]} says nothing of a cell, so {name} cannot be the name of an output.",
                          path, "Write {key} or {index}.", key=True)  # fmt: skip
             elif not _OUTPUT_NAME.match(plain) or any(part.strip(". ") == "" for part in name.split("/")):
@@ -617,9 +661,9 @@ class _Checker:
             seen[name.lower()] = name
             folders.update(str(parent) for parent in PurePosixPath(name.lower()).parents)
             found = list(self.infer(tree, path, self.one_cell() if by_cell else None))
-            if by_cell and not any(self.pipeline.steps[s].fanned_out for _, _, i in found for s in i.steps
-                                   if s in self.pipeline.steps):  # fmt: skip
-                self.add("output", f"{name} is named by cell, and no step that it reads is fanned out.", path,
+            read = [self.pipeline.steps[s] for _, _, i in found for s in i.steps if s in self.pipeline.steps]
+            if by_cell and templated is None and not any(step.fanned_out for step in read):
+                self.add("output", f"{name} is named by cell, and no step that it reads makes several cells.", path,
                          "Read a step with foreach: or matrix:, or leave out {key}.", key=True)  # fmt: skip
             if any(inference.findings for _, _, inference in found):
                 continue

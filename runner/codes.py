@@ -530,8 +530,9 @@ steps:
         "template",
         "A template cannot be read",
         "Something is missing between its braces, or a {% if %} or {% for %} has no end, or it asks for what "
-        "pipelines do not have: including files, defining functions of its own. Or there are no braces at all: "
-        "foreach: steps.facts.data is a text.",
+        "pipelines do not have: including files, defining functions of its own. Or a brace is missing, as in "
+        "{inputs.leaf}, or all of them, as in foreach: steps.facts.data: a model would be sent these very characters. "
+        "Braces around anything else, as in JSON, need nothing; {{ '{' }} is a brace where one is meant.",
         """\
 name: tea
 inputs:
@@ -1316,7 +1317,8 @@ steps:
         "unused-step",
         "What a step yields is used by nobody",
         "The pipeline has outputs, and this step is neither one of them nor read, needed or awaited by another. It "
-        "would be paid for all the same. Steps that act outside, call_endpoint and run_pipeline, are not meant.",
+        "would be paid for all the same. Steps that act outside, call_endpoint and run_pipeline, are not meant. An "
+        "approve step that nothing needs asks its question, and a no stops nothing.",
         """\
 name: tea
 steps:
@@ -1584,6 +1586,33 @@ steps:
     kind: generate_image
     model: qwen/qwen-image
     prompt: "A pot of tea on a table of the colour #ff0000" # red
+""",
+    ),
+    Code(
+        "W612",
+        "dollar-name",
+        "An input is named with a dollar",
+        "$leaf and ${leaf} are how a shell names a value. In a template it is {{ inputs.leaf }}; with a dollar a model "
+        "is sent the very characters. This is told of names of inputs only: $5 is a price.",
+        """\
+name: tea
+inputs:
+  leaf: {type: string, default: oolong}
+steps:
+  photo:
+    kind: generate_image
+    model: qwen/qwen-image
+    prompt: A cup of $leaf tea.
+""",
+        """\
+name: tea
+inputs:
+  leaf: {type: string, default: oolong}
+steps:
+  photo:
+    kind: generate_image
+    model: qwen/qwen-image
+    prompt: A cup of {{ inputs.leaf }} tea.
 """,
     ),
 )

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
 from jinja2 import nodes
 
-from . import lockfile
+from . import braces, lockfile
 from .checking import Checked
 from .errors import Mark, Problem, one_line
 from .fitting import takes_seed
 from .inference import steps_read
-from .kinds import KINDS
+from .kinds import KINDS, approve
 from .pipeline import Pipeline
 from .source import Document, Node, read_scalar
-from .templates import templates_of
+from .templates import Template, Tree, templates_of, texts_of
 
 _ACTING = ("call_endpoint", "run_pipeline")
 """Kinds of steps that may be there for what they do elsewhere, and not for what they yield."""
@@ -24,7 +24,9 @@ _ACTING = ("call_endpoint", "run_pipeline")
 
 def of(checked: Checked, is_file: Callable[[str], bool]) -> Iterator[Problem]:
     """All doubts; ``is_file`` says whether a name, as one would write it in the pipeline, is a file beside it."""
-    yield from _inputs(checked)
+    dollars = list(_dollars(checked))
+    yield from (problem for _, problem in dollars)
+    yield from _inputs(checked, {name for name, _ in dollars})
     yield from _steps(checked)
     yield from _seeds(checked, is_file)
 
@@ -113,12 +115,28 @@ def of_all(pipelines: Iterable[Pipeline]) -> Iterator[Problem]:
             yield Problem("same-name", what, mark, "Give one of them another name.", warning=True)
 
 
-def _inputs(checked: Checked) -> Iterator[Problem]:
+def _inputs(checked: Checked, meant: Container[str]) -> Iterator[Problem]:
     for name in checked.pipeline.inputs:
-        if name not in checked.inputs_read:
+        if name not in checked.inputs_read and name not in meant:
             mark = checked.pipeline.document.mark(("inputs", name), key=True)
             cure = f"Write {{{{ inputs.{name} }}}} where it is meant, or remove it."
             yield Problem("unused-input", f"Nothing reads the input {name}.", mark, cure, warning=True)
+
+
+def _dollars(checked: Checked) -> Iterator[tuple[str, Problem]]:
+    """Inputs as a shell would name them, in texts that a template may stand in."""
+    pipeline = checked.pipeline
+    trees: list[tuple[tuple[str | int, ...], Tree]] = [(("outputs",), pipeline.outputs)]
+    trees += [(("models", name), alias.params) for name, alias in pipeline.models.items()]
+    trees += [(("steps", name), step.params) for name, step in pipeline.steps.items()]
+    for path, text in [found for place, tree in trees for found in texts_of(tree, place)]:
+        for offset, length, name in braces.dollars(text):
+            if name in pipeline.inputs:
+                document, place = pipeline.place(path)
+                what = f"{text[offset : offset + length]} is no template: it stays in the text as it is."
+                cure = f"Write {{{{ inputs.{name} }}}}."
+                mark = document.mark_inside(place, offset, length)
+                yield name, Problem("dollar-name", what, mark, cure, warning=True)
 
 
 def _steps(checked: Checked) -> Iterator[Problem]:
@@ -135,8 +153,27 @@ def _steps(checked: Checked) -> Iterator[Problem]:
     for name, step in checked.steps.items():
         if name not in used and step.kind.NAME not in _ACTING:
             mark = checked.pipeline.document.mark(("steps", name), key=True)
-            what = f"Nothing reads the step {name}, and it is no output."
-            yield Problem("unused-step", what, mark, "Add it to outputs:, or remove it.", warning=True)
+            what, cure = f"Nothing reads the step {name}, and it is no output.", "Add it to outputs:, or remove it."
+            if step.kind.NAME == approve.NAME:
+                what, cure = f"No step needs {name}, so a no stops nothing.", _waiting(checked, name)
+            yield Problem("unused-step", what, mark, cure, warning=True)
+
+
+def _waiting(checked: Checked, name: str) -> str:
+    """How steps and outputs wait for a yes: an output by reading it."""
+    asked = checked.steps[name]
+    cure = f"Write needs: [{name}] in the steps that are to wait"
+    shown = {edge.needs for edge in asked.edges}
+    for output, tree in checked.pipeline.outputs.items() if not asked.step.fanned_out else ():
+        if isinstance(tree, Template) and _is_chain(tree.expression) and not shown.isdisjoint(steps_read(tree)):
+            value = tree.text.strip().removeprefix("{{").removesuffix("}}").strip("- ")
+            return f'{cure}. An output waits as {output}: "{{{{ {value} if steps.{name}.approved }}}}".'
+    return f"{cure}."
+
+
+def _is_chain(expression: nodes.Expr | None) -> bool:
+    """Whether a template yields a field of a step, and nothing is done with it."""
+    return isinstance(expression, nodes.Getattr | nodes.Getitem)
 
 
 def _seeds(checked: Checked, is_file: Callable[[str], bool]) -> Iterator[Problem]:

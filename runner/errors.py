@@ -79,7 +79,8 @@ class Problem:
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """``Did you mean title?`` where one of the known words is near, else the known words, else nothing."""
-    if near := _most_alike(word, tuple(known)):
+    known = tuple(dict.fromkeys(known))
+    if near := _most_alike(word, known):
         return f"Did you mean {near}?"
     if not known:
         return ""

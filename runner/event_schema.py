@@ -24,6 +24,7 @@ FIELDS = {
     "steps": "Each step, in the order of the plan, with the steps that it waits for.",
     "kinds": "The kind of each step.",
     "options": "How the run was started.",
+    "empty": "Inputs that must be given, and were given as a text with nothing in it.",
     "step": "The id of the step.",
     "cells": "How many cells it has.",
     "cell": "The id of the cell: photo, or photo[red-shoe] of a step with foreach or matrix.",

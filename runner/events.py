@@ -40,6 +40,8 @@ class RunStarted:
     steps: Mapping[str, list[str]]
     kinds: Mapping[str, str]
     options: Mapping[str, JSON] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
+    """Inputs that must be given, and were given as a text with nothing in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +340,7 @@ Sink: TypeAlias = Callable[[Event], None]
 _EVENTS: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Event)}
 _FIELDS: dict[type[Any], tuple[str, ...]] = {cls: tuple(f.name for f in fields(cls)) for cls in _EVENTS.values()}
 LATER = {("CallPaid", "tokens"), ("CallDone", "images"), ("CallDone", "seconds"), ("CallDone", "candidate"),
-         ("CallStarted", "candidate"), ("AttemptFailed", "key"), ("RunResumed", "file"),
+         ("CallStarted", "candidate"), ("AttemptFailed", "key"), ("RunResumed", "file"), ("RunStarted", "empty"),
          ("RunFinished", "digests"), ("RunFinished", "values")}  # fmt: skip
 """Fields that journals of this format may lack: they came later, and have a default."""
 assert isinstance(Event, UnionType)

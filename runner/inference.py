@@ -159,7 +159,7 @@ class _Walk:
         over = self.visit(node.iter)
         if over.artifact or (over.types and over.types <= {"integer", "number", "boolean", "null"}):
             instead = f"Write range({_shown(node.iter)}) to count." if over.types == {"integer"} else ""
-            self.add("type", f"A loop needs a list; this is {over}.", instead, _words(node.iter), node.lineno)
+            self.add("type", f"A loop needs a list; this is {over}.", instead, chain_of(node.iter), node.lineno)
         with _Scope(self):
             self.names["loop"] = ANY
             self.assign(node.target, over.items if "array" in over.types else ANY)
@@ -181,11 +181,11 @@ class _Walk:
         if shape.artifact:
             self.add("type", f"This is {shape}, which has no text.",
                      "Write .path, .url or .sha256 after it, or make it the whole value.",
-                     _words(node), node.lineno)  # fmt: skip
+                     chain_of(node), node.lineno)  # fmt: skip
         elif shape.files:
-            self.add("type", "This holds a file, which has no text.", _fields_of(shape), _words(node), node.lineno)
+            self.add("type", "This holds a file, which has no text.", _fields_of(shape), chain_of(node), node.lineno)
         elif shape.types == {"null"}:
-            self.add("type", "This is always null, which has no text.", "", _words(node), node.lineno)
+            self.add("type", "This is always null, which has no text.", "", chain_of(node), node.lineno)
 
     # -- expressions --------------------------------------------------------------------------------
 
@@ -248,17 +248,18 @@ class _Walk:
             self.whole += node.name == "inputs"
             return self.names[node.name]
         if node.name in CELL_NAMES:
-            self.add("unknown-name", f"There is no {node.name} here: the step is not fanned out.",
+            self.add("unknown-name", f"There is no {node.name} here: the step has no foreach: or matrix:.",
                      "Add foreach: or matrix: to the step.", (node.name,), node.lineno)  # fmt: skip
         elif node.name not in GLOBALS:
-            self.add("unknown-name", f"There is no name {node.name} in templates.",
-                     nearest(node.name, [*self.given, *(n for n in self.names if n not in self.given)]),
-                     (node.name,), node.lineno)  # fmt: skip
+            owners = [root for root in ("steps", "inputs", "env") if node.name in self.names.get(root, ANY).fields]
+            near = nearest(node.name, [*self.given, *(n for n in self.names if n not in self.given)])
+            instead = _either([f"{root}.{node.name}" for root in owners]) or near
+            self.add("unknown-name", f"There is no name {node.name} in templates.", instead, (node.name,), node.lineno)
         return ANY
 
     def field(self, owner: nodes.Node, name: str, node: nodes.Node) -> Shape:
         shape = self.visit(owner)
-        where = _words(node)
+        where = chain_of(node)
         if shape.steps:
             self.steps[name] = None
         elif isinstance(owner, nodes.Name) and owner.name == "inputs" and "inputs" in self.given:
@@ -283,8 +284,9 @@ class _Walk:
             instead = nearest(name, shape.fields) or f"Add env: [{name}] to the pipeline."
             self.add("unknown-env", f"{name} is not listed under env:.", instead, where, node.lineno)
         elif shape.cells:
-            self.add("fanned-out", f"{whole} is fanned out: it has many cells, and {name} is a field of each.",
-                     f"Write {whole}[0].{name} for the first, {whole}['KEY'].{name} for the one with that key, or "
+            inner = shape.items.way_to(name)
+            self.add("fanned-out", f"{whole} makes several cells, and {name} is a field of each.",
+                     f"Write {whole}[0].{inner} for the first, {whole}['KEY'].{inner} for the one with that key, or "
                      f"{{% for cell in {whole} %}} for all.", where, node.lineno)  # fmt: skip
         elif shape.types == {"array"}:
             self.add("unknown-field", f"{whole} is a list; it has no field {name}.",
@@ -296,7 +298,8 @@ class _Walk:
             self.add("unknown-field", f"{whole} is {shape}; it has no field {name}.", instead, where, node.lineno)
         else:
             none = f"Add {name}: under matrix:." if whole == "matrix" else f"Remove .{name}: it has none at all."
-            instead = nearest(name, shape.fields) or none
+            inside = _either([f"{whole}.{way}" for way in shape.ways_to(name)])
+            instead = inside or nearest(name, shape.fields) or none
             self.add("unknown-field", f"{whole} has no field {name}.", instead, where, node.lineno)
         return ANY
 
@@ -305,13 +308,13 @@ class _Walk:
             if (cells := self.visit(node.node)).cells:
                 if cells.keys is not None and node.arg.value not in cells.keys:
                     self.add("unknown-cell", f"{_shown(node.node)} has no cell {node.arg.value}.",
-                             nearest(node.arg.value, cells.keys), _words(node), node.lineno)  # fmt: skip
+                             nearest(node.arg.value, cells.keys), chain_of(node), node.lineno)  # fmt: skip
                 return cells.items
             return self.field(node.node, node.arg.value, node)
         owner = self.visit(node.node)
         if owner.steps:
             self.add("unknown-step", "A step must be named in the template, so that its edge is known.",
-                     "Write steps.NAME.", _words(node.node), node.lineno)  # fmt: skip
+                     "Write steps.NAME.", chain_of(node.node), node.lineno)  # fmt: skip
             return ANY
         if isinstance(node.arg, nodes.Slice):
             self.children(node.arg)
@@ -322,7 +325,7 @@ class _Walk:
             self.add("unknown-cell",
                      f"{_shown(node.node)} has {counted(len(owner.keys), 'cell')}, and none at {number}.",
                      nearest(f"[{number}]", [f"[{n}]" for n in range(len(owner.keys))]) or "Its list is empty.",
-                     _words(node), node.lineno)  # fmt: skip
+                     chain_of(node), node.lineno)  # fmt: skip
         if owner.types == {"object"} and isinstance(node.arg, nodes.Const):
             return ANY
         return owner.items if owner.types and owner.types <= {"array", "string"} else ANY
@@ -335,7 +338,7 @@ class _Walk:
             names = [m for cls, methods in METHODS.items() if _TYPES[cls] in owner.types for m in methods]
             if owner.types and node.node.attr not in names:
                 message = f"This is {owner}, which has no method {node.node.attr}()."
-                self.add("template", message, nearest(node.node.attr, names), _words(node.node), node.lineno)
+                self.add("template", message, nearest(node.node.attr, names), chain_of(node.node), node.lineno)
             return Shape(_TEXT) if owner.types == {"string"} and node.node.attr in _YIELDS else ANY
         self.visit(node.node)
         if isinstance(node.node, nodes.Name) and node.node.name == "range":
@@ -356,10 +359,10 @@ class _Walk:
     def filtered(self, node: nodes.Filter, value: Shape) -> Shape:
         if value.artifact and node.name in _YIELDS:
             self.add("type", f"This is {value}, which has no text.", "Write .path, .url or .sha256 after it.",
-                     _words(node.node) if node.node else (), node.lineno)  # fmt: skip
+                     chain_of(node.node) if node.node else (), node.lineno)  # fmt: skip
         elif value.files and _YIELDS.get(node.name) == _TEXT:
             self.add("type", "This holds a file, which has no text.", _fields_of(value),
-                     _words(node.node) if node.node else (), node.lineno)  # fmt: skip
+                     chain_of(node.node) if node.node else (), node.lineno)  # fmt: skip
         attribute = self.attribute(node)
         if attribute is not None and "array" in value.types:
             shape = value.items
@@ -429,27 +432,31 @@ class _Scope:
         self.walk.names = self.before
 
 
+def _either(names: Sequence[str]) -> str:
+    return f"Did you mean {' or '.join(names[:3])}?" if names else ""
+
+
 def _fields_of(shape: Shape) -> str:
     return f"Write a field of it: {', '.join('.' + name for name in shape.fields)}." if shape.fields else ""
 
 
 def _shown(node: nodes.Node) -> str:
     """A chain as one writes it: ``steps.facts.data.words[0]``."""
-    text = "".join(f"[{word}]" if word.isdigit() else f".{word}" for word in _words(node))
+    text = "".join(f"[{word}]" if word.isdigit() else f".{word}" for word in chain_of(node))
     return text.removeprefix(".") or "this"
 
 
-def _words(node: nodes.Node | None) -> tuple[str, ...]:
+def chain_of(node: nodes.Node | None) -> tuple[str, ...]:
     """The tokens of a chain such as ``steps.facts['data']``."""
     match node:
         case nodes.Name():
             return (node.name,)
         case nodes.Getattr():
-            return (*_words(node.node), node.attr)
+            return (*chain_of(node.node), node.attr)
         case nodes.Getitem():
             if isinstance(node.arg, nodes.Const):
-                return (*_words(node.node), str(node.arg.value))
-            return _words(node.node)
+                return (*chain_of(node.node), str(node.arg.value))
+            return chain_of(node.node)
         case nodes.Filter() | nodes.Call() | nodes.Test():
-            return _words(node.node)
+            return chain_of(node.node)
     return ()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from difflib import get_close_matches
 from functools import partial
 
+from . import braces
 from .errors import Problem
 from .kinds import KINDS
 from .model import JSON
@@ -28,7 +29,7 @@ def mended(document: Document) -> list[Problem]:
 
 
 def without_braces(document: Document) -> list[Problem]:
-    """Texts that name a step or an input of the pipeline and nothing besides, where a template may stand."""
+    """Values that are a template but for its braces, where one may stand: a name alone, or one in single braces."""
     data = document.data if isinstance(document.data, dict) else {}
     steps = data.get("steps")
     found = list(_bare(document, data.get("outputs"), ("outputs",)))
@@ -36,7 +37,9 @@ def without_braces(document: Document) -> list[Problem]:
         kind = KINDS.get(str(step.get("kind"))) if isinstance(step, dict) else None
         for key, value in step.items() if kind is not None else ():
             wanted = kind.PARAMS.get(key) if kind is not None else None
-            if key in _FAN_OUT or (wanted is not None and not wanted.get("plain") and not wanted.get("verbatim")):
+            if key == "when":
+                found += _half(document, value, ("steps", name, key))
+            elif key in _FAN_OUT or (wanted is not None and not wanted.get("plain") and not wanted.get("verbatim")):
                 found += _bare(document, value, ("steps", name, key))
     return found
 
@@ -44,8 +47,36 @@ def without_braces(document: Document) -> list[Problem]:
 _FAN_OUT = ("foreach", "matrix", "key")
 
 
+def _half(document: Document, value: JSON, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    """A value that is one template with too few braces; without quotes, YAML reads a mapping in it."""
+    step = document.data["steps"][path[1]] if path[0] == "steps" else {}
+    names = braces.ROOTS if step.keys().isdisjoint(("foreach", "matrix")) else braces.NAMES
+    if isinstance(value, str):
+        half = braces.in_text(value.strip(), names)
+        if half is None or half.length < len(value.strip()):
+            return
+        expression, message, cure = half.expression, f"This {half.what}.", half.instead
+        mark = document.mark_inside(path, half.offset + len(value) - len(value.lstrip()), half.length)
+    else:
+        expression = _only_key(value)
+        if not braces.names(expression, names):
+            return
+        message, mark = "This looks like a template with a brace missing.", document.mark(path)
+        cure = f'Write "{{{{ {expression} }}}}", in quotes.'
+    yield Problem("template", message, mark, cure)
+    owner = functools.reduce(lambda data, part: data[part], path[:-1], document.data)
+    owner[path[-1]] = f"{{{{ {expression} }}}}"
+
+
+def _only_key(value: JSON) -> str:
+    """The key of a mapping that has one, and nothing for it; else nothing."""
+    return next(iter(value)) if isinstance(value, dict) and list(value.values()) == [None] else ""
+
+
 def _bare(document: Document, value: JSON, path: tuple[str | int, ...]) -> Iterator[Problem]:
-    if isinstance(value, str) and (named := _BARE.match(value)) and named[2] in _names(document, named[1]):
+    if half := list(_half(document, value, path)):
+        yield from half
+    elif isinstance(value, str) and (named := _BARE.match(value)) and named[2] in _names(document, named[1]):
         message = f"This is the text {value.strip()}, and no template: braces are missing around it."
         yield Problem("template", message, document.mark(path), f'Write "{{{{ {value.strip()} }}}}".')
         owner = functools.reduce(lambda data, part: data[part], path[:-1], document.data)

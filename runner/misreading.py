@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .braces import in_fault
 from .errors import counted
 
 Place: TypeAlias = tuple[int, int]
@@ -46,7 +47,8 @@ _SYNTAX: tuple[tuple[str, str, str, bool], ...] = (
 
 _KEY = re.compile(r"\s*(?:- +)?([\w.-]+) *:(?: |$)")
 _KEY_AND_VALUE = re.compile(r"\s*(?:- +)?([A-Za-z_][\w-]*):(?!//)(?![^'\"]*: )(\S.*)\Z")
-_WORD = re.compile(r"\s*[\w.-]+ *\Z")
+_BEFORE_VALUE = re.compile(r"\s*(?:- +)*(?:[\w.-]+ *: +)?")
+_WORD = re.compile(r"\s*([\w.-]+) *(?: #.*)?\Z")
 _OPENS_TEXT = re.compile(r"[:-] +[|>][-+0-9]*\s*(?:#.*)?\Z")
 
 
@@ -57,7 +59,8 @@ class Misread:
     message: str
     place: Place
     instead: str
-    of_a_tab: bool = False
+    code: str = "yaml"
+    length: int = 1
 
 
 def told(said: str, lines: Sequence[str], at: Place, began: Place | None) -> Misread:
@@ -66,12 +69,17 @@ def told(said: str, lines: Sequence[str], at: Place, began: Place | None) -> Mis
     if "tab" in said or line[at[1] : at[1] + 1] == "\t":
         column = line.find("\t", 0, _indent(line))
         place = (at[0], column) if column >= 0 else at
-        return Misread("A tab cannot stand here.", place, "Indent with spaces.", of_a_tab=True)
+        code = "tab"
+        return Misread("A tab cannot stand here.", place, "Indent with spaces.", code)
     if found := _quote_open(lines, at):
         return found
     if ("mapping values are not allowed" in said or "could not find expected ':'" in said) and (
         found := _no_space(lines, began[0] if began and "could not" in said else _above(lines, at[0]))
     ):
+        return found
+    if ("expected key" in said or "expected ','" in said) and (found := _ended_early(line, at)):
+        return found
+    if found := _half_template(lines, at if "expected key" in said else began or at):
         return found
     if "expected key" in said and at[1] == _indent(line) and (found := _between(lines, at[0])):
         return found
@@ -79,11 +87,24 @@ def told(said: str, lines: Sequence[str], at: Place, began: Place | None) -> Mis
         return found
     if "could not find expected ':'" in said and began and (found := _out_of_its_text(lines, began)):
         return found
+    if "could not find expected ':'" in said and began and (found := _no_colon(lines, began[0])):
+        return found
     for words, message, instead, at_start in _SYNTAX:
         if words in said:
             return Misread(message, began if at_start and began else at, instead)
     return Misread(f"This is not YAML: {said.rstrip('.')}.", at,
                  "Check the indentation, the colons and the quotes on this line and the one above.")  # fmt: skip
+
+
+def _half_template(lines: Sequence[str], at: Place) -> Misread | None:
+    """A text without quotes that begins with a template, of which a brace is missing."""
+    line = lines[at[0]] if at[0] < len(lines) else ""
+    value = _BEFORE_VALUE.match(line)
+    half = in_fault(line[value.end() :]) if value is not None else None
+    if value is None or half is None or half.offset:
+        return None
+    cure = f'Write {{{{ {half.expression} }}}}, and quotes around the whole text: "{{{{ … }}}}".'
+    return Misread(f"This {half.what}.", (at[0], value.end()), cure, "template", half.length)
 
 
 def _quote_open(lines: Sequence[str], at: Place) -> Misread | None:
@@ -99,6 +120,27 @@ def _quote_open(lines: Sequence[str], at: Place) -> Misread | None:
         place = (above, opened.start() + opened[0].index(quote))
         return Misread("This quote is not closed on its line, and the next one closes it.", place,
                        "Write the same quote where the text ends.")  # fmt: skip
+    return None
+
+
+def _ended_early(line: str, at: Place) -> Misread | None:
+    """A quote inside of a text in quotes, which ends it, with more of the text behind."""
+    before = line[: at[1]].rstrip(" ")
+    place = (at[0], len(before) - 1)
+    if (
+        before.endswith("'")
+        and before[-2:-1].isalnum()
+        and line[at[1] : at[1] + 1].isalnum()
+        and before == line[: at[1]]
+    ):
+        return Misread("This apostrophe ends the text.", place,
+                       "Write it twice: '', or put the whole text in double quotes.")  # fmt: skip
+    if before.endswith("'"):
+        return Misread("The text ends with this quote, and more follows.", place,
+                       "Write a quote inside of it twice: '', or put the whole text in double quotes.")  # fmt: skip
+    if before.endswith('"'):
+        return Misread("The text ends with this quote, and more follows.", place,
+                       'Write \\" for a quote inside of it, or put the whole text in single quotes.')  # fmt: skip
     return None
 
 
@@ -149,12 +191,22 @@ def _too_far_in(lines: Sequence[str], at: Place) -> Misread | None:
     above = next((n for n in range(at[0] - 1, -1, -1) if lines[n].strip()), None)
     if key is None or key.end(1) != at[1] or above is None or _indent(lines[above]) >= _indent(lines[at[0]]):
         return None
-    if _WORD.match(lines[above]):
-        return Misread("A colon is missing after this.", (above, _indent(lines[above])), "Write NAME: VALUE.")
+    if found := _no_colon(lines, above):
+        return found
     further = counted(_indent(lines[at[0]]) - _indent(lines[above]), "space")
     message = f"This begins {further} further in than line {above + 1}, so it would be more of the text there."
     cure = f"Begin it as far in as line {above + 1}. If it is more of that text, put the whole text in quotes."
     return Misread(message, (at[0], _indent(lines[at[0]])), cure)
+
+
+def _no_colon(lines: Sequence[str], at: int) -> Misread | None:
+    """A word alone on its line, with lines below that begin further in."""
+    word = _WORD.match(lines[at])
+    below = next((line for line in lines[at + 1 :] if line.strip() and not line.lstrip().startswith("#")), "")
+    if word is None or _indent(below) <= _indent(lines[at]):
+        return None
+    place = (at, word.start(1))
+    return Misread("A colon is missing after this.", place, f"Write {word[1]}: here.", length=len(word[1]))
 
 
 def _out_of_its_text(lines: Sequence[str], began: Place) -> Misread | None:

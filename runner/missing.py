@@ -64,7 +64,7 @@ def _told(owner: Any, name: Any) -> str:
     if isinstance(owner, Outputs):
         return f"steps.{name} has not ended"
     if isinstance(owner, Cells):
-        return f"steps.{owner.step} is fanned out, and {name} is a field of each of its cells"
+        return f"steps.{owner.step} makes several cells, and {name} is a field of each of its cells"
     if isinstance(owner, Mapping):
         return f"there is no field {name}; {_known('there are', list(map(str, owner)))}"
     if isinstance(owner, str | Sequence) and isinstance(name, int):

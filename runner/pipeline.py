@@ -16,7 +16,7 @@ from typing import Any, Literal
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 
-from . import shape, source, templates
+from . import braces, shape, source, templates
 from .errors import PipelineProblems, Problem, nearest
 from .kinds import KINDS
 from .kinds.nesting import parts
@@ -24,8 +24,8 @@ from .meant import renamed, without_braces
 from .model import JSON, UNITS, Ceiling
 from .schema import INPUT_TYPES
 from .source import Document
-from .syntax import TemplateFault
-from .templates import Template, Tree
+from .syntax import HalfTemplate, TemplateFault
+from .templates import Template, Tree, anything
 from .validate import explain, validate
 
 ReadFile = Callable[[str], str]
@@ -323,7 +323,7 @@ class _Loader:
         if "foreach" in data:
             found["foreach"] = self.tree_or_anything(data["foreach"], (*path, "foreach"))
         if "matrix" in data and self.told((*path, "matrix")):
-            found["matrix"] = {"include": _anything()}
+            found["matrix"] = {"include": anything()}
         elif "matrix" in data:
             found["matrix"] = {n: self.tree_or_anything(v, (*path, "matrix", n)) for n, v in data["matrix"].items()}
         data = {name: value for name, value in data.items() if not self.told((*path, name))}
@@ -333,6 +333,8 @@ class _Loader:
             # A key without a template is the same for every cell; the check says so, so it must be a template too.
             key = self.tree(data["key"], (*path, "key"))
             found["key"] = key if isinstance(key, Template) else templates.parse(data["key"])
+            if key is anything():
+                found["key"] = templates.parse("{{ index }}")  # which is another for each cell
         return {**found, **{k: data[k] for k in ("limit", "at_once", "on_failure") if k in data}}
 
     def param(self, path: tuple[str | int, ...], wanted: JSON, value: JSON) -> Tree:
@@ -386,7 +388,32 @@ class _Loader:
         def tell(inner: tuple[str | int, ...], fault: TemplateFault) -> None:
             self.problems.append(self.template_problem((*path, *inner), fault))
 
-        return templates.parse_tree(self.meant(value) if any(self.renamed.values()) else value, tell)
+        tree = templates.parse_tree(self.meant(value) if any(self.renamed.values()) else value, tell)
+        return self.whole(tree, (), braces.NAMES if self.has_cells(path) else braces.ROOTS, tell)
+
+    def whole(
+        self,
+        tree: Tree,
+        path: tuple[str | int, ...],
+        names: Sequence[str],
+        tell: Callable[[tuple[str | int, ...], TemplateFault], None],
+    ) -> Tree:
+        """The tree in which no text is a template but for its braces; those that are have been told."""
+        if isinstance(tree, dict):
+            return {name: self.whole(inner, (*path, name), names, tell) for name, inner in tree.items()}
+        if isinstance(tree, list):
+            return [self.whole(inner, (*path, index), names, tell) for index, inner in enumerate(tree)]
+        text = tree.text if isinstance(tree, Template) else tree
+        half = braces.in_text(text, names) if isinstance(text, str) else None
+        if half is None:
+            return tree
+        tell(path, HalfTemplate(half))
+        return anything()
+
+    def has_cells(self, path: tuple[str | int, ...]) -> bool:
+        """Whether the value at ``path`` is one of a step with many cells."""
+        step = _mapping(self.document.data, "steps").get(str(path[1])) if path[0] == "steps" else None
+        return isinstance(step, dict) and not step.keys().isdisjoint(("foreach", "matrix"))
 
     def meant(self, value: JSON) -> JSON:
         """A value whose templates name inputs and steps as they are called now, if they had names that cannot be."""
@@ -402,12 +429,12 @@ class _Loader:
 
     def tree_or_anything(self, value: JSON, path: tuple[str | int, ...]) -> Tree:
         """The tree of a value, or what could be anything where something in it is of the wrong type."""
-        return _anything() if self.marks and self.told_within(path, value) else self.tree(value, path)
+        return anything() if self.marks and self.told_within(path, value) else self.tree(value, path)
 
     def template_problem(self, path: tuple[str | int, ...], fault: TemplateFault) -> Problem:
         document, inner = (self.files[path], ()) if path in self.files else (self.document, path)
         mark = document.mark_inside(inner, fault.offset, fault.length)
-        return Problem("template", f"This template cannot be read: {fault}.", mark, fault.instead)
+        return Problem("template", fault.sentence, mark, fault.instead)
 
     def add(self, code: str, message: str, path: tuple[str | int, ...], instead: str = "") -> None:
         self.problems.append(Problem(code, message, self.document.mark(path), instead))
@@ -420,12 +447,6 @@ class _Loader:
         """Whether the value at ``path``, or one inside of it, has a problem already."""
         inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
         return self.told(path) or any(self.told_within((*path, part), inner) for part, inner in inside)
-
-
-@functools.cache
-def _anything() -> Template:
-    """What stands for a value that has a problem, so that what reads it has none."""
-    return templates.parse("{{ dict() }}")
 
 
 def _ceiling(data: JSON) -> Ceiling | None:

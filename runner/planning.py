@@ -201,6 +201,8 @@ class Plan:
     """Calls in flight at once by group: a model of ``limits: per_model``, a step that says ``at_once``."""
     deadline: float | None = None
     profile: str | None = None
+    empty: tuple[str, ...] = ()
+    """Inputs that must be given, and are a text with nothing in it."""
 
     @property
     def title(self) -> str:
@@ -318,6 +320,14 @@ def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str], *
         },
         deadline=pipeline.deadline,
         profile=pipeline.profile,
+        empty=tuple(
+            name
+            for name, declared in pipeline.inputs.items()
+            if declared.type == "string"
+            and declared.required
+            and inputs.get(name) is not None
+            and not inputs[name].strip()
+        ),
     )
 
 

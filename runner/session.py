@@ -283,6 +283,7 @@ class Session:
             steps=steps,
             kinds=kinds,
             options=self.options,
+            empty=list(plan.empty),
         )
 
     def _report(self, event: Event) -> None:

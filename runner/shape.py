@@ -172,6 +172,16 @@ class Shape:
         names = [*self.schema.get("properties", ()), *(name for branch in self.branches for name in branch.fields)]
         return list(dict.fromkeys(names))
 
+    def ways_to(self, name: str) -> list[str]:
+        """Where a field that it does not have itself is one level further down: ``data.scene``."""
+        inner = ((own, found) for own in self.fields if (found := self.field(own)) is not None)
+        return [f"{own}.{name}" for own, found in inner if name in found.fields]
+
+    def way_to(self, name: str) -> str:
+        """The field, or the one place further down where it is; the name itself where that is not known."""
+        ways = self.ways_to(name) if self.fields and name not in self.fields else []
+        return ways[0] if len(ways) == 1 else name
+
     def __str__(self) -> str:
         if self.artifact:
             return {"image": "an image", "audio": "an audio file"}.get(self.artifact, f"a {self.artifact}")

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from . import misreading
+from . import braces, misreading
 from .errors import Mark, PipelineProblems, Problem
 from .model import JSON
 
@@ -305,6 +305,11 @@ class _Composer:
     def _key_is_no_text(self, event: Any) -> None:
         """A key that is a collection. In nearly every case it is a template that is not in quotes."""
         at = event.start_mark.index
+        if half := braces.apart(self.text, at):
+            line, start = _line_of(self.text, half.offset)
+            mark = self._mark_at(line, half.offset - start, half.length)
+            self._add("template", f"This {half.what}.", mark, f'Write "{{{{ {half.expression} }}}}", in quotes.')
+            return
         if self.text[at - 1 : at + 1] != "{{":
             self._add("key", "A key must be text.", self._mark(event), "Write the key as a word.")
             return
@@ -384,8 +389,7 @@ class _Composer:
     def _syntax(self, err: yaml.MarkedYAMLError) -> None:
         at, began = ((mark.line, mark.column) if mark else None for mark in (err.problem_mark, err.context_mark))
         found = misreading.told(str(err.problem or err.context or "it cannot be read"), self.lines, at or (0, 0), began)
-        code = "tab" if found.of_a_tab else "yaml"
-        self._add(code, found.message, self._mark_at(*found.place), found.instead)
+        self._add(found.code, found.message, self._mark_at(*found.place, found.length), found.instead)
 
     def _add(self, code: str, message: str, mark: Mark, instead: str = "") -> None:
         self.problems.append(Problem(code, message, mark, instead))

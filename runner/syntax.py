@@ -6,6 +6,7 @@ import re
 
 import jinja2
 
+from .braces import Half, in_fault
 from .errors import nearest
 
 
@@ -15,6 +16,22 @@ class TemplateFault(ValueError):
     def __init__(self, message: str, instead: str, offset: int, length: int) -> None:
         super().__init__(message)
         self.instead, self.offset, self.length = instead, offset, length
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, as one reads it alone."""
+        return f"This template cannot be read: {self}."
+
+
+class HalfTemplate(TemplateFault):
+    """A text that is a template but for its braces."""
+
+    def __init__(self, half: Half) -> None:
+        super().__init__(half.what, half.instead, half.offset, half.length)
+
+    @property
+    def sentence(self) -> str:
+        return f"This {self}."
 
 
 _TAG = re.compile(r"\{[{%].*?(?:[}%]\}|\Z)", re.DOTALL)
@@ -26,6 +43,8 @@ _BRACES = "Check the braces and the quotes."
 
 def fault_of(text: str, err: jinja2.TemplateSyntaxError, environment: jinja2.Environment) -> TemplateFault:
     """Jinja's error in plain words, at the tag that it is about."""
+    if half := in_fault(text):
+        return HalfTemplate(half)
     message = (err.message or "it cannot be read").rstrip(".")
     if open_block := re.search(r"block that needs to be closed is '(\w+)'", message):
         word = open_block[1]

@@ -312,14 +312,17 @@ class Template:
         The mark is put under the last of them.
         """
         seen: list[tuple[str, int, int]] = []
-        offset = 0
+        fields: set[int] = set()
+        offset, dot = 0, False
         for number, kind, value in environment().lex(self.text):
             if kind in ("name", "string", "integer") and number >= line:
                 seen.append((value.strip("'\""), offset, len(value)))
+                fields |= {offset} if dot else set()
             offset += len(value)
+            dot = value == "." or (dot and kind == "whitespace")
         wanted = list(words)
         for i in range(len(seen) - len(wanted) + 1):
-            if [word for word, _, _ in seen[i : i + len(wanted)]] == wanted:
+            if seen[i][1] not in fields and [word for word, _, _ in seen[i : i + len(wanted)]] == wanted:
                 return seen[i + len(wanted) - 1][1:]
         for word, at, length in seen:
             if wanted and word == wanted[-1]:
@@ -348,7 +351,7 @@ def parse(text: str) -> Template:
 
 
 def parse_tree(value: JSON, faults: Callable[[tuple[str | int, ...], TemplateFault], None]) -> Tree:
-    """`parse` for every text inside a value; faults are told with the path to the text."""
+    """`parse` for every text inside a value; faults are told with the path to the text, which then is `anything`."""
     return _parse_tree(value, (), faults)
 
 
@@ -362,12 +365,18 @@ def _parse_tree(
             return parse(value)
         except TemplateFault as fault:
             faults(path, fault)
-            return ""
+            return anything()
     if isinstance(value, dict):
         return {k: _parse_tree(v, (*path, k), faults) for k, v in value.items()}
     if isinstance(value, list):
         return [_parse_tree(v, (*path, i), faults) for i, v in enumerate(value)]
     return value
+
+
+@functools.cache
+def anything() -> Template:
+    """What stands for a value that has a problem, so that what reads it has none."""
+    return parse("{{ dict() }}")
 
 
 def render_tree(tree: Tree, names: Mapping[str, Any]) -> JSON:
@@ -391,6 +400,19 @@ def templates_of(tree: Tree, path: tuple[str | int, ...] = ()) -> Iterator[tuple
     elif isinstance(tree, list):
         for index, value in enumerate(tree):
             yield from templates_of(value, (*path, index))
+
+
+def texts_of(tree: Tree, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every text of a tree as it was written, templates among them, with the path to it."""
+    match tree:
+        case str() | Template():
+            yield path, tree if isinstance(tree, str) else tree.text
+        case Mapping():
+            for key, value in tree.items():
+                yield from texts_of(value, (*path, key))
+        case list():
+            for index, value in enumerate(tree):
+                yield from texts_of(value, (*path, index))
 
 
 def _metered(text: str) -> nodes.Template:

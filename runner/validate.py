@@ -147,6 +147,9 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
             cure = "Use letters, digits and -." if allowed else _KEYS
             message = f"{_short(value)} cannot be the name of a header."
             yield Problem("value", message, document.mark((*path, value), key=True), cure)
+        case "enum" if path[:1] == ("inputs",) and path[2:] == ("type",) and str(value).lower() in _TYPE_MEANT:
+            message, meant_type = f"type cannot be {_short(value)}.", _TYPE_MEANT[str(value).lower()]
+            yield Problem("value", message, document.mark(path), f"Did you mean {meant_type}?")
         case "enum" if path[-1] == "kind":
             message = f"There is no kind {_short(value)}."
             yield Problem("unknown-kind", message, document.mark(path), nearest(str(value), _list(wanted)))
@@ -183,10 +186,26 @@ def _in_short(error: ValidationError, path: Sequence[str | int]) -> dict[str, JS
             return {"type": "string"}
         case ("inputs", _) if isinstance(value, str) and value in known["type"]["enum"]:
             return {"type": value}
+        case ("inputs", _) if isinstance(value, str) and value in _TYPE_MEANT:
+            return {"type": _TYPE_MEANT[value]}
         case ("inputs", _):
             return {"type": _INPUT_OF[type(value)], "default": value}
     return None
 
+
+_TYPE_MEANT = {
+    **dict.fromkeys(("str", "text", "char", "varchar", "word"), "string"),
+    **dict.fromkeys(("int", "long", "count"), "integer"),
+    **dict.fromkeys(("float", "double", "decimal", "num"), "number"),
+    **dict.fromkeys(("bool", "flag", "checkbox"), "boolean"),
+    **dict.fromkeys(("array", "tuple", "set", "strings"), "list"),
+    **dict.fromkeys(("dict", "map", "mapping", "json", "hash", "record"), "object"),
+    **dict.fromkeys(("picture", "photo", "img", "png", "jpg", "jpeg"), "image"),
+    **dict.fromkeys(("sound", "voice", "music", "mp3", "wav"), "audio"),
+    **dict.fromkeys(("movie", "film", "clip", "mp4"), "video"),
+    **dict.fromkeys(("path", "document", "binary"), "file"),
+}
+"""Types of inputs as they are called elsewhere."""
 
 _INPUT_OF = {str: "string", bool: "boolean", int: "integer", float: "number", list: "list"}
 

@@ -53,6 +53,22 @@ def test_a_run_says_where_everything_is(cli: Cli, pipeline: Path) -> None:
     assert Path("out/tiny/draft.txt").read_text()
 
 
+@pytest.mark.parametrize("value", ["", "  "])
+def test_a_run_says_before_it_begins_that_an_input_is_empty(cli: Cli, pipeline: Path, value: str) -> None:
+    pipeline.write_text(
+        "name: tea\ninputs:\n  leaf: {type: string}\n  more: {type: string, default: ''}\n"
+        "steps: {a: {kind: render_text, text: 'x{{ inputs.leaf }}{{ inputs.more }}'}}\n"
+    )
+
+    empty, quiet = cli("run", pipeline, "-i", f"leaf={value}"), cli("run", pipeline, "-i", f"leaf={value}", "--quiet")
+    full = cli("run", pipeline, "-i", "leaf=green")
+
+    assert (empty.code, quiet.code, full.code) == (0, 0, 0)
+    assert empty.err.splitlines()[0] == "The input leaf is empty."
+    assert empty.err.count("is empty") == 1
+    assert "is empty" not in quiet.err + full.err
+
+
 def test_a_run_in_a_pipe_says_one_plain_line_an_event(cli: Cli, pipeline: Path) -> None:
     done = cli("run", pipeline, "--local")
 
@@ -404,7 +420,7 @@ def test_a_removed_model_is_a_warning_and_no_reason_to_stop(cli: Cli, pipeline: 
 
     done = cli("check", pipeline)
 
-    assert done.code == 0
+    assert (done.code, done.out) == (0, "1 pipeline: no problems, 1 warning\n")
     assert "warning" in done.err
     assert "bytedance/seedream-4.0" in done.err
 

@@ -52,6 +52,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "shown": st.dictionaries(st.text("abc", max_size=3), JSON, max_size=3),
     "answer": st.booleans() | st.integers(1, 16),
     "keys": st.lists(st.text("abc", max_size=3), max_size=3),
+    "empty": st.lists(st.text("abc", max_size=3), max_size=3),
 }
 TYPES: dict[Any, st.SearchStrategy[Any]] = {
     float: st.floats(0, 2e9),

@@ -324,7 +324,7 @@ async def test_a_step_that_cannot_be_multiplied_fails_with_a_sentence(bench: Ben
         ("{{ [steps.d.data.z, 1][0].x }}", "null has no field x"),
         ("{{ steps.d.data.n }}", "there is no field n; there are m, z"),
         ("{{ steps.d.data.m[3] }}", "the list has 1 item, and none at 3"),
-        ("{{ [steps.c, 1][0].text }}", "steps.c is fanned out, and text is a field of each"),
+        ("{{ [steps.c, 1][0].text }}", "steps.c makes several cells, and text is a field of each"),
     ],
 )
 async def test_what_a_step_did_not_yield_has_a_default_or_a_sentence(bench: Bench, text: str, said: str) -> None:

@@ -19,7 +19,7 @@ WORDS = {"errors", "codes", "model", "events"}
 READING = {"source", "misreading", "syntax", "missing", "templates", "shape", "inference", "catalogue", "kinds",
            "schema", "hints", "meant", "validate", "masking", "cells", "pipeline", "fanout", "fitting", "price", "rows",
            "conversation", "checking", "doubts", "planning", "event_schema", "outputs", "lockfile", "plugins",
-           "cases"}  # fmt: skip
+           "cases", "braces"}  # fmt: skip
 DOING = {"fresh", "canned", "desk", "picking", "budget", "admission", "attempts", "calls", "work", "inside", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp", "salvage"}  # fmt: skip
@@ -49,8 +49,9 @@ MAY_IMPORT = {
     **dict.fromkeys(EDGES, WORDS | READING | DOING | WORLD | SHOWING | EDGES | {"emulator"}),
 }
 
-ALONE = {"errors": set(), "codes": set(), "model": set(), "events": {"model"}, "misreading": {"errors"},
-         "source": {"errors", "misreading", "model"},
+ALONE = {"errors": set(), "codes": set(), "model": set(), "events": {"model"}, "braces": set(),
+         "misreading": {"braces", "errors"},
+         "source": {"braces", "errors", "misreading", "model"},
          "price": {"model"}, "kinds": {"catalogue", "errors", "model", "templates", "kinds", "plugins"}}  # fmt: skip
 """Files whose arrows are counted one by one: the words and the bottom of reading."""
 

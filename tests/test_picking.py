@@ -623,6 +623,21 @@ def test_pick_first_and_approve_ask_nobody(cli: Cli, pots: Path, emulator: Emula
     assert "fit: no, said by --approve" in no.err
 
 
+@pytest.mark.parametrize(("said", "code"), [("yes", 0), ("no", 1)])
+def test_an_output_that_reads_whether_it_was_approved_is_written_after_a_yes_only(
+    cli: Cli, pots: Path, said: str, code: int
+) -> None:
+    pots.write_text(ALL)
+    cure = cli("check", pots).err.partition("An output waits as ")[2].partition(".\n")[0]
+    pots.write_text(ALL.partition("outputs:")[0] + f"outputs:\n  {cure}\n")
+
+    done = cli("run", pots, "--pick", "first", "--approve", said)
+
+    assert cure == 'photo.jpg: "{{ steps.photo.image if steps.fit.approved }}"'
+    assert done.code == code
+    assert Path("out/all/photo.jpg").exists() == (said == "yes")
+
+
 ALL = """\
 name: all
 steps:

@@ -228,6 +228,7 @@ def test_counts_are_told_apart() -> None:
     [
         ("titel", ["title", "blurb"], "Did you mean title?"),
         ("zzz", ["title", "blurb"], "Known here: title, blurb."),
+        ("zzz", ["title", "blurb", "title"], "Known here: title, blurb."),
         ("zzz", [], ""),
         ("zzz", [f"k{i}" for i in range(20)], "Known here: " + ", ".join(f"k{i}" for i in range(12)) + ", …."),
     ],

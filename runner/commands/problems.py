@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import PipelineProblems, Problem, UsageError
+from ..errors import PipelineProblems, Problem, UsageError, counted
 from .given import PATH, catalogue_option, completed, profile_option
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def check(files: Sequence[Path], catalogue: Path | None, profile: str | None, fo
         if not wrong:
             counts = [(len(files) - len(tests), "pipeline"), (len(tests), "test file")]
             said = [f"{count} {word}{'s' * (count != 1)}" for count, word in counts if count]
-            click.echo(f"{', '.join(said)}: no problems")
+            warned = f", {counted(len(problems), 'warning')}" if problems else ""
+            click.echo(f"{', '.join(said)}: no problems{warned}")
     else:
         from ..reports import formats
 

@@ -30,6 +30,7 @@ from ..events import (
     JobEnded,
     JobMoved,
     JobSubmitted,
+    RunStarted,
     RunState,
     RunStopping,
     State,
@@ -119,6 +120,9 @@ class Lines(Silent):
 
     def __call__(self, event: Event) -> None:
         self.state.add(event)
+        if isinstance(event, RunStarted):
+            for name in event.empty:
+                self.say(_empty(name))
         if isinstance(event, CellCancelled) and self.state.exceeded:
             return  # one line has told it for all of them
         paid = self.state.cell(event.cell).cost if isinstance(event, CellDone) else None
@@ -142,7 +146,10 @@ class LiveTable(Silent):
     def __call__(self, event: Event) -> None:
         with self._lock:
             self.state.add(event)
-        if isinstance(event, AttemptFailed | BudgetTold | RunStopping):
+        if isinstance(event, RunStarted):
+            for name in event.empty:
+                self._live.console.print(Text(_empty(name), style="yellow"))
+        elif isinstance(event, AttemptFailed | BudgetTold | RunStopping):
             self._live.console.print(Text(line_of(event), style="yellow"))
         elif isinstance(event, CellAnswered) and event.where in ("terminal", "pick", "approve"):
             self._live.console.print(Text(line_of(event), style="green"))
@@ -228,6 +235,10 @@ def line_of(event: Event, *, free: bool = False, paid: float | None = None) -> s
         case CellCancelled():
             return f"{event.cell}: cancelled" + (f", {event.why}" if event.why else "")
     return ""
+
+
+def _empty(name: str) -> str:
+    return f"The input {name} is empty."
 
 
 def _shown(cells: list[CellState]) -> list[CellState]:
