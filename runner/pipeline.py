@@ -428,6 +428,11 @@ def _anything() -> Template:
     return templates.parse("{{ dict() }}")
 
 
+def is_anything(tree: Tree) -> bool:
+    """Whether this stands for a value that has a problem."""
+    return tree is _anything()
+
+
 def _ceiling(data: JSON) -> Ceiling | None:
     """The ``budget:`` of a pipeline or a step. Values of the wrong type have been told."""
     said = _mapping(data, "budget")
