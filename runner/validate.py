@@ -360,7 +360,7 @@ def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, s
     tail = ": no template can stand here" if isinstance(value, str) and is_template(value) else ""
     if wanted == ["array"] and isinstance(value, dict) and isinstance(inner, Mapping) and inner.get("type") == "object":
         return message, f"Write [{_short(_flow(value))}]."
-    if wanted == ["array"] and isinstance(value, str | int | float) and not tail:
+    if wanted == ["array"] and isinstance(value, str | int | float) and not isinstance(value, bool) and not tail:
         return message, f"Write [{_short(value)}]."
     if known := error.schema.get("enum"):
         return message, nearest("", [str(v) for v in known])
