@@ -24,7 +24,7 @@ from .inference import CELL_NAMES, Finding, Inference, chain_of, infer, steps_re
 from .kinds import KINDS, Kind, run_pipeline
 from .kinds.nesting import ARGS, parts, scopes
 from .model import JSON, Cell
-from .pipeline import Input, Pipeline, Step
+from .pipeline import Input, Pipeline, Step, is_anything
 from .shape import Shape
 from .source import collector_paused
 from .templates import Template, Tree, templates_of
@@ -189,6 +189,8 @@ class _Checker:
         """By the template's identity: each is walked once, and lives as long as the pipeline."""
         self.inputs_read: set[str] = set()
         """The inputs that a template reads."""
+        self.not_fanned: dict[str, Problem] = {}
+        """By step that is one cell and reads what only cells have: the problem that tells it, where it first does."""
 
     def run(self) -> dict[str, CheckedStep]:
         for declared in self.pipeline.inputs.values():
@@ -220,7 +222,9 @@ class _Checker:
             if (inner := self.nested.get(step.id)) is not None:
                 outputs = {**CLOSED, "properties": {name: {} for name in inner.pipeline.outputs}}
                 output = {**output, "properties": {**output["properties"], "outputs": outputs}}
-            if step.fanned_out:
+            if any(is_anything(tree) for tree in (step.foreach, *(step.matrix or {}).values())):
+                output = {}  # whether it is fanned out cannot be told
+            elif step.fanned_out:
                 cells = self.cells[step.id]
                 keys = None if cells is None else tuple(str(cell.key) for cell in cells)
                 output = cells_shape(output, cell_names(step, names), keys)
@@ -295,6 +299,14 @@ class _Checker:
         values = given if isinstance(given, Mapping) else {}
         declared = nested.pipeline.inputs
         name = nested.pipeline.name
+        missing = [d.name for d in declared.values() if d.required and d.name not in values]
+        unknown = [word for word in values if word not in declared]
+        if len(unknown) == len(missing) == 1 and not nearest(unknown[0], list(values.keys() & declared)).startswith(
+            "Did"
+        ):
+            self.add("unknown-input", f"{name} needs the input {missing[0]}, and has no input {unknown[0]}.",
+                     (*path, unknown[0]), f"Write {missing[0]}: instead.", key=True)  # fmt: skip
+            values, missing = {word: value for word, value in values.items() if word in declared}, []
         for word, value in values.items():
             if word not in declared:
                 self.add("unknown-input", f"{name} has no input {word}.", (*path, word),
@@ -308,7 +320,6 @@ class _Checker:
             elif "artifact" in wanted:
                 instead = f"Declare an input of type: {declared[word].type}, and write {{{{ inputs.NAME }}}}."
                 self.add("type", f"{word} needs a file of a step or an input; this is text.", (*path, word), instead)
-        missing = [d.name for d in declared.values() if d.required and d.name not in values]
         if missing and (given is None or isinstance(given, Mapping)):
             self.add("missing-key", f"{name} needs {'the inputs' if len(missing) > 1 else 'the input'} "
                      f"{' and '.join(missing)}.", path, f"Add {missing[0]}: under inputs:.", key=True)  # fmt: skip
@@ -395,6 +406,8 @@ class _Checker:
                 self.add(
                     "fan-out", "A key cannot read itself.", (*path, "key"), "Write {{ item }} or {{ index }} in it."
                 )
+            elif self.inferred[id(step.key)].findings:
+                literal_key = False
             elif step.fanned_out and not used & {"item", "index", "matrix", "key"}:
                 literal_key = False
                 self.add(
@@ -410,7 +423,9 @@ class _Checker:
                 self.yields(f"matrix.{axis}", {"type": "array"}, values, (*path, "matrix", axis))
         if step.foreach is not None:
             self.foreach(step, edges)
-        if not step.fanned_out:
+        if step.id in self.not_fanned:
+            pass  # which is told
+        elif not step.fanned_out:
             for word in ("key", "limit", "at_once", "on_failure"):
                 if word in self.written(step):
                     self.add("fan-out", f"{word} says something about cells, and the step has only one.",
@@ -462,6 +477,8 @@ class _Checker:
 
     def yields(self, name: str, wanted: JSON, tree: Tree, path: Path) -> None:
         if isinstance(tree, Template) and not self.inferred[id(tree)].findings:
+            if name == "foreach" and self.not_fanned.keys() & self.inferred[id(tree)].steps:
+                return  # which is told
             self.shape(wanted, name, self.inferred[id(tree)].shape, path, sentence=tree.expression is None)
 
     def literal_cells(self, step: Step, key: Template | None) -> None:
@@ -505,8 +522,22 @@ class _Checker:
                 instead = self.of_own_item(path, finding, names or self.names) or finding.instead
                 if finding.code == "fanned-out" and (rest := _REST.match(template.text, offset + length)):
                     instead = re.sub(r"([\w.\[\]']+)(?= for the )", rf"\1{rest[0]}", instead)
-                self.problems.append(Problem(finding.code, finding.message, mark, instead))
+                found = Problem(finding.code, finding.message, mark, instead)
+                if path[0] == "steps" and finding.code == "unknown-name" and finding.words[0] in CELL_NAMES:
+                    self.lacks_foreach(str(path[1]), finding.words[0], found)
+                    continue
+                self.problems.append(found)
             yield inner, template, inference
+
+    def lacks_foreach(self, step: str, word: str, found: Problem) -> None:
+        """What only cells have is read by a step that is one cell: told once, at the first place of the file."""
+        message = f"There is no {word} here: the step {step} has no foreach: and no matrix:."
+        told, found = self.not_fanned.get(step), replace(found, message=message)
+        if told is None or (found.mark.line, found.mark.column) < (told.mark.line, told.mark.column):
+            self.not_fanned[step] = found
+            self.problems = [found if problem is told else problem for problem in self.problems]
+        if told is None:
+            self.problems.append(found)
 
     def of_own_item(self, path: Path, finding: Finding, names: Mapping[str, Shape]) -> str:
         """The cure that names ``item``, where a template reads a field of the list that its cells are made for."""
@@ -661,8 +692,12 @@ class _Checker:
             seen[name.lower()] = name
             folders.update(str(parent) for parent in PurePosixPath(name.lower()).parents)
             found = list(self.infer(tree, path, self.one_cell() if by_cell else None))
-            read = [self.pipeline.steps[s] for _, _, i in found for s in i.steps if s in self.pipeline.steps]
-            if by_cell and templated is None and not any(step.fanned_out for step in read):
+            read = {step for _, _, inference in found for step in inference.steps if step in self.pipeline.steps}
+            if (
+                by_cell
+                and templated is None
+                and not any(self.pipeline.steps[s].fanned_out or s in self.not_fanned for s in read)
+            ):
                 self.add("output", f"{name} is named by cell, and no step that it reads makes several cells.", path,
                          "Read a step with foreach: or matrix:, or leave out {key}.", key=True)  # fmt: skip
             if any(inference.findings for _, _, inference in found):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 from . import catalogue
 from .catalogue import Catalogue, Model
 from .errors import nearest
-from .kinds import Kind
+from .kinds import KINDS, Kind
 from .kinds.kind import COMMON
 from .pipeline import Alias, Pipeline, Step
 from .templates import Template, Tree
@@ -74,6 +74,10 @@ class Fitting:
         if kind.NAME == ANY_MODEL:
             found = replace(found, known=False, kind=kind.NAME)
         elif found.known and not found.serves(kind.NAME):
+            if alias is not None and (users := self._misled(step.model or "", found)):
+                if step is users[0]:
+                    self._of_another_kind(found, users, place)
+                return None
             self.add("model", f"{name} is a model for {found.kind}, not for {kind.NAME}.", path, self._for(kind))
             return None
         elif found.status == "removed":
@@ -85,6 +89,25 @@ class Fitting:
         if alias is not None and (alias.headers or alias.policy):
             found = replace(found, headers=alias.headers, policy=alias.policy)
         return found
+
+    def _misled(self, alias: str, model: Model) -> list[Step]:
+        """The steps that use an alias, where it is the alias that is wrong: its model is for none of them, and they are
+        several, or a profile gave it to them.
+        """
+        users = [step for step in self.pipeline.steps.values() if step.model == alias and step.kind in KINDS]
+        profile = self.pipeline.profile
+        said = self.pipeline.document.data["profiles"][profile].get("models") if profile is not None else None
+        by_profile = isinstance(said, dict) and alias in said
+        return users if not any(model.serves(s.kind) for s in users) and (by_profile or len(users) > 1) else []
+
+    def _of_another_kind(self, model: Model, users: Sequence[Step], place: Path) -> None:
+        kinds = list(dict.fromkeys(step.kind for step in users))
+        names = [step.id for step in users]
+        who = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        message = (
+            f"{model.id} is a model for {model.kind}; {who} need{'s' * (len(names) == 1)} one for {' or '.join(kinds)}."
+        )
+        self.add("model", message, place, self._for(KINDS[kinds[0]]))
 
     def _elsewhere(self, name: str, alias: Alias, kind: Kind, path: Path, step: Step) -> Model | None:
         """A model of an OpenAI-compatible server."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from jinja2 import nodes
 
+from . import operands
 from .errors import counted, nearest
 from .model import JSON
 from .shape import ANY, Shape
@@ -125,8 +126,7 @@ class _Walk:
                         self.in_text(part)
             case nodes.If():
                 self.visit(node.test)
-                for branch in (node.body, node.elif_, node.else_):
-                    self.body(branch)
+                self.branches([node.body, node.elif_, node.else_])
             case nodes.For():
                 self.loop(node)
             case nodes.Assign():
@@ -155,11 +155,25 @@ class _Walk:
                 self.add("template", f"{{% {word} %}} is not available in a pipeline.",
                          "Write the text here, or in a file: prompt: {file: …}.", (word,), node.lineno)  # fmt: skip
 
+    def branches(self, bodies: Sequence[Sequence[nodes.Node]]) -> None:
+        """Statements of which some run and some do not: what is not the same after each of them can be anything."""
+        before, ends = dict(self.names), [dict(self.names)]
+        for body in bodies:
+            self.names = dict(before)
+            self.body(body)
+            ends.append(self.names)
+        merged: dict[str, Shape] = {}
+        for end in ends:
+            for name, shape in end.items():
+                merged[name] = shape if merged.get(name, shape) == shape else ANY
+        self.names = merged
+
     def loop(self, node: nodes.For) -> None:
         over = self.visit(node.iter)
         if over.artifact or (over.types and over.types <= {"integer", "number", "boolean", "null"}):
             instead = f"Write range({_shown(node.iter)}) to count." if over.types == {"integer"} else ""
             self.add("type", f"A loop needs a list; this is {over}.", instead, chain_of(node.iter), node.lineno)
+        self.wrong(operands.unpacked(node, over))
         with _Scope(self):
             self.names["loop"] = ANY
             self.assign(node.target, over.items if "array" in over.types else ANY)
@@ -212,7 +226,10 @@ class _Walk:
                 return self.either([node.expr1, *([node.expr2] if node.expr2 else [])])
             case nodes.And() | nodes.Or():
                 return self.either([node.left, node.right])
-            case nodes.Not() | nodes.Compare():
+            case nodes.Compare():
+                self.wrong(operands.comparison(node, self.visit))
+                return Shape(_FLAG)
+            case nodes.Not():
                 self.children(node)
                 return Shape(_FLAG)
             case nodes.Concat():
@@ -230,13 +247,27 @@ class _Walk:
                 named = {k.value: s.schema for k, s in pairs if isinstance(k, nodes.Const)}
                 return Shape({"type": "object", "properties": named, "additionalProperties": len(named) < len(pairs)})
             case nodes.Add() | nodes.Mul():
-                kinds = [self.visit(node.left).types, self.visit(node.right).types]
-                return Shape(_NUMBER) if all(k and k <= {"integer", "number"} for k in kinds) else ANY
-            case nodes.BinExpr() | nodes.UnaryExpr():
+                sides = self.visit(node.left), self.visit(node.right)
+                self.wrong(operands.binary(node, *sides))
+                return Shape(_NUMBER) if all(s.types and s.types <= {"integer", "number"} for s in sides) else ANY
+            case nodes.BinExpr():
+                self.wrong(operands.binary(node, self.visit(node.left), self.visit(node.right)))
+                return Shape(_NUMBER)
+            case nodes.UnaryExpr():
                 self.children(node)
                 return Shape(_NUMBER)
         self.children(node)
         return ANY
+
+    def wrong(self, found: operands.Wrong | None) -> None:
+        """Note why something cannot work with what it is given."""
+        if found is not None:
+            words = chain_of(found.node) or tuple(str(each.value) for each in found.node.find_all(nodes.Const))[:1]
+            if isinstance(found.node, nodes.Const):
+                words = (str(found.node.value),)
+            if isinstance(found.node, nodes.Filter):
+                words = (found.node.name,)
+            self.add(found.code, found.message, found.instead, words, found.node.lineno)
 
     def children(self, node: nodes.Node) -> None:
         for child in node.iter_child_nodes():
@@ -288,6 +319,8 @@ class _Walk:
             self.add("fanned-out", f"{whole} makes several cells, and {name} is a field of each.",
                      f"Write {whole}[0].{inner} for the first, {whole}['KEY'].{inner} for the one with that key, or "
                      f"{{% for cell in {whole} %}} for all.", where, node.lineno)  # fmt: skip
+        elif meant := operands.filter_meant(shape, name, whole):
+            self.add("unknown-field", f"{whole} is {shape}; it has no field {name}.", meant, where, node.lineno)
         elif shape.types == {"array"}:
             self.add("unknown-field", f"{whole} is a list; it has no field {name}.",
                      "Use [0] for one item or a {% for %} loop for all.", where, node.lineno)  # fmt: skip
@@ -331,29 +364,37 @@ class _Walk:
         return owner.items if owner.types and owner.types <= {"array", "string"} else ANY
 
     def call(self, node: nodes.Call) -> Shape:
-        for argument in [*node.args, *(k.value for k in node.kwargs)]:
-            self.visit(argument)
+        args = [self.visit(argument) for argument in node.args]
+        for argument in node.kwargs:
+            self.visit(argument.value)
         if isinstance(node.node, nodes.Getattr):
             owner = self.visit(node.node.node)
             names = [m for cls, methods in METHODS.items() if _TYPES[cls] in owner.types for m in methods]
             if owner.types and node.node.attr not in names:
                 message = f"This is {owner}, which has no method {node.node.attr}()."
-                self.add("template", message, nearest(node.node.attr, names), chain_of(node.node), node.lineno)
+                cure = operands.filter_meant(owner, node.node.attr, _shown(node.node.node))
+                if _shown(node.node.node) == "inputs" and owner.field(node.node.attr) is not None:
+                    cure = f"Write inputs.{node.node.attr}, without ()."
+                self.add("template", message, cure or nearest(node.node.attr, names), chain_of(node.node), node.lineno)
+            self.wrong(operands.called(node, owner, args))
             return Shape(_TEXT) if owner.types == {"string"} and node.node.attr in _YIELDS else ANY
         self.visit(node.node)
-        if isinstance(node.node, nodes.Name) and node.node.name == "range":
+        if isinstance(node.node, nodes.Name) and node.node.name == "range" and "range" not in self.names:
+            self.wrong(operands.counts(node, args))
             return Shape({"type": "array", "items": _INTEGER})
         return ANY
 
     def filter(self, node: nodes.Filter) -> Shape:
         value = self.visit(node.node) if node.node is not None else Shape(_TEXT)
-        for argument in [*node.args, *(k.value for k in node.kwargs)]:
-            self.visit(argument)
+        args = [self.visit(argument) for argument in node.args]
+        for argument in node.kwargs:
+            self.visit(argument.value)
         known = environment().filters
         if node.name not in known:
             self.add("unknown-filter", f"There is no filter {node.name}.", nearest(node.name, sorted(known)),
                      (node.name,), node.lineno)  # fmt: skip
             return ANY
+        self.wrong(operands.filtered(node, known[node.name], value, args))
         return self.filtered(node, value)
 
     def filtered(self, node: nodes.Filter, value: Shape) -> Shape:
@@ -381,7 +422,7 @@ class _Walk:
             return value.items if value.types == {"array"} else ANY
         if node.name in ("default", "d"):
             other = self.visit(node.args[0]) if node.args else Shape(_TEXT)
-            return value if other.types <= value.types else ANY
+            return value if other.types and other.types <= value.types else ANY
         if node.name in _KEEPS:
             return value.some if value.types == {"array"} else Shape({"type": "array"})
         return ANY

@@ -151,11 +151,26 @@ def _checked(
     if found is not None:
         checked, more = checking.check(found, known, files.is_file, nested)
         problems = [*problems, *more]
+    problems = _without_echoes(problems)
     if checked is not None and not any(problem.warning is False for problem in problems):
         problems += [*_too_small(checked), *doubts.of(checked, files.is_file), *inside]
     if any(not problem.warning for problem in problems):
         checked = None
     return found, checked, problems
+
+
+def _without_echoes(problems: list[Problem]) -> list[Problem]:
+    """A value in quotes that are none can be of the wrong type for that alone: then that is the one problem."""
+    left = list(problems)
+    for quotes in [problem for problem in problems if problem.code == "curly-quotes"]:
+        at = quotes.mark
+        columns = range(at.column, at.column + at.length)
+        there = [p for p in left if (p.mark.file, p.mark.line) == (at.file, at.line) and p.mark.column in columns]
+        echoes = [problem for problem in there if problem.code == "type"]
+        if echoes:
+            left = [p for p in left if p is not quotes and p not in echoes]
+            left.append(replace(echoes[0], message=quotes.message, mark=quotes.mark, instead=quotes.instead))
+    return left
 
 
 def _too_small(checked: Checked) -> list[Problem]:
@@ -167,15 +182,19 @@ def _too_small(checked: Checked) -> list[Problem]:
         found = list(planning.Nested(checked, {}).plan({}, preview=True).too_small())
     except (StepError, UsageError):
         return []
+    told: dict[str, list[str]] = {}
+    for scope, step, message in found:
+        others = told.setdefault(scope, [message])
+        others += [step] if message not in others and step not in others else []
     return [
         Problem(
             "small-budget",
-            message,
+            message if not others else f"{message[:-1]}; it is too small for {' and '.join(others)}, too.",
             pipeline.document.mark(("steps", scope, "budget") if scope else ("budget",)),
             "Raise it, or make the call smaller.",
             warning=True,
         )
-        for scope, message in found
+        for scope, (message, *others) in told.items()
     ]
 
 

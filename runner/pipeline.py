@@ -16,7 +16,7 @@ from typing import Any, Literal
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 
-from . import braces, shape, source, templates
+from . import braces, keywords, shape, source, templates
 from .errors import PipelineProblems, Problem, nearest
 from .kinds import KINDS
 from .kinds.nesting import parts
@@ -240,6 +240,7 @@ class _Loader:
         path = ("inputs", name)
         words = {k: v for k, v in data.items() if k not in ("type", "description", "default", "examples")}
         words = {k: v for k, v in words.items() if not self.marks or not self.told_within((*path, k), v)}
+        words = {k: v for k, v in words.items() if self.document.mark((*path, k), key=True) not in self.marks}
         if kind == "string":
             words = {k: self.as_written((*path, k), v) for k, v in words.items()}
         is_file = _TYPES.get(kind) == "artifact"
@@ -381,7 +382,8 @@ class _Loader:
             return False
         found = schema_faults(value)
         for inner, message, instead in found:
-            self.problems.append(Problem("schema", message, document.mark((*path, *inner)), instead))
+            mark = document.mark((*path, *inner), key=keywords.is_of_key(inner))
+            self.problems.append(Problem("schema", message, mark, instead))
         return not found
 
     def tree(self, value: JSON, path: tuple[str | int, ...]) -> Tree:
@@ -449,6 +451,11 @@ class _Loader:
         return self.told(path) or any(self.told_within((*path, part), inner) for part, inner in inside)
 
 
+def is_anything(tree: Tree) -> bool:
+    """Whether this stands for a value that has a problem."""
+    return tree is anything()
+
+
 def _ceiling(data: JSON) -> Ceiling | None:
     """The ``budget:`` of a pipeline or a step. Values of the wrong type have been told."""
     said = _mapping(data, "budget")
@@ -474,8 +481,11 @@ def _schema_faults(text: str) -> tuple[tuple[tuple[str | int, ...], str, str], .
     except SchemaError as err:
         leaf = min(_leaves(err), key=lambda e: e.validator not in ("enum", "pattern", "format"))
         message, instead = explain(leaf, str(leaf.absolute_path[-1]) if leaf.absolute_path else "schema")
+        if leaf.validator == "enum" and (meant := keywords.TYPES.get(str(leaf.instance))):
+            instead = f"Write {meant}."
         return ((tuple(leaf.absolute_path), f"This is not a JSON Schema: {message}", instead),)
-    return tuple((tuple(inner), message, instead) for inner, message, instead in shape.faults(value))
+    found = [*shape.faults(value)] or [*keywords.faults(value)]
+    return tuple((tuple(inner), message, instead) for inner, message, instead in found)
 
 
 def _leaves(error: ValidationError | SchemaError) -> Iterator[ValidationError | SchemaError]:

@@ -11,6 +11,7 @@ import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from .catalogue import Model
@@ -250,8 +251,8 @@ class Plan:
             models = step.nested.checked.models() if step.nested else [step.model] if step.model else []
             yield from (model.id for model in models if model.price is None)
 
-    def too_small(self) -> Iterator[tuple[str, str]]:
-        """Budgets that cannot pay one call of a step: whose they are (``""`` for the run), and a sentence."""
+    def too_small(self) -> Iterator[tuple[str, str, str]]:
+        """Budgets that cannot pay one call of a step: whose they are (``""`` for the run), the step, and a sentence."""
         for scope, ceiling in [("", self.budget), *((step.id, step.budget) for step in self.steps)]:
             for step in self.steps:
                 if ceiling is None or step.preview is None or scope not in ("", step.id):
@@ -265,7 +266,10 @@ class Plan:
                     if worst > most and (known or unit == "images") and ceiling.on_exceed != "warn":
                         named = f"the budget of {scope}" if scope else "the budget"
                         what = "USD" if unit == "usd" else unit
-                        yield scope, f"A call of {step.id} may take {worst:.6g} {what}, and {named} is {most:.6g}."
+                        sentence = (
+                            f"A call of {step.id} may take {_plain(worst)} {what}, and {named} is {_plain(most)}."
+                        )
+                        yield scope, step.id, sentence
 
     def nested_files(self) -> Iterator[tuple[str, Mapping[str, str], Mapping[str, Mark]]]:
         """The files that the pipelines name which its steps and their tools run, as `Nested.files` gives them."""
@@ -287,6 +291,11 @@ class Plan:
         """What templates may name before any step is done."""
         run = {"id": run_id, "pipeline": self.pipeline, "version": self.version or ""}
         return {"inputs": dict(self.inputs), "env": dict(self.env), "run": run}
+
+
+def _plain(amount: float) -> str:
+    """An amount as one writes it: 0.00001, and not 1e-05."""
+    return format(Decimal(f"{amount:.6g}" if amount < 100_000 else f"{amount:.0f}"), "f")
 
 
 def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str], *, preview: bool = False) -> Plan:

@@ -302,7 +302,7 @@ class Template:
             msg = f"the template reads a value that is not there: {err}"
             raise TemplateFailed(msg) from err
         except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError,
-                AttributeError, MemoryError, SyntaxError) as err:  # fmt: skip
+                AttributeError, MemoryError, SyntaxError, AssertionError) as err:  # fmt: skip
             msg = f"the template cannot be rendered: {err}"
             raise TemplateFailed(msg) from err
 

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
 
-from . import meant
+from . import meant, slips
 from .errors import Problem, counted, nearest
 from .hints import TEMPLATE
 from .kinds import KINDS, makes
@@ -45,7 +45,7 @@ def validate(document: Document) -> list[Problem]:
     if not isinstance(data, dict):
         what = f"A pipeline begins with name: and steps:; this is {_name(data)}."
         return [Problem("type", what, document.mark(), "Write name: and steps:.")]
-    mended = meant.mended(document)
+    mended = [*slips.mended(document), *meant.mended(document)]
     faults = [_Fault(tuple(e.absolute_path), e) for e in _errors(_top_validator(), data)]
     steps = data.get("steps")
     if isinstance(steps, dict):
@@ -53,7 +53,28 @@ def validate(document: Document) -> list[Problem]:
             kind = step.get("kind") if isinstance(step, dict) else None
             validator = _step_validator(kind if isinstance(kind, str) else None)
             faults += [_Fault(("steps", name, *e.absolute_path), e) for e in _errors(validator, step)]
-    return [*mended, *(p for fault in faults for p in _problems(document, fault))]
+    found = [*mended, *(p for fault in faults for p in _problems(document, fault))]
+    for fault in faults:
+        _put_right(document, fault)
+    return found
+
+
+def _put_right(document: Document, fault: _Fault) -> None:
+    """Put what stands under an unknown key, which has been told, where it is meant to be."""
+    schema, given = fault.error.schema, fault.error.instance
+    if fault.error.validator != "additionalProperties":
+        return
+    assert isinstance(schema, Mapping)
+    assert isinstance(given, Mapping)
+    if (pair := slips.in_place_of(schema, given)) is not None:
+        slips.renamed(document, fault.path, pair[0], pair[1][0])
+    if fault.path[:1] != ("steps",) or len(fault.path) != 2:
+        return
+    known = list(schema.get("properties", {}))
+    for word, form in (("foreach", str | list), ("matrix", dict)):
+        key = next((key for key in given if key not in known and meant.is_meant(key, known, word)), None)
+        if key is not None and word not in given and isinstance(given[key], form):
+            slips.renamed(document, fault.path, key, word)
 
 
 def against(
@@ -116,7 +137,7 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
     match error.validator:
         case "additionalProperties":
             yield from _unknown_keys(document, fault)
-        case "required" | "anyOf" if _is_misspelt(error):
+        case "required" | "anyOf" if _is_misspelt(error) or _has_another(error):
             pass  # which is told
         case "required":
             owner, key = _owner(path, fault.whole), _missing(error)
@@ -282,6 +303,16 @@ def _is_misspelt(error: ValidationError) -> bool:
     return any(meant.is_meant(key, list(known), each) for key in strangers for each in wanted - given.keys())
 
 
+def _has_another(error: ValidationError) -> bool:
+    """Whether an unknown key stands in the place of one that is missing."""
+    schema, given = error.schema, error.instance
+    if not isinstance(given, Mapping):
+        return False
+    if error.validator == "anyOf" and str(given.get("kind")) in KINDS:
+        schema = _step_validator(given["kind"]).schema
+    return isinstance(schema, Mapping) and slips.in_place_of(schema, given) is not None
+
+
 OF_A_MODEL = {
     "headers": "headers: {…}",
     "policy": "policy: {…}",
@@ -296,11 +327,17 @@ def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
     assert isinstance(schema, Mapping)
     assert isinstance(value, Mapping)
     properties, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    pair = slips.in_place_of(schema, value)
     for key in value:
         if key in properties or (patterns and any(_search(p, key) for p in patterns)):
             continue
         mark = document.mark((*path, key), key=True)
-        if STEP_ID in patterns:
+        if pair is not None and key == pair[0]:
+            message = (
+                f"{_owner(path, fault.whole)} has no {' or '.join(pair[1])}, and does not know the key {_short(key)}."
+            )
+            yield Problem("unknown-key", message, mark, f"Write {pair[1][0]}: instead.")
+        elif STEP_ID in patterns:
             yield Problem("name", f"{_short(key)} cannot be a name here.", mark,
                           "Use small letters, digits and _, with a letter first.")  # fmt: skip
         elif key == "pick" and path[:1] == ("steps",) and len(path) == 2:
@@ -342,7 +379,7 @@ def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, s
     tail = ": no template can stand here" if isinstance(value, str) and is_template(value) else ""
     if wanted == ["array"] and isinstance(value, dict) and isinstance(inner, Mapping) and inner.get("type") == "object":
         return message, f"Write [{_short(_flow(value))}]."
-    if wanted == ["array"] and isinstance(value, str | int | float) and not tail:
+    if wanted == ["array"] and isinstance(value, str | int | float) and not isinstance(value, bool) and not tail:
         return message, f"Write [{_short(value)}]."
     if known := error.schema.get("enum"):
         return message, nearest("", [str(v) for v in known])

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from runner import keywords
 from runner.inference import infer
 from runner.shape import Shape, faults
 from runner.templates import parse
@@ -250,3 +251,50 @@ def test_a_reference_that_leads_nowhere_is_found(schema: dict[str, Any], message
 )
 def test_a_schema_that_refers_to_itself_and_ends_is_fine(schema: dict[str, Any]) -> None:
     assert list(faults(schema)) == []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {
+            "type": "object",
+            "x-foo": 1,
+            "order": 2,
+            "hint": "a",
+            "unit": "g",
+            "$comment": "b",
+            "propertyOrdering": ["a"],
+        },
+        {"properties": {"propertys": {}, "maxlength": {"type": "integer"}}},
+        {"enum": ["maxlength"], "examples": [{"propertys": 1}], "default": {"maxlength": 1}},
+        {"type": "object", "required": ["a"]},
+        {"properties": {"a": {}}, "required": ["b"], "additionalProperties": True},
+        {"properties": {"a": {}}, "required": ["b"], "patternProperties": {"^b": {}}},
+        {"properties": {"a": {}}, "required": ["b"], "additionalProperties": {"type": "string"}},
+        {
+            "properties": {"a": {}, "b": {}},
+            "anyOf": [{"required": ["a"]}, {"properties": {"a": {}}, "required": ["b"]}],
+        },
+        {"properties": {"a": {}}, "required": ["a", "b"], "allOf": [{"properties": {"b": {}}}]},
+        {"properties": {"a": {}}, "required": ["b"], "$ref": "#/$defs/c", "$defs": {"c": {"properties": {"b": {}}}}},
+        {"minimum": 1, "maximum": 1, "minLength": 3, "maxLength": 3, "minItems": 0, "maxItems": 0},
+        {"type": ["array", "object"], "properties": {"a": {}}, "items": {}},
+        {"type": "object", "items": {}},
+    ],
+)
+def test_a_schema_that_says_what_it_may_has_no_fault(schema: dict[str, Any]) -> None:
+    assert list(keywords.faults(schema)) == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "path", "of_key"),
+    [
+        ({"properties": {"a": {"maxlength": 1}}}, ("properties", "a", "maxlength"), True),
+        ({"items": {"minimum": 2, "maximum": 1}}, ("items", "minimum"), False),
+        ({"anyOf": [{"descripton": "a"}]}, ("anyOf", 0, "descripton"), True),
+        ({"$defs": {"a": {"requierd": []}}}, ("$defs", "a", "requierd"), True),
+        ({"properties": {"a": {}}, "required": ["b"]}, ("required", 0), False),
+    ],
+)
+def test_a_fault_of_a_schema_is_told_at_its_place(schema: dict[str, Any], path: tuple[Any, ...], of_key: bool) -> None:
+    assert [(fault[0], keywords.is_of_key(fault[0])) for fault in keywords.faults(schema)] == [(path, of_key)]

@@ -16,10 +16,10 @@ from .conftest import REPO
 PACKAGE = REPO / "runner"
 
 WORDS = {"errors", "codes", "model", "events"}
-READING = {"source", "misreading", "syntax", "missing", "templates", "shape", "inference", "catalogue", "kinds",
-           "schema", "hints", "meant", "validate", "masking", "cells", "pipeline", "fanout", "fitting", "price", "rows",
-           "conversation", "checking", "doubts", "planning", "event_schema", "outputs", "lockfile", "plugins",
-           "cases", "braces"}  # fmt: skip
+READING = {"source", "misreading", "syntax", "missing", "templates", "shape", "keywords", "operands", "inference",
+           "catalogue", "kinds", "schema", "hints", "meant", "slips", "validate", "masking", "cells", "pipeline",
+           "fanout", "fitting", "price", "rows", "conversation", "checking", "doubts", "planning", "event_schema",
+           "outputs", "lockfile", "plugins", "cases", "braces"}  # fmt: skip
 DOING = {"fresh", "canned", "desk", "picking", "budget", "admission", "attempts", "calls", "work", "inside", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp", "salvage"}  # fmt: skip

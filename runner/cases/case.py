@@ -15,6 +15,7 @@ from ..checking import CELL_NAME, DATA_SUFFIXES, IMAGE_SUFFIXES, Checked, Checke
 from ..errors import PipelineProblems, Problem, nearest
 from ..fanout import CLOSED
 from ..inference import fields_read, infer
+from ..keywords import is_of_key
 from ..kinds import run_pipeline
 from ..model import JSON, Artifact, Output
 from ..pipeline import schema_faults
@@ -385,7 +386,7 @@ class _Loader:
                              "Write \\ before brackets and other signs that are meant as they are.")  # fmt: skip
             elif word == "schema":
                 for inner, message, instead in schema_faults(wanted):
-                    self.add("schema", message, (*path, word, *inner), instead)
+                    self.add("schema", message, (*path, word, *inner), instead, key=is_of_key(inner))
 
 
 def _templates(checked: Checked) -> Iterator[tuple[str, Template]]:
