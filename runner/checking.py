@@ -40,6 +40,11 @@ _MEDIA_OF = {
     **dict.fromkeys((".mp4", ".webm", ".mov"), "video"),
 }
 _TEXT_SUFFIXES = (".txt", ".md", ".html", ".csv", ".srt", ".vtt", *DATA_SUFFIXES)
+_FORMED_SUFFIXES = (".csv", ".tsv", ".html", ".htm", ".xml", ".svg", ".srt", ".vtt", ".toml", ".ini", ".rst", ".tex")
+"""Texts of a form that data are not written in here."""
+_BINARY_SUFFIXES = (".pdf", ".docx", ".doc", ".odt", ".xlsx", ".xls", ".ods", ".pptx", ".zip", ".epub", ".gif", ".psd",
+                    ".tif", ".tiff", ".bmp", ".avif", ".heic", ".avi", ".mkv", ".aac", ".opus")  # fmt: skip
+"""Forms that no text and no data are written in."""
 _OUTPUT_NAME = re.compile(r"[A-Za-z0-9._ -]+(/[A-Za-z0-9._ -]+)*\Z")
 DATA_URI = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/\s]+={0,2}\s*\Z")
 """A file in the pipeline itself."""
@@ -705,8 +710,10 @@ class _Checker:
             if len(found) == 1 and found[0][0] == ():
                 self.output(name, found[0][2].shape, path)
                 self.suffix(name, found[0][2], path)
+            elif isinstance(tree, list | Mapping):
+                self.output(name, Shape({"type": "array" if isinstance(tree, list) else "object"}), path, found)
             elif not found and PurePosixPath(name).suffix.lower() in _MEDIA_OF:
-                self.output(name, Shape({"const": ""} if isinstance(tree, str) else {"type": "object"}), path)
+                self.output(name, Shape({"const": ""}), path)
         self.cell_outputs()
 
     def cell_outputs(self) -> None:
@@ -737,13 +744,23 @@ class _Checker:
         }
         return {**self.names, "steps": replace(Shape.of({**CLOSED, "properties": cells}), steps=True)}
 
-    def output(self, name: str, found: Shape, path: Path) -> None:
+    def output(
+        self, name: str, found: Shape, path: Path, inside: Sequence[tuple[Path, Template, Inference]] = ()
+    ) -> None:
+        """Whether a value is what its suffix says. Templates may stand ``inside`` of a list or a mapping."""
         suffix = PurePosixPath(name).suffix.lower()
         media = _MEDIA_OF.get(suffix)
         if media and found.types and found.artifact not in (media, "file"):
-            self.add(
-                "type", f"{name} needs {Shape({'artifact': media})}; this is {found}.", path, self.pictures(media, path)
-            )
+            fits = [template for _, template, inference in inside if inference.shape.artifact == media]
+            cure = f'Write {name}: "{fits[0].text.strip()}".' if fits else self.pictures(media, path)
+            self.add("type", f"{name} needs {Shape({'artifact': media})}; this is {found}.", path, cure)
+        elif suffix in (*_FORMED_SUFFIXES, *_BINARY_SUFFIXES) and found.types and found.types <= {"array", "object"}:
+            cure = f"Name it {PurePosixPath(name).stem}.json or .yaml"
+            cure += ", or write the text of it in a render_text step." if suffix in _FORMED_SUFFIXES else "."
+            self.add("output", f"{name} is {found}, and none is written as {suffix} here.", path, cure, key=True)
+        elif suffix in _BINARY_SUFFIXES and found.types and not found.artifact:
+            self.add("output", f"{name} is {found}, and no {suffix} is made of that here.", path,
+                     f"Name it {PurePosixPath(name).stem}.txt or .md.", key=True)  # fmt: skip
         elif suffix in _TEXT_SUFFIXES and found.artifact:
             self.add(
                 "type", f"{name} needs text or data; this is {found}.", path, "Name it .png, or write .url after it."

@@ -177,9 +177,11 @@ def _is_chain(expression: nodes.Expr | None) -> bool:
 
 
 def _seeds(checked: Checked, is_file: Callable[[str], bool]) -> Iterator[Problem]:
-    """Where there is a lock: seeds that follow from names, which may change."""
+    """Where there is a lock, of the pipeline or else of its profile: seeds that follow from names, which may change."""
     document = checked.pipeline.document
     lock = lockfile.beside(Path(document.file)).name
+    if checked.pipeline.profile is not None and not is_file(lock):
+        lock = lockfile.beside(Path(document.file), checked.pipeline.profile).name
     opened = {
         name: step
         for name, step in checked.steps.items()

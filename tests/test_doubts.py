@@ -102,6 +102,17 @@ def test_a_seed_is_in_doubt_only_where_there_is_a_lock(tmp_path: Path) -> None:
     assert doubts(tmp_path, HEAD) == [("open-seed", "photo")]
 
 
+def test_the_lock_of_a_profile_is_a_lock(tmp_path: Path) -> None:
+    text = HEAD.replace("steps:", "profiles: {draft: {deadline: 60}, final: {deadline: 90}}\nsteps:")
+    (tmp_path / "tea.draft.lock.yaml").write_text(LOCK)
+
+    of_one = doubts(tmp_path, text)
+    (tmp_path / "tea.lock.yaml").write_text(LOCK)
+
+    assert of_one == [("open-seed", "photo")]
+    assert doubts(tmp_path, text) == [("open-seed", "photo")]
+
+
 @pytest.mark.parametrize(
     "step",
     [
