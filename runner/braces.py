@@ -23,7 +23,7 @@ _EXPRESSION = rf"(?P<all>(?P<chain>{CHAIN})[^{{}}\n]{{0,200}})"
 _HALF = re.compile(rf"\$?(?P<open>\{{(?:\s*\{{)?)\s*{_EXPRESSION}(?P<close>\}}(?:\s*\}})?)?")
 """Braces, of which at least one is missing or stands alone, around an expression."""
 _ENDS = re.compile(r"(?<![\w.])(?P<chain>(?:inputs|steps)(?:\.\w+|\[[^\[\]{}\n]{1,80}\])+)\s*\}\}")
-_THRICE = re.compile(rf"\{{{{3,}}\s*{_EXPRESSION}\}}{{3,}}")
+_THRICE = re.compile(rf"(?<!\{{)\{{{{3,9}}\s*{_EXPRESSION}\}}{{3,}}")
 _TAGS = re.compile(
     r"\{%[-+]?\s*raw\b.*?\bendraw\s*[-+]?%\}|\{#.*?#\}|\{%.*?%\}"
     r"""|\{\{(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^'"])*?\}\}""",
@@ -61,7 +61,7 @@ def in_text(text: str, bare: Container[str] = ROOTS) -> Half | None:
         if found["close"] is None and not is_bare:
             return _open(found)
     for found in _ENDS.finditer(text):
-        if not text[: found.start()].rstrip().endswith(("{", _TAG)):
+        if not text[max(found.start() - 9, 0) : found.start()].rstrip().endswith(("{", _TAG)):
             return Half(found.start(), found.end() - found.start(), found["chain"])
     return None
 
@@ -74,7 +74,8 @@ def in_fault(text: str) -> Half | None:
         whole = found["open"] == "{{" and found["close"] == "}}"
         if found["close"] and not whole:
             return _half(found)
-        if found["close"] is None and "}}" not in text[found.end() :].partition("{{")[0]:
+        after = text.find("{{", found.end())
+        if found["close"] is None and text.find("}}", found.end(), after if after >= 0 else None) < 0:
             return _open(found)
     return None
 

@@ -1,5 +1,7 @@
 """Texts that are templates but for their braces, and texts with braces that are meant."""
 
+import time
+
 import pytest
 
 from runner import braces
@@ -56,6 +58,41 @@ def test_a_brace_that_is_missing_is_found(text: str, shown: str, expression: str
     assert half is not None
     assert text[half.offset : half.offset + half.length] == shown
     assert half.expression == expression
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("{{ inputs.leaf }", "{{ inputs.leaf }"),
+        ("{{ inputs.leaf } and {{ inputs.leaf }}", "{{ inputs.leaf }"),
+        ("{{ inputs.leaf, and {{ inputs.leaf }}", "{{ inputs.leaf"),
+        ("{{{ inputs.leaf }}}", "{{{ inputs.leaf }}}"),
+        ("{{ inputs.leaf } }", "{{ inputs.leaf } }"),
+        ("{{ inputs.leaf\n more }}", None),
+        ("{{ inputs.leaf more }}", None),
+        ("{{ }}", None),
+    ],
+)
+def test_a_template_that_cannot_be_read_may_lack_a_brace(text: str, shown: str | None) -> None:
+    half = braces.in_fault(text)
+
+    assert (half and text[half.offset : half.offset + half.length]) == shown
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["{", "{ ", "{{", "{{{ ", "{inputs.", "{{ inputs.a\n}} ", "inputs.a[1]", "{{'{'}} inputs.a }}", "${ ", "$a"],
+)
+def test_no_text_takes_long(piece: str) -> None:
+    text = piece * (100_000 // len(piece))
+    before = time.process_time()
+
+    braces.in_fault(text)
+    if text.count("{{") == text.count("}}"):
+        braces.in_text(text)
+        list(braces.dollars(text))
+
+    assert time.process_time() - before < 2  # it takes hundredths
 
 
 def test_a_name_of_cells_alone_counts_where_there_are_cells() -> None:
