@@ -305,3 +305,18 @@ def filter_meant(owner: Shape, name: str, whole: str) -> str:
     """The filter that does what a field or a method of another language does, as one writes it; else nothing."""
     found = _FILTER_OF.get(_sort(owner) or "", {}).get(name)
     return f"Write {whole} | {found}." if found else ""
+
+
+_FUNCTIONS: Mapping[str, str] = {
+    "len": "length", "str": "string", "int": "int", "float": "float", "list": "list", "sorted": "sort", "sum": "sum",
+    "min": "min", "max": "max", "abs": "abs", "round": "round", "reversed": "reverse", "upper": "upper",
+    "lower": "lower", "trim": "trim", "length": "length", "count": "length", "first": "first", "last": "last",
+    "json": "tojson", "title": "title", "string": "string", "unique": "unique", "join": "join(', ')",
+    "replace": "replace('old', 'new')",
+}  # fmt: skip
+
+
+def function_meant(node: nodes.Call, argument: str) -> str:
+    """The filter that does what a function of another language does, as one writes it; else nothing."""
+    name = node.node.name if isinstance(node.node, nodes.Name) else ""
+    return f"Write {'VALUE' if argument == 'this' else argument} | {_FUNCTIONS[name]}." if name in _FUNCTIONS else ""
