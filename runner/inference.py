@@ -378,6 +378,11 @@ class _Walk:
                 self.add("template", message, cure or nearest(node.node.attr, names), chain_of(node.node), node.lineno)
             self.wrong(operands.called(node, owner, args))
             return Shape(_TEXT) if owner.types == {"string"} and node.node.attr in _YIELDS else ANY
+        meant = operands.function_meant(node, _shown(node.args[0]) if node.args else "this")
+        if meant and isinstance(node.node, nodes.Name) and node.node.name not in self.names:
+            self.add("unknown-name", f"There is no function {node.node.name}() in templates.", meant,
+                     (node.node.name,), node.lineno)  # fmt: skip
+            return ANY
         self.visit(node.node)
         if isinstance(node.node, nodes.Name) and node.node.name == "range" and "range" not in self.names:
             self.wrong(operands.counts(node, args))

@@ -98,6 +98,7 @@ def read(
         problems += [replace(p, message=f"In the profile {name}: {p.message}") for p in own_problems]
     if wrong:  # which models there are is not known then
         checked, problems = None, [*(p for p in problems if p.code != "unknown-model"), *wrong]
+    problems = list(dict.fromkeys(problems))  # two steps of one alias have what is wrong with it in common
     problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
     hidden = tuple(masking.hidden(p, seen) for p in problems)
     return Read(path, text, found, checked, hidden, own, frozenset(seen))

@@ -95,18 +95,30 @@ def _compared(op: str, left_node: nodes.Node, left: Shape, right_node: nodes.Nod
     sorts = _sort(left), _sort(right)
     if None in sorts:
         return None
+    if op in ("eq", "ne") and set(sorts) == {"text", "number"}:
+        message = f"{str(left).capitalize()} and {right} are never the same."
+        return Wrong(message, _alike(left_node, right_node, left, right), _marked(left_node, right_node))
     if op in _ORDERS and (sorts[0] != sorts[1] or sorts[0] in ("mapping", "null")):
         cure = "Compare two numbers, or two texts."
         if set(sorts) == {"text", "number"}:
-            said = next((n.value for n in (left_node, right_node) if isinstance(n, nodes.Const)
-                         and isinstance(n.value, str)), "")  # fmt: skip
-            cure = f"Write {said} without quotes." if said.isdecimal() else _COUNTED
+            cure = _alike(left_node, right_node, left, right)
         return Wrong(_together(left, right, _ORDERS[op]), cure, _marked(left_node, right_node))
     if op in ("in", "notin") and (sorts[1] in ("number", "null") or (sorts[1] == "text" and sorts[0] != "text")):
         cure = "Write | string behind what is looked for." if sorts[1] == "text" else "Write a list: in [1, 2]."
         message = f"{str(left).capitalize()} cannot stand in {right}."
         return Wrong(message, cure, _marked(left_node, right_node))
     return None
+
+
+def _alike(left_node: nodes.Node, right_node: nodes.Node, left: Shape, right: Shape) -> str:
+    """How a text and a number that are compared become two of a sort: by its quotes, where one of them is written."""
+    for node, other in ((left_node, right), (right_node, left)):
+        said = node.value if isinstance(node, nodes.Const) else None
+        if isinstance(said, str) and (said.isdecimal() or (said in ("true", "false") and other.types == {"boolean"})):
+            return f"Write {said} without quotes."
+        if isinstance(said, int | float) and not isinstance(said, bool):
+            return f"Write '{said}' in quotes, or | int behind the text, if it is a number."
+    return _COUNTED
 
 
 def _marked(left: nodes.Node, right: nodes.Node) -> nodes.Node:
@@ -305,3 +317,18 @@ def filter_meant(owner: Shape, name: str, whole: str) -> str:
     """The filter that does what a field or a method of another language does, as one writes it; else nothing."""
     found = _FILTER_OF.get(_sort(owner) or "", {}).get(name)
     return f"Write {whole} | {found}." if found else ""
+
+
+_FUNCTIONS: Mapping[str, str] = {
+    "len": "length", "str": "string", "int": "int", "float": "float", "list": "list", "sorted": "sort", "sum": "sum",
+    "min": "min", "max": "max", "abs": "abs", "round": "round", "reversed": "reverse", "upper": "upper",
+    "lower": "lower", "trim": "trim", "length": "length", "count": "length", "first": "first", "last": "last",
+    "json": "tojson", "title": "title", "string": "string", "unique": "unique", "join": "join(', ')",
+    "replace": "replace('old', 'new')",
+}  # fmt: skip
+
+
+def function_meant(node: nodes.Call, argument: str) -> str:
+    """The filter that does what a function of another language does, as one writes it; else nothing."""
+    name = node.node.name if isinstance(node.node, nodes.Name) else ""
+    return f"Write {'VALUE' if argument == 'this' else argument} | {_FUNCTIONS[name]}." if name in _FUNCTIONS else ""

@@ -23,7 +23,7 @@ from .source import Document, Node, read_scalar
 
 Path = tuple[str | int, ...]
 
-_ELSEWHERE = ("headers", "policy", "base_url", "api_key_env", "pick")
+_ELSEWHERE = ("headers", "policy", "base_url", "api_key_env", "pick", "<<")
 """Keys that are told for what they are."""
 
 _NO_SPACE = re.compile(r"([A-Za-z_]\w*):(?!//)(\S.*)\Z", re.DOTALL)
@@ -110,17 +110,22 @@ def _merged(document: Document) -> Iterator[Problem]:
         children = node.children
         assert isinstance(children, dict)
         owner: Any = functools.reduce(lambda data, part: data[part], path, document.data)
-        if "<<" not in children or not isinstance(said := owner["<<"], dict):
+        inner = document.node((*path, "<<"))
+        if "<<" not in children or inner is None:
+            continue
+        said = owner["<<"] if isinstance(owner["<<"], list) else [owner["<<"]]
+        nodes = inner.children if isinstance(inner.children, list) else [inner]
+        if not all(isinstance(each, dict) for each in said):
             continue
         mark = document.mark((*path, "<<"), key=True)
-        keys = ", ".join(f"{name}:" for name in said) or "the keys"
+        keys = ", ".join(f"{name}:" for name in dict.fromkeys(name for each in said for name in each)) or "the keys"
         yield Problem("unknown-key", "<< is not read here: YAML 1.2 has no merge keys.", mark,
                       f"Write {keys} here, without <<.")  # fmt: skip
-        inner = document.node((*path, "<<"))
         del owner["<<"], children["<<"]
-        for name, child in inner.children.items() if inner is not None and isinstance(inner.children, dict) else ():
-            if name not in owner:
-                owner[name], children[name] = said[name], child
+        for each, node_of in zip(said, nodes, strict=True):
+            for name, child in node_of.children.items() if isinstance(node_of.children, dict) else ():
+                if name not in owner:
+                    owner[name], children[name] = each[name], child
 
 
 # -- what stands among the steps ------------------------------------------------------------------------

@@ -41,6 +41,40 @@ _STATEMENTS = ("if", "elif", "else", "endif", "for", "endfor", "set", "endset", 
 _BRACES = "Check the braces and the quotes."
 
 
+_OTHERS = {"elseif": "elif", "elsif": "elif", "foreach": "for", "each": "for", "loop": "for", "unless": "if not",
+           "switch": "if", "case": "elif", "let": "set", "var": "set", "const": "set", "assign": "set"}  # fmt: skip
+"""Words of other languages, and ours."""
+_CLOSING = ("end", "fi", "done", "next", "endforeach", "endeach", "endloop", "endunless")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_SIGNS = (
+    (re.compile(r"&&"), "Write and."),
+    (re.compile(r"\|\|"), "Write or."),
+    (re.compile(r"!=="), "Write !=."),
+    (re.compile(r"==="), "Write ==."),
+    (re.compile(r"!(?!=)"), "Write not, and a blank behind it."),
+    (re.compile(r"\?"), "Write VALUE if CONDITION else OTHER."),
+)
+"""Signs of other languages, which stand nowhere in a template, and what is written here."""
+_OF = re.compile(r"\{%[-+]?\s*for\s+\w+(?:\s*,\s*\w+)*\s+(of)\s")
+_ELSE_IF = re.compile(r"\{%[-+]?\s*(else\s+if)\s")
+
+
+def _foreign(text: str, message: str, start: int, length: int) -> TemplateFault | None:
+    """What another language would write there: at the very sign, with what is written here."""
+    tag = _QUOTED.sub(lambda quoted: " " * len(quoted[0]), text[start : start + length])
+    if found := _OF.match(tag):
+        return TemplateFault("of cannot stand here", "Write in.", start + found.start(1), 2)
+    if found := _ELSE_IF.match(tag):
+        at = start + found.start(1), len(found[1])
+        return TemplateFault("there is no {% else if %}", "Write {% elif … %}.", *at)
+    if re.search(r"got '='\Z", message) and (found := re.search(r"(?<![=!<>])=(?!=)", tag)):
+        return TemplateFault("one = compares nothing", "Write ==.", start + found.start(), 1)
+    for sign, cure in _SIGNS:
+        if found := sign.search(tag):
+            return TemplateFault(f"{found[0]} cannot stand here", cure, start + found.start(), len(found[0]))
+    return None
+
+
 def fault_of(text: str, err: jinja2.TemplateSyntaxError, environment: jinja2.Environment) -> TemplateFault:
     """Jinja's error in plain words, at the tag that it is about."""
     if half := in_fault(text):
@@ -57,8 +91,12 @@ def fault_of(text: str, err: jinja2.TemplateSyntaxError, environment: jinja2.Env
         at = _tag_at_fault(text, err, environment)
         if unknown[1] in _STATEMENTS:
             return TemplateFault(f"{{% {unknown[1]} %}} cannot stand here", instead, *at)
-        return TemplateFault(f"there is no {{% {unknown[1]} %}}", nearest(unknown[1], _STATEMENTS), *at)
-    return TemplateFault(_plain(message), _BRACES, *_tag_at_fault(text, err, environment))
+        if unknown[1] in _CLOSING and open_block:
+            return TemplateFault(f"there is no {{% {unknown[1]} %}}", f"Write {{% end{open_block[1]} %}}.", *at)
+        meant = f"Write {{% {_OTHERS[unknown[1]]} … %}}." if unknown[1] in _OTHERS else nearest(unknown[1], _STATEMENTS)
+        return TemplateFault(f"there is no {{% {unknown[1]} %}}", meant, *at)
+    at = _tag_at_fault(text, err, environment)
+    return _foreign(text, message, *at) or TemplateFault(_plain(message), _BRACES, *at)
 
 
 def _tag_at_fault(text: str, err: jinja2.TemplateSyntaxError, environment: jinja2.Environment) -> tuple[int, int]:

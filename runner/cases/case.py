@@ -25,6 +25,7 @@ from ..syntax import TemplateFault
 from ..templates import Template, templates_of
 from ..templates import parse as parse_template
 from ..validate import against
+from . import vacuous
 from .schema import CELL, STEP, cases_schema
 
 Path = tuple[str | int, ...]
@@ -160,6 +161,7 @@ class _Loader:
         if not expect:
             self.add("asserts-nothing", f"The case {self.name} asserts nothing.", self.path,
                      "Add expect: {state: done}, or what its steps and outputs must be.", key=True)  # fmt: skip
+        self.tell(vacuous.bounds("cost", expect.get("cost")), (*self.path, "expect", "cost"))
         for step, said in (expect.get("steps") or {}).items():
             self.step(step, said)
         for output, said in (expect.get("outputs") or {}).items():
@@ -184,6 +186,11 @@ class _Loader:
 
     def add(self, code: str, message: str, path: Path, instead: str, *, key: bool = False) -> None:
         self.problems.append(Problem(code, message, self.document.mark(path, key=key), instead))
+
+    def tell(self, faults: Iterator[vacuous.Fault], path: Path) -> None:
+        """Note what holds of every value, or of none."""
+        for inner, code, message, instead in faults:
+            self.add(code, message, (*path, *inner), instead)
 
     # -- what goes in -------------------------------------------------------------------------------
 
@@ -327,6 +334,8 @@ class _Loader:
             self.add("fanned-out", f"{name} is one cell.", (*path, "cells"), "Remove cells:.", key=True)
         for word, value in said.items():
             if word in STEP:
+                if word in ("cells", "cost"):
+                    self.tell(vacuous.bounds(word, value), (*path, word))
                 if word == "message":
                     self.value(Shape({"type": "string"}), word, value, (*path, word))
                 continue
@@ -380,10 +389,17 @@ class _Loader:
                          f"Of {what} one can say: {', '.join(allowed)}.", key=True)  # fmt: skip
             elif word == "matches":
                 try:
-                    re.compile(wanted)
+                    self.tell(vacuous.pattern(re.compile(wanted)), (*path, word))
                 except re.error as err:
                     self.add("value", f"This is not a regular expression: {err}.", (*path, word),
                              "Write \\ before brackets and other signs that are meant as they are.")  # fmt: skip
+            elif word == "is":
+                self.tell(vacuous.equal(shape, name, wanted), (*path, word))
+            elif word == "type":
+                suffix = "." + name.rpartition(".")[2].lower() if path[-2:-1] == ("outputs",) else ""
+                self.tell(vacuous.file_type(shape.artifact, suffix, wanted), (*path, word))
+            elif word in (*vacuous.COUNTS, "number"):
+                self.tell(vacuous.bounds(word, wanted), (*path, word))
             elif word == "schema":
                 for inner, message, instead in schema_faults(wanted):
                     self.add("schema", message, (*path, word, *inner), instead, key=is_of_key(inner))
