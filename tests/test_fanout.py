@@ -373,12 +373,20 @@ async def test_a_combination_has_a_key_of_words_where_its_values_are(
     ("step", "cell", "words"),
     [
         ("matrix: {a: [1, 2]}, text: '{{ 1 / (matrix.a - 1) }}'", "c[1]", 'division by zero (matrix: {"a": 1})'),
-        ("foreach: [p], matrix: {a: [x]}, text: '{{ 1 / 0 }}'", "c[p-x]", '(item: the text "p", matrix: {"a": "x"})'),
-        ("foreach: '{{ steps.d }}', text: '{{ 1 / 0 }}'", "c[k]", "division by zero (key: k)"),
+        (
+            "foreach: [p], matrix: {a: [x]}, text: '{{ 1 / (1 - 1) }}'",
+            "c[p-x]",
+            '(item: the text "p", matrix: {"a": "x"})',
+        ),
+        ("foreach: '{{ steps.d }}', text: '{{ 1 / (1 - 1) }}'", "c[k]", "division by zero (key: k)"),
         ("foreach: [1], when: '{{ 1 / (item - 1) > 0 }}', text: x", "c[0]", "when: the template cannot be rendered"),
-        ("when: '{{ 1 / 0 > 0 }}', text: x", "c", "when: the template cannot be rendered: division by zero"),
-        ("foreach: '{{ [1 / 0] }}', text: x", "c", "foreach: the template cannot be rendered: division by zero"),
-        ("matrix: {a: '{{ [1 / 0] }}'}, text: x", "c", "matrix: the template cannot be rendered: division by zero"),
+        ("when: '{{ 1 / (1 - 1) > 0 }}', text: x", "c", "when: the template cannot be rendered: division by zero"),
+        ("foreach: '{{ [1 / (1 - 1)] }}', text: x", "c", "foreach: the template cannot be rendered: division by zero"),
+        (
+            "matrix: {a: '{{ [1 / (1 - 1)] }}'}, text: x",
+            "c",
+            "matrix: the template cannot be rendered: division by zero",
+        ),
     ],
     ids=["a combination", "an item of a combination", "what follows", "when, by cell", "when", "foreach", "matrix"],
 )
