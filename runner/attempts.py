@@ -249,6 +249,10 @@ class Attempts:
             self._ended(_ENDS[type(err)])
             raise
         except (BadReply, BadOutput):
+            if self.ticket is not None:  # nothing of it is left to be collected
+                self.tools.emit(
+                    JobEnded(self.tools.clock(), self.cell, self.key, self.ticket.job, "UNUSABLE")
+                )  # fmt: skip
             self.ticket = self.finished = None  # the same answer would be as bad
             self.forget()
             self._settle()

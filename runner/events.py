@@ -573,7 +573,8 @@ class RunState:
                 self._question(self.cell(event.cell), event)
             case _:
                 self._add_to_cell(self.cell(event.cell), event)
-        self.last = event.at
+        if self.ended is None or isinstance(event, RunFinished):  # a person may answer when it has long ended
+            self.last = event.at
 
     def _resume(self, event: RunResumed) -> None:
         """Everything waits again: the store knows what is done. What was paid stays paid."""

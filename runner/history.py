@@ -392,13 +392,15 @@ def find_run(name: str | None, pipeline: Path | None = None, called: str | None 
             raise UsageError(msg)
         return state, runs / fits[0]
     going: tuple[RunState, Path] | None = None
-    for folder in sorted(runs.glob("*"), reverse=True):
-        if (folder / journal.NAME).is_file():
-            state = _folded(folder, pipeline, called)
-            if state.file and state.outcome != "done" and _sends(state) and _is_of(state, pipeline, called):
-                if state.outcome is not None or not journal.going(folder):
-                    return state, folder
-                going = going or (state, folder)
+    for folder in _folders(runs.parent):
+        state = _folded(folder, pipeline, called)
+        if not state.file or not _sends(state) or not _is_of(state, pipeline, called):
+            continue
+        if state.outcome != "done" and (state.outcome is not None or not journal.going(folder)):
+            return state, folder
+        if pipeline is not None and state.outcome == "done":
+            break  # what did not end well before it is of the past
+        going = going or ((state, folder) if state.outcome != "done" else None)
     return going  # which cannot be taken up, as will be told
 
 
@@ -435,7 +437,8 @@ def none_to_take_up(pipeline: Path | None = None) -> str:
         return f"There are no runs{of} in {at / 'runs'}"
     ended = [run for run in found if run.state.outcome != "done" and not _sends(run.state)]
     if not ended:
-        return f"There is no run{of} here that could be taken up again: all came to a good end"
+        which = "the last one" if pipeline is not None else "all"
+        return f"There is no run{of} here that could be taken up again: {which} came to a good end"
     said = ended[0].state.options
     how = "--offline" if said.get("offline") else "--replay" if said.get("replay") else "from the store alone"
     return (

@@ -90,7 +90,9 @@ def verified(now: float, *, repair: bool) -> tuple[str, bool]:
     if not found:
         return "\n".join([*lines, f"{count}: all sound"]), True
     lines += [f"{f.why}: {f.path or 'a reply'}{f', of the reply {f.key[:12]}' if f.key else ''}" for f in found]
-    end = "taken out; the next run fetches or asks anew" if repair else "runner cache verify --repair takes it out"
+    end = "taken out" if repair else "runner cache verify --repair takes it out"
+    if repair:
+        end += "; what is not found again above, the next run fetches, or asks anew"
     return "\n".join([*lines, f"{many(len(found), 'fault')}: {end}"]), repair
 
 

@@ -236,7 +236,7 @@ def test_a_model_of_ones_own_runs(cli: Cli, tmp_path: Path, tea: Path) -> None:
 
 def test_a_run_that_is_taken_up_again_knows_its_models(cli: Cli, tmp_path: Path, tea: Path) -> None:
     (tmp_path / "mine.yaml").write_text(ROW.replace("\n  ", "\n").removeprefix("  "))
-    fails = "{kind: render_text, text: '{{ steps.photo.seed / 0 }}'}"
+    fails = "{kind: render_text, text: '{{ steps.photo.seed / (1 - 1) }}'}"
     tea.write_text(f"{PIPELINE}  more: {fails}\n")
 
     first = cli("run", tea, "--local", "--quiet", "--catalogue", "mine.yaml")

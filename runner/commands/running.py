@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, NoReturn
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ..ci import Wanted
     from ..events import Event, RunState
     from ..locally import Writer
+    from ..model import JSON
+    from ..options import Options
     from ..session import Done
 
 WRITER = "Texts by SmolLM2 135M on this machine, a demonstration; everything else by the emulator."
@@ -180,7 +182,15 @@ def run(
             if again:
                 ending.told(f"{history.none_to_take_up(file.resolve())}. A new one begins.")
             _end(partial(app.run, read, given(typed, inputs_file), options), ending)
-        _keep_options(click.get_current_context())
+        inputs = None
+        if typed or inputs_file:
+            inputs = loading.plan(read, given(typed, inputs_file), os.environ, preview=True).inputs
+        if not _as_it_was(click.get_current_context(), found[0], options, inputs):
+            ending.told(
+                f"The run {found[0].run}, which did not come to a good end, was started otherwise: a new one begins. "
+                f"runner resume {found[0].run} goes on with that."
+            )
+            _end(partial(app.run, read, given(typed, inputs_file), options), ending)
         if found[0].file != (now := str(file.resolve())):
             click.echo(f"The run {found[0].run} was of {found[0].file}, which is gone: it goes on as {file}.", err=True)
             found[0].file = now
@@ -188,17 +198,36 @@ def run(
 
 
 _AGAIN = {"file", "again", *(field.name for field in fields(Ending))}
-"""What may stand beside ``run --resume``."""
+"""What may be said anew of a run that is taken up again."""
+
+_KEPT_AS = {"concurrency": "calls", "locked": "only", "no_metadata": "metadata"}
 
 
-def _keep_options(context: click.Context) -> None:
-    """`UsageError` for what a run that is taken up again has from its beginning."""
+def _as_it_was(context: click.Context, was: RunState, options: Options, inputs: Mapping[str, JSON] | None) -> bool:
+    """Whether a run was started with the inputs and options that are said now, as far as any are."""
+    kept = options.kept()
     for parameter in context.command.params:
-        given_here = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
-        if given_here and parameter.name not in _AGAIN:
-            name = max(parameter.opts, key=len)
-            msg = f"A run that is taken up again keeps its inputs and options. Leave out {name}, or --resume."
-            raise UsageError(msg)
+        name = parameter.name or ""
+        if context.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        key = _KEPT_AS.get(name, name)
+        if name not in _AGAIN and key in kept and kept[key] != was.options.get(key):
+            return False
+    return inputs is None or (
+        inputs.keys() == was.inputs.keys() and all(_same(value, was.inputs[name]) for name, value in inputs.items())
+    )
+
+
+def _same(value: JSON, was: JSON) -> bool:
+    """Whether an input is what it was; a file by its bytes."""
+    from pathlib import Path
+
+    from ..model import Artifact
+    from ..publish import digest
+
+    if not isinstance(was, Artifact):
+        return bool(value == was)
+    return value == was.url or digest(Path(str(value))) == was.sha256
 
 
 @click.command()

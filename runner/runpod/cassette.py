@@ -161,7 +161,7 @@ class Cassette:
                 route = str(request["path"])
                 asked = Asked(request["method"], _STATUS.sub("/status/", route), request.get("body"), route)
                 self._add(Exchange(path.name, asked, {"status": int(response["status"]), **response}))
-            except (OSError, ValueError, KeyError, TypeError) as err:
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as err:
                 raise CannotStart(_damaged(path, err)) from err
 
     def _add(self, exchange: Exchange) -> None:
@@ -261,7 +261,7 @@ class Cassette:
             try:
                 said = json.loads(path.read_text(encoding="utf-8"))
                 found[str(said["question"])] = dict(said["answer"])
-            except (OSError, ValueError, KeyError, TypeError) as err:
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as err:
                 raise CannotStart(_damaged(path, err)) from err
         return found
 
@@ -353,8 +353,8 @@ def about_of(folder: Path) -> Mapping[str, JSON]:
     except FileNotFoundError:
         msg = f"There is no recording in {folder}. Make one with runner run --record {folder}."
         raise UsageError(msg) from None
-    except (OSError, ValueError) as err:
-        raise UsageError(_damaged(folder / ABOUT, err)) from err
+    except (OSError, ValueError, RecursionError) as err:
+        raise CannotStart(_damaged(folder / ABOUT, err)) from err
     if not isinstance(said, dict) or said.get("format") != FORMAT:
         found = said.get("format") if isinstance(said, dict) else None
         msg = f"The recording {folder} has format {found!r}; this runner reads {FORMAT}. Record it again."

@@ -84,12 +84,18 @@ def _inner(text: str) -> str:
     return text.split("\ntraceback:", maxsplit=1)[0].removeprefix("handler: ").strip()
 
 
+_MOST_BILLED = 1e6
+"""USD that no job costs: who says more says nothing."""
+
+
 def cost(output: JSON) -> float | None:
     """What the job was billed in USD, where it says so."""
     if isinstance(output, list) and output:
         output = output[0]
     found = output.get("cost") if isinstance(output, dict) else None
-    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) and found >= 0 else None
+    if not isinstance(found, int | float) or isinstance(found, bool):
+        return None
+    return float(found) if 0 <= found <= _MOST_BILLED else None
 
 
 def media(output: JSON) -> list[str]:
