@@ -40,6 +40,7 @@ class Store(Protocol):
     def doubted(self, key: str) -> tuple[str, float] | None: ...
     def keep_doubt(self, key: str, endpoint: str) -> None: ...
     def torn(self, key: str) -> bool: ...
+    def unreadable(self, key: str) -> bool: ...
     def note(self, key: str, call: Call, reply: Reply) -> None: ...
 
 
@@ -89,6 +90,10 @@ class Empty:
         raise AssertionError(key, endpoint)
 
     def torn(self, key: str) -> bool:
+        del key
+        return False
+
+    def unreadable(self, key: str) -> bool:
         del key
         return False
 
@@ -236,6 +241,11 @@ class Calls:
                     "what the store has for it is damaged, or a file of it is gone, and nothing may be sent; "
                     "runner cache verify --repair saves what can be read"
                 )
+            if isinstance(call, Job) and finished is None and self.store.unreadable(key):
+                raise Unreadable(
+                    "what the store has for it is damaged, so it was not sent: it would be paid again. runner cache "
+                    "verify --repair finds it in the journals of runs, or takes it out so that the next run asks anew"
+                )
             cure = "its files are fetched again" if finished is not None else "it is asked for again"
             told = f"what the store has for it is damaged, or a file of it is gone; {cure}"
             self.tools.emit(AttemptFailed(self.tools.clock(), self.cell.id, 0, "store", told, 0.0, key))
@@ -355,6 +365,12 @@ def _of(call: Chat) -> tuple[str, str, str]:
 
 def _nothing(_: object) -> None:
     """A step that asks each time leaves no job for others."""
+
+
+class Unreadable(StepError):
+    """The store had the answer to something dear, and what it was may still be found."""
+
+    fault = "store"
 
 
 class Damaged(StepError):

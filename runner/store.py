@@ -153,6 +153,7 @@ class Store:
         """`CannotStart` if the disk says no, `Damaged` if the database cannot be trusted."""
         self.folder, self._clock = folder, clock
         self._torn: set[str] = set()
+        self._unreadable: set[str] = set()
         self._looked_at = False
         self._blobs, self._new = folder / "blobs", folder / "new"
         try:
@@ -267,6 +268,10 @@ class Store:
         """Remember that a job is on its way: what comes next says what became of it. The journal is its proof."""
         with contextlib.suppress(StoreFailed):
             self._put("unfetched", key, {"endpoint": endpoint, "sending": self._clock()}, "")
+
+    def unreadable(self, key: str) -> bool:
+        """Whether that is the reply itself, so that nobody knows what it said; a journal may."""
+        return key in self._unreadable
 
     def torn(self, key: str) -> bool:
         """Whether `get` has found a reply under this key that is damaged, or lacks a file."""
@@ -448,6 +453,7 @@ class Store:
         row = read_row(key, found[0]) if found else None
         if found and row is None:
             self._torn.add(key)
+            self._unreadable.add(key)
         return row
 
     def _there(self, file: Artifact) -> Artifact | None:

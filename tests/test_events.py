@@ -13,6 +13,7 @@ from runner.events import (
     CallDone,
     CallPaid,
     CallStarted,
+    CellAnswered,
     CellBlocked,
     CellCancelled,
     CellDone,
@@ -197,6 +198,18 @@ def test_the_time_between_being_stopped_and_taken_up_again_is_no_part_of_a_run()
     state = fold([
         RunStarted(100.0, "r", "p", None, "p.yaml", {}, {"a": []}, {"a": "wait"}),
         RunFinished(103.0, "cancelled", {}),
+        RunResumed(5000.0, "r", "p", None, {"a": []}, {"a": "wait"}),
+        RunFinished(5002.0, "done", {}),
+    ])  # fmt: skip
+
+    assert state.seconds == 5.0
+
+
+def test_the_time_until_a_person_answers_is_no_part_of_a_run() -> None:
+    state = fold([
+        RunStarted(100.0, "r", "p", None, "p.yaml", {}, {"a": []}, {"a": "wait"}),
+        RunFinished(103.0, "waiting", {}),
+        CellAnswered(4000.0, "a", "k", 1, 2, "pick"),
         RunResumed(5000.0, "r", "p", None, {"a": []}, {"a": "wait"}),
         RunFinished(5002.0, "done", {}),
     ])  # fmt: skip

@@ -762,6 +762,69 @@ def test_a_bit_of_a_text_that_has_flipped_in_the_store_is_never_served(folder: P
     assert "words: what the store has for it is damaged" in told
 
 
+def test_a_picture_whose_row_is_damaged_is_not_paid_again_but_found_by_a_repair(
+    folder: Path, emulator: Emulator
+) -> None:
+    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    outputs = files(folder)
+    with contextlib.closing(sqlite3.connect(folder / ".runner" / "store" / "replies.sqlite")) as rows:
+        rows.execute("UPDATE replies SET row = replace(row, '\"cost\"', '\"cosu\"') WHERE row LIKE '%jpeg%'")
+        rows.commit()
+
+    damaged, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
+    repaired, _ = ended(begin(folder, emulator.url, "cache", "verify", "--repair"))
+    code, _ = ended(begin(folder, emulator.url, "run", "many.yaml"))
+
+    assert (damaged, repaired, code) == (1, 0, 0)
+    assert "it would be paid again. runner cache verify --repair finds it" in said
+    assert (len(emulator.jobs), files(folder)) == (JOBS, outputs)
+
+
+def test_a_job_without_an_output_is_over_and_made_anew_when_the_run_is_taken_up(folder: Path) -> None:
+    (folder / "many.yaml").write_text(
+        "name: many\nsteps:\n  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a cup}\n"
+    )
+    with Emulator(seed=1, faults=["job=NOOUTPUT*1"]) as emulator:
+        failed, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
+        code, _ = ended(begin(folder, emulator.url, "resume"))
+
+    assert (failed, code, len(emulator.jobs)) == (1, 0, 2)
+    assert "still to be fetched" not in said
+
+
+def test_a_line_of_a_script_with_an_input_takes_up_its_own_run_and_no_other(folder: Path) -> None:
+    (folder / "many.yaml").write_text(
+        "name: many\ninputs: {thing: {type: string}}\nsteps:\n  photo: {kind: generate_image, "
+        "model: pruna/p-image-t2i, prompt: 'a {{ inputs.thing }}'}\n"
+    )
+    line = ("run", "many.yaml", "--resume", "--no-metadata", "-i")
+    with Emulator(seed=1, latency=parse_latency("1")) as emulator:
+        process = begin(folder, emulator.url, *line, "thing=cup")
+        wait_for(lambda: emulator.count("status-sync") == 1)
+        process.kill()
+        process.communicate()
+        code, _ = ended(begin(folder, emulator.url, *line, "thing=cup"))
+        runs = len(list((folder / ".runner" / "runs").iterdir()))
+        jobs = len(emulator.jobs)
+        other, _ = ended(begin(folder, emulator.url, *line, "thing=jug"))
+
+    assert (code, runs, jobs) == (0, 1, 1)
+    assert (other, len(emulator.jobs)) == (0, 2)
+
+
+def test_a_run_that_failed_before_a_later_one_was_done_is_of_the_past(folder: Path) -> None:
+    text = "name: many\ninputs: {n: {type: integer}}\nsteps: {a: {kind: render_text, text: '{{ 6 / inputs.n }}'}}\n"
+    (folder / "many.yaml").write_text(text)
+    with Emulator() as emulator:
+        ended(begin(folder, emulator.url, "run", "many.yaml", "-i", "n=0"))
+        ended(begin(folder, emulator.url, "run", "many.yaml", "-i", "n=2"))
+
+        code, said = ended(begin(folder, emulator.url, "run", "many.yaml", "--resume", "-i", "n=3"))
+
+    assert code == 0
+    assert "the last one came to a good end. A new one begins." in said
+
+
 def test_a_disk_that_takes_nothing_more_stops_what_is_sent(tmp_path: Path) -> None:
     limited = (
         "import resource, signal, sys\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
