@@ -207,7 +207,11 @@ async def _noted(run: Run, cell: CellState, key: str, answer: JSON, of: int) -> 
 
 
 def _on(run: Run) -> str:
-    return "The run goes on with it." if run.going else f"Go on with: runner resume {run.id}"
+    if run.going:
+        return "The run goes on with it."
+    if run.state.options.get("only") == "lock":
+        return f"This run keeps to its lock; a new one takes it: runner run {questions.relative(Path(run.state.file))}"
+    return f"Go on with: runner resume {run.id}"
 
 
 def _key(cell: CellState) -> str:

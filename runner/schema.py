@@ -366,13 +366,24 @@ def top_schema() -> JSON:
     }  # fmt: skip
 
 
+def _which_kind() -> JSON:
+    """The names of all kinds, with what each is for: an editor shows it where one stands, and beside each it offers."""
+    told = "\n".join(f"{name}: {kind.TITLE}" for name, kind in KINDS.items())
+    return {
+        "type": "string",
+        "enum": list(KINDS),
+        "enumDescriptions": [kind.TITLE for kind in KINDS.values()],  # what VS Code reads beside the standard
+        "description": f"What the step does.\n\n{told}",
+    }
+
+
 def pipeline_schema(*, models: bool = True) -> JSON:
     """The whole schema, for editors: the form of a pipeline and, with ``models``, what each model takes."""
     top = top_schema()
     step = {
         "title": "Step",
         "type": "object",
-        "properties": {"kind": {"type": "string", "enum": list(KINDS), "description": "What the step does."}},
+        "properties": {"kind": _which_kind()},
         "required": ["kind"],
         "allOf": [
             {

@@ -1000,3 +1000,16 @@ def test_what_a_run_paid_before_it_was_taken_up_again_is_told_at_the_cell(cli: C
     assert cells["photo"]["cost"] == pytest.approx(4 * 0.005)
     assert {cell["state"] for cell in cells.values()} == {"done"}
     assert waits["cost"] < total
+
+
+def test_a_choice_in_a_run_that_keeps_to_its_lock_names_a_run_that_takes_it(cli: Cli, pots: Path) -> None:
+    cli("run", pots, "--json")
+    cli("pick", "photo", "1")
+    cli("run", pots, "--lock")
+    assert cli("run", pots, "--locked").code == 0
+
+    told = cli("pick", "photo", "2")
+    again = cli("run", pots, "--json")
+
+    assert "This run keeps to its lock; a new one takes it: runner run pots.yaml" in told.out
+    assert {c["cell"]: c for c in json.loads(again.out)["cells"]}["photo"]["answer"] == 2

@@ -38,3 +38,9 @@ def would_be(usd: float) -> str:
 def column(state: RunState) -> str:
     """The head of a column of USD, cell by cell."""
     return "when recorded" if state.options.get("replay") else "on Runpod" if state.free else "cost"
+
+
+def doubt(state: RunState) -> list[str]:
+    """What may have been billed beside what was: a line, or none."""
+    usd = state.doubt + sum(job.most.get("usd") or 0.0 for job in state.unknown.values())
+    return [f"may have cost up to {money(usd)} more: calls of whose end nobody knows"] if usd and not state.free else []

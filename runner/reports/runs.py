@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import counted
 from ..events import CellState, OpenJob, RunState
-from .money import column, cost, money
+from .money import column, cost, doubt, money
 from .questions import LaidOut, answered, command, question
 
 _WIDEST = 70
@@ -70,7 +70,7 @@ def shown(state: RunState, said: str, now: float, where: Callable[[CellState], S
     """
     name = state.title
     took = lasted(state, said, now)
-    lines = [f"{name}: {said}{f' in {took}' if took else ''}, {cost(state)}", ""]
+    lines = [f"{name}: {said}{f' in {took}' if took else ''}, {cost(state)}", *doubt(state), ""]
     facts = {
         "run": state.run,
         "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.started)) if state.started else "",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import Bug, FateUnknown, counted
 from ..events import CellState, RunState
-from .money import cost, money
+from .money import cost, doubt
 from .questions import LaidOut, nothing, open_ones, relative
 from .runs import left
 
@@ -28,7 +28,7 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
       card.json  out/product-card/card.json
       run        .runner/runs/20261121-213000-1f3a
     """
-    lines = [headline(state), *(f"  {told}" for told in [*state.told, *_doubt(state)])]
+    lines = [headline(state), *(f"  {told}" for told in [*state.told, *doubt(state)])]
     bad = [cell for cell in state.cells.values() if cell.state in _ENDED_BADLY]
     empty = [f"  {step}: an empty list, so there was nothing to do" for step, n in state.opened.items() if n == 0]
     if bad or empty:
@@ -53,12 +53,6 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
     if state.outcome != "done" and state.options.get("only", "world") == "world":
         lines += ["", again(state)]
     return "\n".join(lines)
-
-
-def _doubt(state: RunState) -> list[str]:
-    """What may have been billed beside what was."""
-    usd = state.doubt + sum(job.most.get("usd") or 0.0 for job in state.unknown.values())
-    return [f"may have cost up to {money(usd)} more: calls of whose end nobody knows"] if usd and not state.free else []
 
 
 def again(state: RunState) -> str:
