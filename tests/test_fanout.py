@@ -85,7 +85,7 @@ async def test_foreach_times_matrix_keeps_the_items_slowest(bench: Bench) -> Non
 async def test_a_cell_starts_when_the_cell_that_it_follows_is_done(bench: Bench, emulator: Emulator) -> None:
     """Seven waits long for its text; every other edit is done by then."""
     emulator.latency = {"qwen-image-t2i": Latency(execution=0.0), "qwen3-32b-awq": Latency(execution=0.0)}
-    emulator.fail("qwen3-32b-awq/chat=slow:0.6@3")
+    emulator.fail("qwen3-32b-awq/chat=slow:2.5@3")
     order: list[str] = []
 
     def watch(event: Event) -> None:
