@@ -250,9 +250,7 @@ class Attempts:
             raise
         except (BadReply, BadOutput):
             if self.ticket is not None:  # nothing of it is left to be collected
-                self.tools.emit(
-                    JobEnded(self.tools.clock(), self.cell, self.key, self.ticket.job, "UNUSABLE")
-                )  # fmt: skip
+                self.tools.emit(JobEnded(self.tools.clock(), self.cell, self.key, self.ticket.job, "UNUSABLE"))
             self.ticket = self.finished = None  # the same answer would be as bad
             self.forget()
             self._settle()

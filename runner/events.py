@@ -127,7 +127,9 @@ class JobMoved:
 
 @dataclass(frozen=True, slots=True)
 class JobEnded:
-    """A job ended without an output (``FAILED``, ``CANCELLED``, ``TIMED_OUT``, ``EXPIRED``)."""
+    """A job ended without an output (``FAILED``, ``CANCELLED``, ``TIMED_OUT``, ``EXPIRED``), or with none of use: its
+    files are ``GONE``, or what it says is ``UNUSABLE``.
+    """
 
     at: float
     cell: str

@@ -75,7 +75,7 @@ def _ending_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def called(**given: object) -> None:
-        ending = Ending(**{name: given.pop(name) for name in names})  # type: ignore[arg-type]
+        ending = Ending(**{name: given.pop(name) for name in names})  # type: ignore[arg-type] # of its options' types
         command(**given, ending=ending)
 
     return _with_ending_options(called)
