@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 ROOTS = ("inputs", "steps", "env", "run")
 """What every template may name."""
@@ -91,6 +91,16 @@ def apart(text: str, at: int) -> Half | None:
     before = text[:at].rstrip(" ")
     found = _HALF.match(text, len(before) - 1) if before.endswith("{") and before != text[:at] else None
     return _half(found) if found is not None and found["close"] else None
+
+
+def unquoted(text: str, at: int) -> Half | None:
+    """``{{ inputs.product }`` in a line that has no other brace behind it; None if anything else begins at ``at``."""
+    line = text[at:].partition("\n")[0]
+    found = _HALF.match(line)
+    if found is None or found["open"] != "{{" or found["close"] != "}" or "}" in line[found.end() :]:
+        return None
+    half = _half(found)
+    return replace(half, offset=half.offset + at)
 
 
 def names(text: str, bare: Container[str] = ROOTS) -> bool:

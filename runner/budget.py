@@ -21,6 +21,9 @@ NOTHING = 1e-9
 TAKEN_WITHIN = 5.0
 """Seconds that a call waits for what only jobs from before hold: nobody may come for them, if the pipeline changed."""
 
+RUN = "the run"
+"""What a budget is of that is over all."""
+
 USED_UP = "the budget is used up"
 """Why a cell is not let in after a call did not fit."""
 
@@ -80,6 +83,12 @@ class Pot:
             if (more := self.spent.get(unit, 0.0) - most) > NOTHING:
                 yield unit, more
 
+    def cure(self, unit: str) -> str:
+        """How there would be more of it."""
+        if self.name != RUN:
+            return f"raise budget: {unit}: of {self.name}"
+        return f"raise budget: {unit}:" + (", or give a higher --budget" if unit == "usd" else "")
+
     def __str__(self) -> str:
         return f"the budget of {self.name}"
 
@@ -121,7 +130,7 @@ class Budget:
         """A ceiling over the run (an empty scope), over a step, or over a pipeline that a cell runs (``each[1]/``)."""
         if ceiling is None:
             return
-        pot = self._pots[scope] = Pot(scope.rstrip("/") or "the run", ceiling)
+        pot = self._pots[scope] = Pot(scope.rstrip("/") or RUN, ceiling)
         for step, units in self._spent.items():
             if scope in scopes(step):
                 for unit, amount in units.items():
@@ -160,14 +169,14 @@ class Budget:
         while (tight := self._tight(shares := self._shares(step, most))) is not None:
             pot, unit, amount = tight
             if pot.never(unit, amount):
-                raise self._refused(pot, unit, amount)
+                raise self._refused(step, pot, unit, amount)
             if not self._only_before(pot, unit):
                 await self._changed.wait()
                 continue
             with anyio.move_on_after(TAKEN_WITHIN) as waiting:
                 await self._changed.wait()
             if waiting.cancelled_caught and self._only_before(pot, unit):
-                raise self._refused(pot, unit, amount)
+                raise self._refused(step, pot, unit, amount)
         return self._hold(shares)
 
     def hold(self, step: str, most: Amounts) -> Held:
@@ -227,10 +236,10 @@ class Budget:
             pot.hold(share)
         return Held(shares)
 
-    def _refused(self, pot: Pot, unit: str, amount: float) -> BudgetExceeded | NotAfforded:
+    def _refused(self, step: str, pot: Pot, unit: str, amount: float) -> BudgetExceeded | NotAfforded:
         said = (
-            f"{_say(unit, pot.spent.get(unit, 0.0))} of {pot}, {_say(unit, pot.ceiling.most[unit])}, are spent, and "
-            f"the next call may take {_say(unit, amount)}"
+            f"{pot} is {_say(unit, pot.ceiling.most[unit])}, of which {_say(unit, pot.spent.get(unit, 0.0))} are spent; "
+            f"the next call of {step} may take {_say(unit, amount)}"
         )
         if self._only_before(pot, unit):
             said += f"; jobs from before the run was taken up again may still take {_say(unit, pot.held[unit])}"
@@ -238,7 +247,7 @@ class Budget:
             return NotAfforded(said)
         if not pot.told:
             pot.told = True
-            self._stop(f"{said}; it was not sent, and nothing new is; raise budget: {unit}:")
+            self._stop(f"{said}, so it was not sent, and nothing new is; {pot.cure(unit)}")
         return BudgetExceeded(said)
 
     def _warn(self, pot: Pot) -> None:

@@ -5,12 +5,15 @@ A run that is still going looks for answers in the store and notes them in its o
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import anyio
 
@@ -24,6 +27,10 @@ from .picking import MOST, Choice
 from .reports import questions
 from .runfolder import laid_out
 from .store import Store
+
+
+Answers: TypeAlias = Sequence[tuple[str, str]]
+"""Steps, or cells of them, each with what is said to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,7 @@ _BY_A_PERSON = ("terminal", "pick", "approve")
 
 def shown(name: str | None, step: str) -> str:
     """What one cell asks, and what was answered."""
-    run, cell = _cell(name, step, ("pick", "approve"))
+    run, cell = _one(_cells(name, step, ("pick", "approve")), step)
     told = questions.question(cell.asked, laid_out(run.folder, cell.asked)) if cell.asked is not None else []
     end = questions.answered(cell) or questions.command(run.id, cell)
     if (since := anyio.run(_answered_since, run, cell)) is not None:
@@ -98,44 +105,52 @@ def shown(name: str | None, step: str) -> str:
     return "\n".join([*told, f"  {end}"])
 
 
-def pick(name: str | None, step: str, said: str) -> str:
-    """Choose a candidate, or ask for more of them."""
-    run, cell = _cell(name, step, ("pick",))
-    return anyio.run(_picked, run, cell, said)
+def pick(name: str | None, answers: Answers) -> list[str]:
+    """Choose a candidate of each step, or ask for more of them: all of it, or nothing where one cannot be."""
+    asked = [(*_one(_cells(name, step, ("pick",)), step), said) for step, said in answers]
+    _once([cell for _, cell, _ in asked])
+    return anyio.run(_picked, asked)
 
 
-async def _picked(run: Run, cell: CellState, said: str) -> str:
+async def _picked(asked: Sequence[tuple[Run, CellState, str]]) -> list[str]:
+    choices = [await _choice(run, cell, said) for run, cell, said in asked]
+    return _told([(await _chosen(*each, *choice), each[0]) for each, choice in zip(asked, choices, strict=True)])
+
+
+async def _choice(run: Run, cell: CellState, said: str) -> tuple[_Since | None, int, Choice]:
+    """What was chosen since, how many candidates there were, and what is chosen now. `UsageError` if it cannot be."""
     since = await _answered_since(run, cell)
     if since is not None and (anew := _made_anew(cell, since, said)):
         raise UsageError(anew)
     store = Store(_store(run))
     try:
-        key = _key(cell)
-        known = Choice.read(await store.get(key))
-        digests: dict[str, JSON] = dict(known.digests)
-        if cell.asked is not None:
-            digests |= {number: list(digests_of(values)) for number, values in cell.asked.shown.items()}
-        of = max([known.of, *(int(number) for number in digests)])
-        if said == "more":
-            choice = _more(cell, of, digests, since)
-        elif said in digests:
-            choice = Choice(of, int(said), digests)
-        else:
-            known_here = f"It has {', '.join(sorted(digests, key=int))}" if digests else "Nobody was shown any"
-            msg = f"{cell.cell} has no candidate {said}. {known_here}."
-            raise UsageError(msg)
-        await _kept(store, cell, choice.reply)
+        known = Choice.read(await store.get(_key(cell)))
     finally:
         store.close()
+    digests: dict[str, JSON] = dict(known.digests)
+    if cell.asked is not None:
+        digests |= {number: list(digests_of(values)) for number, values in cell.asked.shown.items()}
+    of = max([known.of, *(int(number) for number in digests)])
+    if said == "more":
+        return since, of, _more(cell, of, digests, since)
+    if said not in digests:
+        known_here = f"It has {', '.join(sorted(digests, key=int))}" if digests else "Nobody was shown any"
+        msg = f"{cell.cell} has no candidate {said}. {known_here}."
+        raise UsageError(msg)
+    return since, of, Choice(of, int(said), digests)
+
+
+async def _chosen(run: Run, cell: CellState, said: str, since: _Since | None, of: int, choice: Choice) -> str:
+    await _kept(run, cell, choice.reply)
     if choice.number is None:
-        return f"{cell.cell}: {choice.of - of} more candidates are to be made. {_on(run)}"
-    where = await _noted(run, cell, key, choice.number, choice.of)
+        return f"{cell.cell}: {choice.of - of} more candidates are to be made."
+    await _noted(run, cell, _key(cell), choice.number, choice.of)
     before = cell.answer.answer if cell.answer is not None else since.answer if since is not None else None
     instead = f", instead of {before}" if before not in (None, choice.number) else ""
     instead += f", {since.said}" if since is not None else ""
     file = laid_out(run.folder, cell.asked).get(said) if cell.asked is not None else None
     place = f" ({questions.relative(file)})" if file is not None else ""
-    return f"{cell.cell}: {said} of {choice.of}{instead}{place}. {where}"
+    return f"{cell.cell}: {said} of {choice.of}{instead}{place}."
 
 
 def _made_anew(cell: CellState, since: _Since, said: str) -> str:
@@ -160,50 +175,68 @@ def _more(cell: CellState, of: int, digests: Mapping[str, JSON], since: _Since |
     return Choice(of + more, None, digests)
 
 
-def approve(name: str | None, step: str, said: str) -> str:
-    """Say yes or no."""
-    answers = {"yes": True, "y": True, "no": False, "n": False}
-    if said.lower() not in answers:
-        msg = f"{said} is neither yes nor no. Write: runner approve {step} yes"
-        raise UsageError(msg)
-    run, cell = _cell(name, step, ("approve",))
-    return anyio.run(_approved, run, cell, answers[said.lower()])
+_SAYS = {"yes": True, "y": True, "no": False, "n": False}
 
 
-async def _approved(run: Run, cell: CellState, answer: JSON) -> str:
+def approve(name: str | None, answers: Answers) -> list[str]:
+    """Say yes or no to each step: to all its cells that ask, if none is named."""
+    for step, said in answers:
+        if said.lower() not in _SAYS:
+            msg = f"{said} is neither yes nor no. Write: runner approve {step} yes"
+            raise UsageError(msg)
+    asked: list[tuple[Run, CellState, bool]] = []
+    for step, said in answers:
+        cells = _cells(name, step, ("approve",))
+        if not _is_open(*cells[0]):
+            _one(cells, step)  # to change an answer, it must be named
+        asked += [(run, cell, _SAYS[said.lower()]) for run, cell in cells]
+    _once([cell for _, cell, _ in asked])
+    return anyio.run(_approved, asked)
+
+
+async def _approved(asked: Sequence[tuple[Run, CellState, bool]]) -> list[str]:
+    return _told([(await _said(*each), each[0]) for each in asked])
+
+
+def _told(said: Sequence[tuple[str, Run]]) -> list[str]:
+    """What was said to each cell, and once, how its run goes on."""
+    runs = {run.id: run for _, run in said}
+    if len(said) == 1:
+        return [f"{said[0][0]} {_on(said[0][1])}"]
+    return [*(sentence for sentence, _ in said), *map(_on, runs.values())]
+
+
+async def _said(run: Run, cell: CellState, answer: bool) -> str:
     since = await _answered_since(run, cell)
-    store = Store(_store(run))
-    try:
-        await _kept(store, cell, Reply({"answer": answer}))
-    finally:
-        store.close()
-    where = await _noted(run, cell, _key(cell), answer, 0)
+    await _kept(run, cell, Reply({"answer": answer}))
+    await _noted(run, cell, _key(cell), answer, 0)
     instead = f", instead of {'yes' if since.answer else 'no'}" if since is not None and since.answer != answer else ""
     instead += f", {since.said}" if since is not None else ""
-    return f"{cell.cell}: {'yes' if answer else 'no'}{instead}. {where}"
+    return f"{cell.cell}: {'yes' if answer else 'no'}{instead}."
 
 
-async def _kept(store: Store, cell: CellState, reply: Reply) -> None:
+async def _kept(run: Run, cell: CellState, reply: Reply) -> None:
     """Keep an answer under the key of its question. What the question is about was kept before, or is told in words."""
     key = _key(cell)
-    known = store.asked(key)
-    about = history.request(known[0]).get("input") if known else None
-    await store.keep(key, Question("", about or {"prompt": cell.asked.question if cell.asked else ""}), reply)
-    await store.synced()
+    store = Store(_store(run))
+    try:
+        known = store.asked(key)
+        about = history.request(known[0]).get("input") if known else None
+        await store.keep(key, Question("", about or {"prompt": cell.asked.question if cell.asked else ""}), reply)
+        await store.synced()
+    finally:
+        store.close()
 
 
-async def _noted(run: Run, cell: CellState, key: str, answer: JSON, of: int) -> str:
-    """Write the answer into the journal, unless the run is going: then it does so itself. Says how it goes on."""
-    if not run.going:
-        where = "pick" if of else "approve"
-        keys = [] if of else [key]  # which calls made the candidate, the run knows that goes on with it
-        try:
-            with Journal(run.folder) as journal:
-                journal(CellAnswered(time.time(), cell.cell, key, answer, of, where, keys))
-                await journal.synced()
-        except CannotStart:
-            return _on(run)  # it goes on again
-    return _on(run)
+async def _noted(run: Run, cell: CellState, key: str, answer: JSON, of: int) -> None:
+    """Write the answer into the journal, unless the run is going: then it does so itself."""
+    if run.going:
+        return
+    where = "pick" if of else "approve"
+    keys = [] if of else [key]  # which calls made the candidate, the run knows that goes on with it
+    with contextlib.suppress(CannotStart), Journal(run.folder) as journal:  # it may go on again by now
+        journal(CellAnswered(time.time(), cell.cell, key, answer, of, where, keys))
+        await journal.synced()
 
 
 def _on(run: Run) -> str:
@@ -226,27 +259,39 @@ def _store(run: Run) -> Path:
     return (run.folder if run.state.options.get("replay") else history.home()) / "store"
 
 
-def _cell(name: str | None, step: str, asks: tuple[str, ...]) -> tuple[Run, CellState]:
-    """The cell that is meant, in the run that is named, or in the last one in which its question is open.
+def _once(cells: Sequence[CellState]) -> None:
+    """`UsageError` if one of them is answered twice."""
+    if twice := [name for name, times in Counter(cell.cell for cell in cells).items() if times > 1]:
+        msg = f"{twice[0]} is answered twice. Answer it once."
+        raise UsageError(msg)
 
-    One that was answered is found, too: an answer can be changed. `UsageError` if there is none, or several.
+
+def _one(cells: Sequence[tuple[Run, CellState]], step: str) -> tuple[Run, CellState]:
+    """The one cell that is meant. `UsageError` if there are several."""
+    if len(cells) > 1:
+        names = ", ".join(cell.cell for _, cell in cells)
+        msg = f"Several cells of {step} ask: {names}. Name one of them."
+        raise UsageError(msg)
+    return cells[0]
+
+
+def _cells(name: str | None, step: str, asks: tuple[str, ...]) -> Sequence[tuple[Run, CellState]]:
+    """The cells that are meant, in the run that is named, or in the last one in which a question of theirs is open.
+
+    Where none is open those that were answered are found: an answer can be changed. `UsageError` if there is none.
     """
     at = history.home()
     found = [history.find(at, name)] if name is not None else history.runs(at)
     cells = [(run, cell) for run in found for cell in _asked(run, step, asks)]
     cells = [each for each in cells if _is_open(*each)] or cells
     cells = [each for each in cells if each[0].id == cells[0][0].id]
-    if len(cells) > 1:
-        names = ", ".join(cell.cell for _, cell in cells)
-        msg = f"Several cells of {step} ask: {names}. Name one of them."
-        raise UsageError(msg)
     if not cells:
         known = [cell.cell for run in found for cell in _asked(run, "", asks)]
         word = "waits for a choice" if asks == ("pick",) else "asks for yes or no" if len(asks) == 1 else "asks"
         none = "No run here has a" if name is None else f"The run {found[0].id} has no"
         msg = f"{none} {step} that {word}. {nearest(step, list(dict.fromkeys(known)))}".rstrip()
         raise UsageError(msg)
-    return cells[0]
+    return cells
 
 
 def _asked(run: Run, step: str, asks: tuple[str, ...]) -> list[CellState]:

@@ -71,10 +71,18 @@ class Problem:
     instead: str = ""
     warning: bool = False
     """Worth saying, and no reason not to run."""
+    also: tuple[Mark, ...] = ()
+    """Where else the same is wrong: a name that is read in several places and is in none."""
+
+    @property
+    def elsewhere(self) -> str:
+        """``The same on lines 17 and 20.`` Empty if it is on no other line."""
+        lines = sorted({mark.line for mark in self.also} - {self.mark.line})
+        shown = [str(line) for line in lines[:9]] + [f"{len(lines) - 9} more"] * (len(lines) > 9)
+        return f"The same on line{'s' * (len(lines) > 1)} {enumerated(shown)}." if lines else ""
 
     def __str__(self) -> str:
-        tail = f" {self.instead}" if self.instead else ""
-        return f"{self.mark}: {self.message}{tail}"
+        return " ".join(filter(None, (f"{self.mark}: {self.message}", self.instead, self.elsewhere)))
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
@@ -142,6 +150,11 @@ def cut(text: str, most: int = 60) -> str:
 def counted(number: int, word: str) -> str:
     """``1 step``, ``2 steps``."""
     return f"{number} {word}{'s' * (number != 1)}"
+
+
+def enumerated(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def one_line(text: str, most: int = 1500) -> str:

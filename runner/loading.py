@@ -100,7 +100,7 @@ def read(
         checked, problems = None, [*(p for p in problems if p.code != "unknown-model"), *wrong]
     problems = list(dict.fromkeys(problems))  # two steps of one alias have what is wrong with it in common
     problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
-    hidden = tuple(masking.hidden(p, seen) for p in problems)
+    hidden = tuple(masking.hidden(p, seen) for p in _gathered(problems))
     return Read(path, text, found, checked, hidden, own, frozenset(seen))
 
 
@@ -172,6 +172,22 @@ def _without_echoes(problems: list[Problem]) -> list[Problem]:
             left = [p for p in left if p is not quotes and p not in echoes]
             left.append(replace(echoes[0], message=quotes.message, mark=quotes.mark, instead=quotes.instead))
     return left
+
+
+_READ = {"unknown-name", "unknown-field", "unknown-step", "unknown-input", "unknown-env", "unknown-model"}
+"""Codes of names that are declared in one place and read in many."""
+
+
+def _gathered(problems: Iterable[Problem]) -> list[Problem]:
+    """A name that was changed where it is declared is one mistake, however many read it."""
+    found: dict[object, list[Problem]] = {}
+    for number, problem in enumerate(problems):
+        same = (problem.code, problem.mark.file, problem.message, problem.instead)
+        found.setdefault(same if problem.code in _READ else number, []).append(problem)
+    return [
+        replace(first, also=tuple(replace(other.mark, text="") for other in others))
+        for first, *others in found.values()
+    ]
 
 
 def _too_small(checked: Checked) -> list[Problem]:

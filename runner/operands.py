@@ -13,6 +13,7 @@ from jinja2 import nodes
 
 from .errors import counted, nearest
 from .shape import Shape
+from .templates import OF_WORDS
 
 Visit = Callable[[nodes.Node], Shape]
 
@@ -217,8 +218,11 @@ def _value(node: nodes.Filter, value: Shape) -> Wrong | None:
         return Wrong(f"{name} needs a number; this is {value}.", cure, node)
     if name in ("items", "dictsort") and sort != "mapping":
         return Wrong(f"{name} needs a mapping; this is {value}.", f"Leave out | {name}.", node)
-    if name == "truncate" and sort in ("number", "null"):
+    if name == "truncate" and sort == "null":
         return Wrong(f"truncate needs text; this is {value}.", "Leave out | truncate.", node)
+    if name in OF_WORDS and sort in ("list", "mapping"):
+        cure = "Write | join(', ') before it." if sort == "list" else "Write a field of it that is text."
+        return Wrong(f"{name} needs text; this is {value}.", cure, node)
     return None
 
 

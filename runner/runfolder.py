@@ -25,8 +25,8 @@ from .model import JSON, Artifact, Output, step_of
 from .provenance import Made, mark
 from .publish import plain, write, write_lines
 
-LAID_OUT = ".candidate-"
-"""Between the name of a cell and the number of a candidate, in the names of their files."""
+_LAID_OUT = {"pick": "candidate", "approve": "shown"}
+"""What a file that a person is asked about is called behind the name of its cell, by what asks."""
 
 MOST_FILES = 100
 """Cells of which each leaves a file. In a larger run nobody leafs through them: ``state.json`` holds all outputs."""
@@ -56,7 +56,7 @@ class RunFolder:
     def lay_out(self, asked: CellAsked) -> None:
         """Write what a question is about, each thing as a file: see `laid_out`."""
         for name, value in asked.shown.items():
-            _lay(self.path / f"{_name(asked.cell)}{LAID_OUT}{_name(name)}", value)
+            _lay(self.path / _laid_out(asked, name), value)
 
     def leave(self, state: RunState, made: Made | None = None) -> None:
         """Write where the run ended, and each output as a file; pictures carry what ``made`` them."""
@@ -101,9 +101,13 @@ def laid_out(folder: Path, asked: CellAsked) -> dict[str, Path]:
     """Where what a question is about lies in the folder of its run: each thing by its number or name."""
     found = {}
     for name in asked.shown:
-        if path := next(folder.glob(f"{_name(asked.cell)}{LAID_OUT}{_name(name)}.*"), None):
+        if path := next(folder.glob(f"{_laid_out(asked, name)}.*"), None):
             found[name] = path
     return found
+
+
+def _laid_out(asked: CellAsked, name: str) -> str:
+    return f"{_name(asked.cell)}.{_LAID_OUT.get(asked.asks, 'shown')}-{_name(name)}"
 
 
 def files_of(folder: Path, cell: str) -> list[Path]:

@@ -305,7 +305,7 @@ class _Composer:
     def _key_is_no_text(self, event: Any) -> None:
         """A key that is a collection. In nearly every case it is a template that is not in quotes."""
         at = event.start_mark.index
-        if half := braces.apart(self.text, at):
+        if half := braces.apart(self.text, at) or braces.unquoted(self.text, at - 1):
             line, start = _line_of(self.text, half.offset)
             mark = self._mark_at(line, half.offset - start, half.length)
             self._add("template", f"This {half.what}.", mark, f'Write "{{{{ {half.expression} }}}}", in quotes.')

@@ -41,6 +41,11 @@ FILTERS = (
 )  # fmt: skip
 """Jinja's filters that a prompt can use. Left out: what loads, what formats HTML, what pads without bound."""
 
+OF_WORDS = ("capitalize", "lower", "striptags", "title", "trim", "upper")
+"""Those that nobody means for a list or a mapping: the brackets of their JSON would be painted, too."""
+_OF_TEXT = (*OF_WORDS, "e", "escape", "truncate", "wordcount")
+"""Those that Jinja gives Python's way of writing what is no text. Here they get what `to_text` writes."""
+
 METHODS: Mapping[type[Any], tuple[str, ...]] = {
     str: ("capitalize", "endswith", "lower", "lstrip", "replace", "rstrip", "split", "splitlines", "startswith",
           "strip", "title", "upper"),
@@ -233,6 +238,22 @@ def to_json_text(value: Any, indent: int | None = None) -> str:
     return "".join(parts)
 
 
+def _of_text(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter, given the text of its value."""
+    place = 1 if hasattr(call, "jinja_pass_arg") else 0
+
+    @functools.wraps(call)
+    def given(*args: Any, **kwargs: Any) -> Any:
+        if name in OF_WORDS and isinstance(args[place], list | tuple | Mapping):
+            what, cure = ("mapping", "write a field of it that is text")
+            if not isinstance(args[place], Mapping):
+                what, cure = ("list", "write | join(', ') before it")
+            _refuse(f"{name} needs text; this is a {what}; {cure}")
+        return call(*args[:place], to_text(args[place]), *args[place + 1 :], **kwargs)
+
+    return given
+
+
 @jinja2.pass_context
 def _replace(context: Context, text: Any, old: str, new: str, count: int = -1) -> str:
     text = to_text(text)
@@ -257,6 +278,7 @@ def environment() -> _Environment:
         cache_size=0,
     )
     env.filters = {name: env.filters[name] for name in FILTERS}
+    env.filters |= {name: _of_text(name, env.filters[name]) for name in _OF_TEXT}
     env.filters["tojson"] = to_json_text
     env.filters["replace"] = _replace
     env.filters["string"] = to_text

@@ -59,8 +59,10 @@ async def test_what_does_not_fit_is_refused_and_told_once() -> None:
         with pytest.raises(BudgetExceeded):
             await budget.reserve("photo", usd(0.3))
 
-    said = "0.8000 USD of the budget of the run, 1.0000 USD, are spent, and the next call may take 0.3000 USD"
-    assert heard.stopped == [f"{said}; it was not sent, and nothing new is; raise budget: usd:"]
+    assert heard.stopped == [
+        "the budget of the run is 1.0000 USD, of which 0.8000 USD are spent; the next call of photo may take 0.3000 USD,"
+        " so it was not sent, and nothing new is; raise budget: usd:, or give a higher --budget"
+    ]
 
 
 async def test_a_call_without_a_price_is_refused() -> None:

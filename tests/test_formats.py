@@ -51,6 +51,7 @@ def test_json_has_each_problem_with_its_place_and_its_cure(cli: Cli, pipeline: P
         "column": 30,
         "end_column": 34,
         "text": '    prompt: "About {{ inputs.leaf }}: 100%"',
+        "also": [],
     }
 
 
@@ -100,14 +101,35 @@ def test_a_fingerprint_stays_when_lines_above_it_come_and_go(cli: Cli, pipeline:
 
 
 def test_the_same_problem_twice_has_two_fingerprints(cli: Cli, pipeline: Path) -> None:
-    line = "    prompt: '{{ inputs.leaf }}'\n"
-    step = f"kind: generate_text\n    model: qwen/qwen3-32b-awq\n{line}"
+    step = "kind: generate_text\n    model: qwen/qwen3-32b-awq\n    prompt: \"{{ 'tea' | uper }}\"\n"
     pipeline.write_text(f"name: tea\nsteps:\n  a:\n    {step}  b:\n    {step}")
 
     rows = told(cli, "gitlab", pipeline)
 
     assert len({row["description"] for row in rows}) == 1
     assert len({row["fingerprint"] for row in rows}) == 2
+
+
+def test_a_name_that_is_read_in_many_places_and_is_in_none_is_one_problem_with_all_its_places(
+    cli: Cli, pipeline: Path
+) -> None:
+    step = "kind: render_text\n    text: 'A {{ inputs.leaf }} and {{ inputs.leaf }}'\n"
+    pipeline.write_text(f"name: tea\nsteps:\n  a:\n    {step}  b:\n    {step}  c:\n    {step}")
+
+    as_json, sarif = told(cli, "json", pipeline)["problems"], told(cli, "sarif", pipeline)["runs"][0]["results"]
+    text, gitlab = cli("check", pipeline).err, told(cli, "gitlab", pipeline)
+
+    assert [(row["line"], [(at["line"], at["column"], at["end_column"]) for at in row["also"]]) for row in as_json] == [
+        (5, [(8, 24, 28), (11, 24, 28)])
+    ]
+    assert [place["physicalLocation"]["region"] for place in sarif[0]["relatedLocations"]] == [
+        {"startLine": 8, "startColumn": 24, "endColumn": 28},
+        {"startLine": 11, "startColumn": 24, "endColumn": 28},
+    ]
+    assert "      = The same on lines 8 and 11.\n\n1 problem." in text
+    assert [row["description"] for row in gitlab] == [
+        "There is no input leaf. Declare it under inputs:. The same on lines 8 and 11."
+    ]
 
 
 def test_github_gets_a_command_a_problem_with_everything_escaped(cli: Cli, pipeline: Path) -> None:

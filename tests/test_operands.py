@@ -118,6 +118,8 @@ def test_what_may_work_is_not_told(text: str) -> None:
         ("{{ inputs.words | abs }}", "abs needs a number; this is a list."),
         ("{{ inputs.text | items | list }}", "items needs a mapping; this is text."),
         ("{{ inputs.none | truncate }}", "truncate needs text; this is null."),
+        ("{{ inputs.words | upper }}", "upper needs text; this is a list."),
+        ("{{ inputs.facts | title }}", "title needs text; this is a mapping."),
         ("{{ inputs.rows | map }}", "map does not say of which field."),
         ("{{ inputs.text | truncate(len=3) }}", "The filter truncate knows no len=."),
         ("{{ inputs.text | upper(1) }}", "The filter upper takes none in its brackets, and this has 1."),

@@ -755,13 +755,17 @@ def test_a_pipeline_in_a_pipeline_waits_and_goes_on(cli: Cli, pots: Path, emulat
     assert len(emulator.jobs) == before + 2
 
 
-def test_a_cell_is_named_where_several_of_a_step_ask(cli: Cli, pots: Path, emulator: Emulator) -> None:
+def two_looks(pots: Path) -> None:
     text = LOOK.replace("    kind: approve", "    kind: approve\n    foreach: [red, blue]")
     text = text.replace('    when: "{{ steps.fit.approved }}"\n', "    needs: [fit]\n")
     pots.write_text(text.replace("title: A pot", "a title: '{{ item }}'"))
+
+
+def test_a_cell_of_several_that_ask_is_answered_by_its_name(cli: Cli, pots: Path, emulator: Emulator) -> None:
+    two_looks(pots)
     cli("run", pots)
 
-    several, one = cli("approve", "fit", "yes"), cli("approve", "fit[red]", "yes")
+    several, one = cli("approve", "fit"), cli("approve", "fit[red]", "yes")
     halfway = cli("resume")
     other = cli("approve", "fit", "yes")
     whole = cli("resume")
@@ -771,6 +775,48 @@ def test_a_cell_is_named_where_several_of_a_step_ask(cli: Cli, pots: Path, emula
     assert (halfway.code, whole.code) == (6, 0)
     assert "fit[blue]: Is it fit to print?" in halfway.out
     assert len(emulator.jobs) == 2
+
+
+def test_a_step_without_a_key_is_every_cell_of_it_that_asks(cli: Cli, pots: Path) -> None:
+    two_looks(pots)
+
+    waiting = cli("run", pots)
+    both = cli("approve", "fit", "yes")
+    whole = cli("resume")
+    changed = cli("approve", "fit", "no")
+
+    run = state().run
+    assert f"  All of fit: runner approve {run} fit yes   (or no)" in waiting.out
+    assert both.out == f"fit[red]: yes.\nfit[blue]: yes.\nGo on with: runner resume {run}\n"
+    assert (both.code, whole.code, changed.code) == (0, 0, 2)
+    assert "Several cells of fit ask: fit[red], fit[blue]. Name one of them." in changed.err
+
+
+def test_several_questions_are_answered_at_once_or_not_at_all(cli: Cli, pots: Path) -> None:
+    pots.write_text(
+        "name: pots\nsteps:\n  photo:\n    kind: generate_image\n    model: pruna/p-image-t2i\n"
+        "    foreach: [red, blue]\n    prompt: A {{ item }} pot\n    pick: {of: 2}\n"
+        "outputs:\n  '{key}.jpg': '{{ steps.photo.image }}'\n"
+    )
+    waiting = cli("run", pots)
+    run = state().run
+
+    wrong = cli("pick", "photo[red]", "2", "photo[blue]", "7")
+    twice = cli("pick", "photo[red]", "2", "photo[red]", "1")
+    odd = cli("pick", run, "photo[red]", "2", "photo[blue]")
+    before = [cell.cell for cell in state().asking]
+    both = cli("pick", "photo[red]", "2", "photo[blue]", "1")
+    whole = cli("resume")
+
+    assert f"  Several at once: runner pick {run} 'photo[red]' N 'photo[blue]' N\n" in waiting.out
+    assert (wrong.code, wrong.err) == (2, "Error: photo[blue] has no candidate 7. It has 1, 2.\n")
+    assert (twice.code, twice.err) == (2, "Error: photo[red] is answered twice. Answer it once.\n")
+    assert (odd.code, "is not a step and an answer" in odd.err) == (2, True)
+    assert before == ["photo[red]", "photo[blue]"]
+    assert [line.partition(" (")[0] for line in both.out.splitlines()] == [
+        "photo[red]: 2 of 2", "photo[blue]: 1 of 2", f"Go on with: runner resume {run}",
+    ]  # fmt: skip
+    assert (both.code, whole.code) == (0, 0)
 
 
 def test_a_question_without_cache_is_asked_by_each_run_and_not_again_by_a_resumed_one(cli: Cli, pots: Path) -> None:

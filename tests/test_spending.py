@@ -142,7 +142,7 @@ def test_the_command_line_gives_a_budget_that_ends_the_run_with_4_and_one_line(c
     done = cli("run", pots, "--local", "--budget", "0.03", "--concurrency", "1")
 
     assert done.code == 4
-    assert done.err.count("USD of the budget of the run") == 1
+    assert done.err.count("the budget of the run is") == 1
     assert "2 cells" in done.out or done.out.count("c[") == 2
     assert "FAILED" not in done.err
 

@@ -93,6 +93,9 @@ def test_an_expression_alone_yields_its_value(text: str, value: Any) -> None:
         ("line\n", "line\n"),
         ("{% raw %}{{ no }}{% endraw %}", "{{ no }}"),
         ("a {{ inputs.nothing | default('none', true) }}", "a none"),
+        ("a {{ inputs.flag | upper }}", "a TRUE"),
+        ("a {{ ['é'] | truncate(4, true, '…', 0) }}", 'a ["é…'),
+        ("a {{ inputs.flag | trim }}", "a true"),
         ("a {{ steps.facts.data.words | tojson }}", 'a [{"w": "x", "n": 2}, {"w": "y", "n": 1}]'),
     ],
 )

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from .. import __version__
 from ..codes import BY_NAME, CODES, PAGES, called
-from ..errors import Problem
+from ..errors import Mark, Problem
 from ..model import JSON
 from . import github, problems
 
@@ -49,6 +49,10 @@ def _json(found: Sequence[Problem], place: Place) -> str:
             "column": problem.mark.column,
             "end_column": problem.mark.column + problem.mark.length,
             "text": problem.mark.text,
+            "also": [
+                {"line": mark.line, "column": mark.column, "end_column": mark.column + mark.length}
+                for mark in problem.also
+            ],
         }
         for problem in found
     ]
@@ -91,7 +95,8 @@ def _sarif(found: Sequence[Problem], place: Place) -> str:
                             **({"ruleIndex": index[problem.code]} if problem.code in index else {}),
                             "level": "warning" if problem.warning else "error",
                             "message": {"text": _sentences(problem)},
-                            "locations": [{"physicalLocation": _location(problem, place)}],
+                            "locations": [{"physicalLocation": _location(problem.mark, place)}],
+                            "relatedLocations": [{"physicalLocation": _location(at, place)} for at in problem.also],
                             "partialFingerprints": {"problem/v1": mark},
                         }
                         for problem, mark in zip(found, marks, strict=True)
@@ -153,15 +158,14 @@ FORMATS: Mapping[str, Callable[[Sequence[Problem], Place], str]] = {
 
 
 def _sentences(problem: Problem) -> str:
-    return f"{problem.message} {problem.instead}".strip()
+    return " ".join(filter(None, (problem.message, problem.instead, problem.elsewhere)))
 
 
 def _number(code: str) -> str:
     return BY_NAME[code].number if code in BY_NAME else code
 
 
-def _location(problem: Problem, place: Place) -> JSON:
-    mark = problem.mark
+def _location(mark: Mark, place: Place) -> JSON:
     region = {"startLine": mark.line, "startColumn": mark.column, "endColumn": mark.column + mark.length}
     snippet = {"snippet": {"text": mark.text}} if mark.text else {}
     return {"artifactLocation": {"uri": quote(place(mark.file))}, "region": {**region, **snippet}}

@@ -39,8 +39,7 @@ def one(problem: Problem) -> str:
         length = max(1, min(mark.length, len(line) - column))
         lines.append(f"{mark.line:5} | {line}")
         lines.append(f"      | {' ' * column}{'^' * length}")
-    if problem.instead:
-        lines.append(f"      = {problem.instead}")
+    lines += [f"      = {said}" for said in (problem.instead, problem.elsewhere) if said]
     return "\n".join(map(_printable, lines))
 
 

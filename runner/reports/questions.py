@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from ..errors import one_line
 from ..events import CellAnswered, CellAsked, CellState
-from ..model import JSON, Artifact, json_line
+from ..model import JSON, Artifact, json_line, step_of
 
 _MOST = 60
 _MOST_QUESTIONS = 10
@@ -99,8 +99,21 @@ def open_ones(run: str, cells: Sequence[CellState], laid_out: LaidOut) -> Iterat
         if cell.asked is not None:
             yield from question(cell.asked, laid_out(cell.asked))
             yield f"  {command(run, cell)}"
+    yield from _at_once(run, cells)
     if (more := len(cells) - _MOST_QUESTIONS) > 0:
         yield f"… and {more} more questions; runner show {run} lists them"
+
+
+def _at_once(run: str, cells: Sequence[CellState]) -> Iterator[str]:
+    """How several questions are answered by one command."""
+    asked = [cell for cell in cells if cell.asked is not None]
+    for step in dict.fromkeys(step_of(cell.cell) for cell in asked):
+        of_step = [cell for cell in asked if step_of(cell.cell) == step]
+        if len(of_step) > 1 and all(cell.asked is not None and cell.asked.asks == "approve" for cell in of_step):
+            yield f"All of {step}: runner approve {run} {shlex.quote(step)} yes   (or no)"
+        elif len(of_step) > 1:
+            names = " ".join(f"{shlex.quote(cell.cell)} N" for cell in of_step[:2])
+            yield f"Several at once: runner pick {run} {names}{' …' * (len(of_step) > 2)}"
 
 
 def answered(cell: CellState) -> str:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..budget import USED_UP
 from ..errors import Bug, FateUnknown, counted
 from ..events import CellState, RunState
 from .money import cost, doubt
@@ -69,7 +70,9 @@ def again(state: RunState) -> str:
         )
     jobs = [f"{counted(flying, 'job')} still in flight"] if flying else []
     jobs += [f"the files of {counted(ended, 'finished job')} still to be fetched"] if ended else []
-    return f"Go on with: runner resume {state.run}" + (f"   {' and '.join(jobs)}: it collects them." if jobs else "")
+    more = " --budget USD" if any(cell.message == USED_UP for cell in state.cells.values()) else ""
+    collects = f"   {' and '.join(jobs)}: it collects them." if jobs else ""
+    return f"Go on with: runner resume {state.run}{more}{collects}"
 
 
 def headline(state: RunState) -> str:
