@@ -238,8 +238,8 @@ class Budget:
 
     def _refused(self, step: str, pot: Pot, unit: str, amount: float) -> BudgetExceeded | NotAfforded:
         said = (
-            f"{pot} is {_say(unit, pot.ceiling.most[unit])}, of which {_say(unit, pot.spent.get(unit, 0.0))} are spent; "
-            f"the next call of {step} may take {_say(unit, amount)}"
+            f"{pot} is {_say(unit, pot.ceiling.most[unit])}, of which {_say(unit, pot.spent.get(unit, 0.0))} are "
+            f"spent; the next call of {step} may take {_say(unit, amount)}"
         )
         if self._only_before(pot, unit):
             said += f"; jobs from before the run was taken up again may still take {_say(unit, pot.held[unit])}"

@@ -28,7 +28,6 @@ from .reports import questions
 from .runfolder import laid_out
 from .store import Store
 
-
 Answers: TypeAlias = Sequence[tuple[str, str]]
 """Steps, or cells of them, each with what is said to it."""
 
@@ -206,7 +205,7 @@ def _told(said: Sequence[tuple[str, Run]]) -> list[str]:
     return [*(sentence for sentence, _ in said), *map(_on, runs.values())]
 
 
-async def _said(run: Run, cell: CellState, answer: bool) -> str:
+async def _said(run: Run, cell: CellState, answer: JSON) -> str:
     since = await _answered_since(run, cell)
     await _kept(run, cell, Reply({"answer": answer}))
     await _noted(run, cell, _key(cell), answer, 0)

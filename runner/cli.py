@@ -20,7 +20,7 @@ from . import __version__
 BUG = 70
 
 COMMANDS = {
-    "approve": ("picking", "Say yes or no to a step that asks; the step alone shows what it asks."),
+    "approve": ("picking", "Say yes or no to a step that asks, or to several; the step alone shows what it asks."),
     "cache": ("cache", "Look after the store: what was paid for, and is not paid again."),
     "check": ("problems", "Check pipelines and their tests: every problem at once, with its place and its cure."),
     "diff": (

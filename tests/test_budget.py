@@ -59,10 +59,11 @@ async def test_what_does_not_fit_is_refused_and_told_once() -> None:
         with pytest.raises(BudgetExceeded):
             await budget.reserve("photo", usd(0.3))
 
-    assert heard.stopped == [
-        "the budget of the run is 1.0000 USD, of which 0.8000 USD are spent; the next call of photo may take 0.3000 USD,"
-        " so it was not sent, and nothing new is; raise budget: usd:, or give a higher --budget"
-    ]
+    said = (
+        "the budget of the run is 1.0000 USD, of which 0.8000 USD are spent; the next call of photo may take "
+        "0.3000 USD, so it was not sent, and nothing new is; raise budget: usd:, or give a higher --budget"
+    )
+    assert heard.stopped == [said]
 
 
 async def test_a_call_without_a_price_is_refused() -> None:

@@ -513,7 +513,7 @@ def test_jobs_that_expired_may_have_been_paid_and_count_against_the_budget(folde
     assert (code, again, more) == (4, 4, 0)
     assert len(emulator.jobs) == 4
     assert "it is made anew, though it may have been paid for" in said
-    assert "0.0100 USD of the budget of the run, 0.0120 USD, are spent" in said
+    assert "the budget of the run is 0.0120 USD, of which 0.0100 USD are spent" in said
     assert "may have cost up to 0.0100 USD more: calls of whose end nobody knows" in told
     assert "may have cost up to 0.0100 USD more" in ended(begin(folder, emulator.url, "show"))[1]
 

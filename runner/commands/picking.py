@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("words", metavar="[RUN] [STEP[KEY] [N|more]]...", nargs=-1)
 def pick(words: tuple[str, ...]) -> None:
-    """Choose candidate N of a step that waits for a choice, or of several; the step alone lists them, nothing lists
-    what waits.
+    """Choose candidate N of a step that waits for a choice; the step alone lists them, nothing lists what waits.
 
+    Several steps, each with its N, are answered at once.
     RUN is the last run that asks for this step, if it is not named. A run that is still going takes the choice up;
     one that has ended goes on with runner resume. With more instead of N, as many candidates again are made.
     """
