@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import random
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import anyio
 import pytest
@@ -26,6 +28,7 @@ from PIL import Image
 
 import runner
 from runner import app, history
+from runner.cli import main
 from runner.emulator import Emulator, Retention, parse_fault, parse_latency
 from runner.events import CallDone, CellDone, JobSending, JobSubmitted
 from runner.journal import NAME, read
@@ -80,6 +83,26 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, out + err
 
 
+def typed(folder: Path, url: str, *arguments: str) -> tuple[int, str]:
+    """Runs a command to its end in this process, which needs no second to begin; gives its exit code and its words."""
+    said = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    with (
+        contextlib.chdir(folder),
+        mock.patch.dict(os.environ, {"RUNPOD_API_KEY": "k", "RUNPOD_BASE_URL": url}),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
+        try:
+            main(list(arguments))
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+    said.seek(0)
+    told = said.read()
+    assert "Traceback" not in told
+    return code, told
+
+
 def inputs(emulator: Emulator) -> list[str]:
     """What each job that was accepted asked for; twice the same is paid twice."""
     return [f"{job.endpoint} {job.input['prompt']} {job.input.get('seed')}" for job in emulator.jobs]
@@ -109,7 +132,7 @@ def test_an_interrupted_run_leaves_its_jobs_and_resume_collects_them(folder: Pat
         code, said = ended(process)
         stopped = [job.status for job in emulator.jobs]
 
-        again, told = ended(begin(folder, emulator.url, "resume"))
+        again, told = typed(folder, emulator.url, "resume")
 
     assert (code, again) == (130, 0)
     assert "CANCELLED" not in stopped
@@ -131,10 +154,10 @@ def test_plan_and_why_know_what_is_in_flight_and_that_it_costs_nothing_more(fold
         wait_for(lambda: emulator.count("status-sync") == 2)
         process.send_signal(signal.SIGINT)
         ended(process)
-        _, plan = ended(begin(folder, emulator.url, "plan", "many.yaml", "--json"))
-        _, table = ended(begin(folder, emulator.url, "plan", "many.yaml"))
-        _, why = ended(begin(folder, emulator.url, "why", "photo"))
-        _, other = ended(begin(folder, emulator.url, "why", "late"))
+        _, plan = typed(folder, emulator.url, "plan", "many.yaml", "--json")
+        _, table = typed(folder, emulator.url, "plan", "many.yaml")
+        _, why = typed(folder, emulator.url, "why", "photo")
+        _, other = typed(folder, emulator.url, "why", "late")
 
     steps = {step["step"]: step for step in json.loads(plan)["steps"]}
     assert (steps["photo"]["in_flight"], steps["photo"]["expected_usd"]) == (2, 0.0)
@@ -151,16 +174,16 @@ def test_a_run_that_is_taken_up_is_the_same_run(folder: Path, emulator: Emulator
     process.kill()
     process.communicate()
 
-    code, _ = ended(begin(folder, emulator.url, "run", "many.yaml", "--resume"))
+    code, _ = typed(folder, emulator.url, "run", "many.yaml", "--resume")
 
     assert code == 0
     assert len(list((folder / ".runner" / "runs").iterdir())) == 1
 
 
 def test_without_a_run_to_take_up_it_says_so(folder: Path, emulator: Emulator) -> None:
-    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    typed(folder, emulator.url, "run", "many.yaml")
 
-    code, said = ended(begin(folder, emulator.url, "resume"))
+    code, said = typed(folder, emulator.url, "resume")
 
     assert code == 2
     assert "no run here that could be taken up" in said
@@ -188,7 +211,7 @@ def test_a_run_of_which_only_fates_are_unknown_does_not_send_people_to_resume_it
 ) -> None:
     emulator.fail("run=reset")
 
-    code, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
+    code, said = typed(folder, emulator.url, "run", "many.yaml")
 
     assert code == 1
     assert "Go on with" not in said
@@ -196,7 +219,7 @@ def test_a_run_of_which_only_fates_are_unknown_does_not_send_people_to_resume_it
 
 
 def test_where_nothing_ran_there_is_nothing_to_take_up(folder: Path, emulator: Emulator) -> None:
-    code, said = ended(begin(folder, emulator.url, "resume"))
+    code, said = typed(folder, emulator.url, "resume")
 
     assert code == 2
     assert "There are no runs in " in said
@@ -205,10 +228,10 @@ def test_where_nothing_ran_there_is_nothing_to_take_up(folder: Path, emulator: E
 def test_after_a_run_that_sent_nothing_it_says_which_that_is_and_a_new_one_is_told(
     folder: Path, emulator: Emulator
 ) -> None:
-    failed, last = ended(begin(folder, emulator.url, "run", "many.yaml", "--offline"))
+    failed, last = typed(folder, emulator.url, "run", "many.yaml", "--offline")
 
-    code, said = ended(begin(folder, emulator.url, "resume"))
-    begun, told = ended(begin(folder, emulator.url, "run", "many.yaml", "--resume"))
+    code, said = typed(folder, emulator.url, "resume")
+    begun, told = typed(folder, emulator.url, "run", "many.yaml", "--resume")
 
     (run,) = [path.name for path in (folder / ".runner" / "runs").iterdir() if path.name in last]
     assert (failed, code, begun) == (1, 2, 0)
@@ -221,7 +244,7 @@ def test_a_run_that_is_still_going_is_not_taken_up(folder: Path) -> None:
         process = begin(folder, emulator.url, "run", "many.yaml")
         wait_for(lambda: emulator.count("run") == 4)
 
-        code, said = ended(begin(folder, emulator.url, "resume"))
+        code, said = typed(folder, emulator.url, "resume")
 
         process.kill()
         process.communicate()
@@ -236,7 +259,7 @@ def test_only_what_was_edited_in_between_runs_again(folder: Path, emulator: Emul
     process.communicate()
     (folder / "many.yaml").write_text(PIPELINE.replace("black", "white"))
 
-    code, _ = ended(begin(folder, emulator.url, "resume"))
+    code, _ = typed(folder, emulator.url, "resume")
 
     made = Counter(inputs(emulator))
     assert code == 0
@@ -251,10 +274,10 @@ def test_a_submit_that_was_cut_is_never_sent_again_unasked(folder: Path) -> None
         process.kill()
         process.communicate()
     with Emulator(seed=1, port=port_of(emulator)) as emulator:
-        code, said = ended(begin(folder, emulator.url, "resume"))
-        twice, _ = ended(begin(folder, emulator.url, "resume"))
+        code, said = typed(folder, emulator.url, "resume")
+        twice, _ = typed(folder, emulator.url, "resume")
         sent = emulator.count("run")
-        fresh, _ = ended(begin(folder, emulator.url, "run", "many.yaml"))
+        fresh, _ = typed(folder, emulator.url, "run", "many.yaml")
 
     assert (code, twice, sent, fresh) == (1, 1, 0, 0)
     assert "may have been accepted" in said
@@ -268,7 +291,7 @@ def test_a_job_that_runpod_no_longer_knows_is_made_anew_and_that_is_said(folder:
         process.kill()
         process.communicate()
     with Emulator(seed=1, port=port_of(emulator)) as other:  # begun anew: it has none of the jobs
-        code, said = ended(begin(folder, other.url, "resume"))
+        code, said = typed(folder, other.url, "resume")
 
     assert code == 0
     assert "it is made anew" in said
@@ -277,9 +300,9 @@ def test_a_job_that_runpod_no_longer_knows_is_made_anew_and_that_is_said(folder:
 def test_what_was_paid_before_counts_against_the_budget(folder: Path) -> None:
     (folder / "many.yaml").write_text(PIPELINE.replace("steps:", "budget: {usd: 0.045}\nsteps:", 1))
     with Emulator(seed=1, faults=["p-image-edit/job=FAILED*always"]) as emulator:
-        ended(begin(folder, emulator.url, "run", "many.yaml"))
+        typed(folder, emulator.url, "run", "many.yaml")
     with Emulator(seed=1, port=port_of(emulator)) as emulator:
-        code, _ = ended(begin(folder, emulator.url, "resume"))
+        code, _ = typed(folder, emulator.url, "resume")
 
     (run,) = (folder / ".runner" / "runs").iterdir()
     assert code == 4
@@ -329,19 +352,19 @@ def undisturbed(folder: Path, emulator: Emulator) -> Path:
     """The same run from start to end, at the same address: pictures carry the key, and the key counts the address."""
     folder.mkdir()
     (folder / "many.yaml").write_text(PIPELINE)
-    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    typed(folder, emulator.url, "run", "many.yaml")
     return folder
 
 
 def test_a_journal_cut_at_any_byte_of_its_last_line_is_read_and_taken_up(folder: Path, emulator: Emulator) -> None:
-    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    typed(folder, emulator.url, "run", "many.yaml")
     (run,) = (folder / ".runner" / "runs").iterdir()
     whole = (run / NAME).read_bytes()
     last = whole.rindex(b"\n", 0, -1) + 1
 
     for cut in {last, last + 1, (last + len(whole)) // 2, len(whole) - 1}:
         (run / NAME).write_bytes(whole[:cut])
-        code, _ = ended(begin(folder, emulator.url, "resume", run.name))
+        code, _ = typed(folder, emulator.url, "resume", run.name)
 
         assert code == 0
         assert len(emulator.jobs) == JOBS
@@ -425,12 +448,12 @@ def test_a_folder_that_cannot_be_written_is_told_and_the_run_goes_on_when_it_can
     (folder / ".runner").mkdir()
     (folder / ".runner" / what).write_text("in the way")
 
-    code, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
+    code, said = typed(folder, emulator.url, "run", "many.yaml")
 
     assert (code, len(emulator.jobs)) == (5, 0)
     assert str(folder / ".runner" / what) in said
     (folder / ".runner" / what).unlink()
-    assert ended(begin(folder, emulator.url, "run", "many.yaml"))[0] == 0
+    assert typed(folder, emulator.url, "run", "many.yaml")[0] == 0
 
 
 def blob_of(folder: Path, cell: str) -> Path:
@@ -444,7 +467,7 @@ def blob_of(folder: Path, cell: str) -> Path:
 
 
 def test_files_that_are_gone_or_damaged_are_fetched_again(folder: Path, emulator: Emulator) -> None:
-    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    typed(folder, emulator.url, "run", "many.yaml")
     outputs = files(folder)
     flipped = blob_of(folder, "photo[blue]")
     content = bytearray(flipped.read_bytes())
@@ -453,18 +476,18 @@ def test_files_that_are_gone_or_damaged_are_fetched_again(folder: Path, emulator
     flipped.write_bytes(content)
     blob_of(folder, "photo[red]").unlink()
 
-    code, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
+    code, said = typed(folder, emulator.url, "run", "many.yaml")
 
     assert (code, len(emulator.jobs), files(folder)) == (0, JOBS, outputs)
     assert said.count("its files are fetched again") == 2
 
 
 def test_a_file_that_is_gone_everywhere_is_made_again_and_no_other(folder: Path, emulator: Emulator) -> None:
-    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    typed(folder, emulator.url, "run", "many.yaml")
     blob_of(folder, "photo[red]").unlink()
     emulator.fail("media=404*5")
 
-    code, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
+    code, said = typed(folder, emulator.url, "run", "many.yaml")
 
     twice = [asked for asked, times in Counter(inputs(emulator)).items() if times == 2]
     assert code == 0
@@ -485,7 +508,7 @@ def test_open_jobs_count_against_the_budget_of_a_run_that_is_taken_up(folder: Pa
         (folder / "many.yaml").write_text(
             "name: many\nbudget: {usd: 0.006}\nsteps:\n" + step.replace("ITEMS", "new, a")
         )
-        code, _ = ended(begin(folder, emulator.url, "resume"))
+        code, _ = typed(folder, emulator.url, "resume")
 
     (run,) = (folder / ".runner" / "runs").iterdir()
     cells = {cell["cell"]: cell["state"] for cell in json.loads((run / "state.json").read_text())["cells"]}
@@ -506,16 +529,16 @@ def test_jobs_that_expired_may_have_been_paid_and_count_against_the_budget(folde
         process.send_signal(signal.SIGINT)
         ended(process)
         wait_for(lambda: all(job.gone for job in emulator.jobs))
-        code, said = ended(begin(folder, emulator.url, "resume"))
-        again, _ = ended(begin(folder, emulator.url, "resume"))
-        more, told = ended(begin(folder, emulator.url, "resume", "--budget", "0.1"))
+        code, said = typed(folder, emulator.url, "resume")
+        again, _ = typed(folder, emulator.url, "resume")
+        more, told = typed(folder, emulator.url, "resume", "--budget", "0.1")
 
     assert (code, again, more) == (4, 4, 0)
     assert len(emulator.jobs) == 4
     assert "it is made anew, though it may have been paid for" in said
     assert "the budget of the run is 0.0120 USD, of which 0.0100 USD are spent" in said
     assert "may have cost up to 0.0100 USD more: calls of whose end nobody knows" in told
-    assert "may have cost up to 0.0100 USD more" in ended(begin(folder, emulator.url, "show"))[1]
+    assert "may have cost up to 0.0100 USD more" in typed(folder, emulator.url, "show")[1]
 
 
 def test_a_run_that_waits_for_another_does_not_send_again_what_that_one_may_have_sent(folder: Path) -> None:
@@ -532,8 +555,8 @@ def test_a_run_that_waits_for_another_does_not_send_again_what_that_one_may_have
         first.communicate()
         code, said = ended(second)
         sent = emulator.count("run")
-        _, why = ended(begin(folder, emulator.url, "why", "photo"))
-        new, told = ended(begin(folder, emulator.url, "run", "two.yaml"))
+        _, why = typed(folder, emulator.url, "why", "photo")
+        new, told = typed(folder, emulator.url, "run", "two.yaml")
 
     assert (code, sent) == (1, 1)
     assert "it may have been accepted and may cost money" in said
@@ -553,7 +576,7 @@ def test_a_file_that_is_gone_when_its_job_is_collected_is_made_anew_once(folder:
         process.kill()
         process.communicate()
         time.sleep(0.4)
-        code, said = ended(begin(folder, emulator.url, "resume"))
+        code, said = typed(folder, emulator.url, "resume")
 
     assert code == 0
     assert "it is made anew" in said
@@ -566,9 +589,9 @@ def test_a_job_whose_file_did_not_come_is_told_as_ended_and_its_file_is_fetched_
         "retry: {attempts: 1}}\n"
     )
     with Emulator(seed=1, faults=["media=500*1"]) as emulator:
-        code, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
-        _, shown = ended(begin(folder, emulator.url, "show"))
-        again, _ = ended(begin(folder, emulator.url, "resume"))
+        code, said = typed(folder, emulator.url, "run", "many.yaml")
+        _, shown = typed(folder, emulator.url, "show")
+        again, _ = typed(folder, emulator.url, "resume")
 
     assert (code, again, len(emulator.jobs)) == (1, 0, 1)
     for told in (said, shown):
@@ -586,7 +609,7 @@ def test_a_job_that_was_faster_than_its_cancellation_is_kept(folder: Path) -> No
         wait_for(lambda: len(emulator.jobs) == 1 and emulator.jobs[0].status == "COMPLETED")
         process.send_signal(signal.SIGINT)
         ended(process)
-        code, _ = ended(begin(folder, emulator.url, "run", "many.yaml"))
+        code, _ = typed(folder, emulator.url, "run", "many.yaml")
 
     assert code == 0
     assert len(emulator.jobs) == 1
@@ -624,8 +647,8 @@ def test_a_new_run_waits_for_the_jobs_that_another_left_in_flight(folder: Path, 
         wait_for(lambda: emulator.count("status-sync") >= 3)
         first.send_signal(signal.SIGINT if end == "interrupted" else signal.SIGKILL)
         first.communicate()
-        code, _ = ended(begin(folder, emulator.url, "run", "many.yaml"))
-        again, said = ended(begin(folder, emulator.url, "resume"))
+        code, _ = typed(folder, emulator.url, "run", "many.yaml")
+        again, said = typed(folder, emulator.url, "resume")
 
     assert (code, len(emulator.jobs)) == (0, 3)
     assert again == 0, said
@@ -637,8 +660,8 @@ def test_a_run_that_was_to_send_nothing_does_not_stand_before_one_with_jobs(fold
         wait_for(lambda: emulator.count("status-sync") >= 1)
         first.send_signal(signal.SIGINT)
         ended(first)
-        ended(begin(folder, emulator.url, "run", "many.yaml", "--offline"))
-        code, said = ended(begin(folder, emulator.url, "resume"))
+        typed(folder, emulator.url, "run", "many.yaml", "--offline")
+        code, said = typed(folder, emulator.url, "resume")
 
     assert code == 0, said
     assert len(emulator.jobs) == JOBS
@@ -654,10 +677,10 @@ def test_what_a_run_has_made_is_not_made_again_when_it_is_taken_up(
         '  size: {kind: render_text, text: "{{ steps.photo.image.width // DIVISOR }}"}\n'
     )
     (folder / "many.yaml").write_text(text.replace("DIVISOR", "(1 - 1)"))
-    assert ended(begin(folder, emulator.url, "run", "many.yaml"))[0] == 1
+    assert typed(folder, emulator.url, "run", "many.yaml")[0] == 1
     (folder / "many.yaml").write_text(text.replace("DIVISOR", "2"))
 
-    code, said = ended(begin(folder, emulator.url, "resume"))
+    code, said = typed(folder, emulator.url, "resume")
 
     assert code == 0, said
     assert len(emulator.jobs) == 1
@@ -665,14 +688,14 @@ def test_what_a_run_has_made_is_not_made_again_when_it_is_taken_up(
 
 def test_a_run_that_is_taken_up_keeps_its_options(folder: Path, emulator: Emulator) -> None:
     (folder / "many.yaml").write_text("budget: {usd: 0.5}\n" + MANY)
-    assert ended(begin(folder, emulator.url, "run", "many.yaml", "--budget", "0.007", "--out", "here"))[0] == 4
+    assert typed(folder, emulator.url, "run", "many.yaml", "--budget", "0.007", "--out", "here")[0] == 4
 
-    other, said = ended(begin(folder, emulator.url, "run", "many.yaml", "--resume", "--out", "there", "--offline"))
-    code, _ = ended(begin(folder, emulator.url, "run", "many.yaml", "--resume"))
+    other, said = typed(folder, emulator.url, "run", "many.yaml", "--resume", "--out", "there", "--offline")
+    code, _ = typed(folder, emulator.url, "run", "many.yaml", "--resume")
     spent = len(emulator.jobs)
-    raised, _ = ended(begin(folder, emulator.url, "resume", "--budget", "0.012"))
+    raised, _ = typed(folder, emulator.url, "resume", "--budget", "0.012")
     then = len(emulator.jobs)
-    last, _ = ended(begin(folder, emulator.url, "resume"))
+    last, _ = typed(folder, emulator.url, "resume")
 
     assert (other, code, raised, last) == (1, 4, 4, 4)
     assert "was started otherwise: a new one begins. runner resume" in said
@@ -691,23 +714,23 @@ def test_chats_that_were_not_answered_count_against_the_budget_of_a_run_that_is_
         wait_for(lambda: emulator.count("chat") == 1)
         process.kill()
         process.communicate()
-        code, said = ended(begin(folder, emulator.url, "resume"))
+        code, said = typed(folder, emulator.url, "resume")
 
     assert code == 4, said
     assert emulator.count("chat") == 1
 
 
 def test_a_journal_that_was_cut_before_it_began_stands_in_nobodys_way(folder: Path, emulator: Emulator) -> None:
-    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    typed(folder, emulator.url, "run", "many.yaml")
     empty = folder / ".runner" / "runs" / "29991231-235959-ffff"
     empty.mkdir()
     (empty / NAME).write_bytes(b'{"event": "RunSta')
 
-    code, said = ended(begin(folder, emulator.url, "resume", empty.name))
+    code, said = typed(folder, emulator.url, "resume", empty.name)
 
     assert code == 2
     assert "was cut before it began" in said
-    assert "There is no run here" in ended(begin(folder, emulator.url, "resume"))[1]
+    assert "There is no run here" in typed(folder, emulator.url, "resume")[1]
 
 
 def test_in_a_folder_that_is_no_project_a_run_is_found_from_where_it_was_started(
@@ -716,17 +739,17 @@ def test_in_a_folder_that_is_no_project_a_run_is_found_from_where_it_was_started
     (folder / "recipes").mkdir()
     (folder / "many.yaml").rename(folder / "recipes" / "many.yaml")
 
-    ended(begin(folder, emulator.url, "run", "recipes/many.yaml"))
+    typed(folder, emulator.url, "run", "recipes/many.yaml")
 
-    assert "many" in ended(begin(folder, emulator.url, "runs"))[1]
+    assert "many" in typed(folder, emulator.url, "runs")[1]
     assert (folder / ".runner" / "store").is_dir()
 
 
 def test_a_run_is_named_by_a_part_of_its_id(folder: Path, emulator: Emulator) -> None:
-    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    typed(folder, emulator.url, "run", "many.yaml")
     (run,) = (folder / ".runner" / "runs").iterdir()
 
-    assert ended(begin(folder, emulator.url, "resume", run.name[-4:]))[0] == 0
+    assert typed(folder, emulator.url, "resume", run.name[-4:])[0] == 0
 
 
 @pytest.mark.anyio
@@ -747,7 +770,7 @@ async def test_two_runs_of_one_program_pay_once(folder: Path, emulator: Emulator
 
 
 def test_a_bit_of_a_text_that_has_flipped_in_the_store_is_never_served(folder: Path, emulator: Emulator) -> None:
-    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    typed(folder, emulator.url, "run", "many.yaml")
     with contextlib.closing(sqlite3.connect(folder / ".runner" / "store" / "replies.sqlite")) as rows:
         for key, row in rows.execute("SELECT key, row FROM replies").fetchall():
             rows.execute(
@@ -755,8 +778,8 @@ def test_a_bit_of_a_text_that_has_flipped_in_the_store_is_never_served(folder: P
             )
         rows.commit()
 
-    damaged, said = ended(begin(folder, emulator.url, "cache", "verify"))
-    code, told = ended(begin(folder, emulator.url, "run", "many.yaml"))
+    damaged, said = typed(folder, emulator.url, "cache", "verify")
+    code, told = typed(folder, emulator.url, "run", "many.yaml")
 
     assert damaged == 1, said
     assert (code, emulator.count("chat"), len(emulator.jobs)) == (0, 2, JOBS)
@@ -766,15 +789,15 @@ def test_a_bit_of_a_text_that_has_flipped_in_the_store_is_never_served(folder: P
 def test_a_picture_whose_row_is_damaged_is_not_paid_again_but_found_by_a_repair(
     folder: Path, emulator: Emulator
 ) -> None:
-    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    typed(folder, emulator.url, "run", "many.yaml")
     outputs = files(folder)
     with contextlib.closing(sqlite3.connect(folder / ".runner" / "store" / "replies.sqlite")) as rows:
         rows.execute("UPDATE replies SET row = replace(row, '\"cost\"', '\"cosu\"') WHERE row LIKE '%jpeg%'")
         rows.commit()
 
-    damaged, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
-    repaired, _ = ended(begin(folder, emulator.url, "cache", "verify", "--repair"))
-    code, _ = ended(begin(folder, emulator.url, "run", "many.yaml"))
+    damaged, said = typed(folder, emulator.url, "run", "many.yaml")
+    repaired, _ = typed(folder, emulator.url, "cache", "verify", "--repair")
+    code, _ = typed(folder, emulator.url, "run", "many.yaml")
 
     assert (damaged, repaired, code) == (1, 0, 0)
     assert "it would be paid again. runner cache verify --repair finds it" in said
@@ -786,8 +809,8 @@ def test_a_job_without_an_output_is_over_and_made_anew_when_the_run_is_taken_up(
         "name: many\nsteps:\n  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a cup}\n"
     )
     with Emulator(seed=1, faults=["job=NOOUTPUT*1"]) as emulator:
-        failed, said = ended(begin(folder, emulator.url, "run", "many.yaml"))
-        code, _ = ended(begin(folder, emulator.url, "resume"))
+        failed, said = typed(folder, emulator.url, "run", "many.yaml")
+        code, _ = typed(folder, emulator.url, "resume")
 
     assert (failed, code, len(emulator.jobs)) == (1, 0, 2)
     assert "still to be fetched" not in said
@@ -804,10 +827,10 @@ def test_a_line_of_a_script_with_an_input_takes_up_its_own_run_and_no_other(fold
         wait_for(lambda: emulator.count("status-sync") == 1)
         process.kill()
         process.communicate()
-        code, _ = ended(begin(folder, emulator.url, *line, "thing=cup"))
+        code, _ = typed(folder, emulator.url, *line, "thing=cup")
         runs = len(list((folder / ".runner" / "runs").iterdir()))
         jobs = len(emulator.jobs)
-        other, _ = ended(begin(folder, emulator.url, *line, "thing=jug"))
+        other, _ = typed(folder, emulator.url, *line, "thing=jug")
 
     assert (code, runs, jobs) == (0, 1, 1)
     assert (other, len(emulator.jobs)) == (0, 2)
@@ -817,10 +840,10 @@ def test_a_run_that_failed_before_a_later_one_was_done_is_of_the_past(folder: Pa
     text = "name: many\ninputs: {n: {type: integer}}\nsteps: {a: {kind: render_text, text: '{{ 6 / inputs.n }}'}}\n"
     (folder / "many.yaml").write_text(text)
     with Emulator() as emulator:
-        ended(begin(folder, emulator.url, "run", "many.yaml", "-i", "n=0"))
-        ended(begin(folder, emulator.url, "run", "many.yaml", "-i", "n=2"))
+        typed(folder, emulator.url, "run", "many.yaml", "-i", "n=0")
+        typed(folder, emulator.url, "run", "many.yaml", "-i", "n=2")
 
-        code, said = ended(begin(folder, emulator.url, "run", "many.yaml", "--resume", "-i", "n=3"))
+        code, said = typed(folder, emulator.url, "run", "many.yaml", "--resume", "-i", "n=3")
 
     assert code == 0
     assert "the last one came to a good end. A new one begins." in said
@@ -863,7 +886,7 @@ def test_a_journal_that_cannot_grow_ends_the_run_with_a_sentence_and_it_goes_on_
     assert "Traceback" not in full.stderr
     assert "events.jsonl cannot be written: File too large" in full.stderr
     assert "Go on with: runner resume" in full.stderr
-    assert ended(begin(folder, emulator.url, "resume"))[0] == 0
+    assert typed(folder, emulator.url, "resume")[0] == 0
 
 
 @pytest.mark.parametrize("words", [("resume",), ("run", "many.yaml", "--resume")])
@@ -873,9 +896,9 @@ def test_a_run_that_waits_for_a_choice_is_taken_up_with_one_either_way(
     (folder / "many.yaml").write_text(
         "name: many\nsteps:\n  photo: {kind: generate_image, model: pruna/p-image-t2i, prompt: a cup, pick: {of: 2}}\n"
     )
-    waits, _ = ended(begin(folder, emulator.url, "run", "many.yaml"))
+    waits, _ = typed(folder, emulator.url, "run", "many.yaml")
 
-    code, said = ended(begin(folder, emulator.url, *words, "--pick", "first"))
+    code, said = typed(folder, emulator.url, *words, "--pick", "first")
 
     assert (waits, code, len(emulator.jobs)) == (6, 0, 2), said
 
@@ -891,9 +914,9 @@ def test_a_run_is_taken_up_though_its_pipeline_has_another_name_now(folder: Path
         first.communicate()
         (folder / "many.yaml").rename(folder / "more.yaml")
 
-        lost, told = ended(begin(folder, emulator.url, "resume"))
-        code, said = ended(begin(folder, emulator.url, "run", "more.yaml", "--resume"))
-        again, _ = ended(begin(folder, emulator.url, "resume", next((folder / ".runner" / "runs").iterdir()).name))
+        lost, told = typed(folder, emulator.url, "resume")
+        code, said = typed(folder, emulator.url, "run", "more.yaml", "--resume")
+        again, _ = typed(folder, emulator.url, "resume", next((folder / ".runner" / "runs").iterdir()).name)
 
     assert (lost, code, again) == (2, 0, 0), said
     assert "If it has another name now: runner run FILE --resume" in told
@@ -903,11 +926,11 @@ def test_a_run_is_taken_up_though_its_pipeline_has_another_name_now(folder: Path
 
 def test_a_run_of_another_pipeline_is_not_taken_up_for_one_that_is_new(folder: Path, emulator: Emulator) -> None:
     (folder / "many.yaml").write_text("name: other\nbudget: {usd: 0.001}\n" + MANY.partition("\n")[2])
-    ended(begin(folder, emulator.url, "run", "many.yaml"))
+    typed(folder, emulator.url, "run", "many.yaml")
     (folder / "many.yaml").unlink()
     (folder / "new.yaml").write_text(MANY.replace("range(30)", "range(2)"))
 
-    code, said = ended(begin(folder, emulator.url, "run", "new.yaml", "--resume"))
+    code, said = typed(folder, emulator.url, "run", "new.yaml", "--resume")
 
     assert code == 0, said
     assert len(list((folder / ".runner" / "runs").iterdir())) == 2
@@ -943,15 +966,15 @@ def test_a_run_with_a_damaged_journal_is_told_with_what_to_do_and_stands_in_nobo
 ) -> None:
     (folder / "other.yaml").write_text(PIPELINE.replace("name: many", "name: other"))
     with Emulator(seed=1, faults=["p-image-edit/run=400*always"]) as failing:
-        ended(begin(folder, failing.url, "run", "many.yaml"))
+        typed(folder, failing.url, "run", "many.yaml")
     sound = next((folder / ".runner" / "runs").iterdir())
-    ended(begin(folder, emulator.url, "run", "other.yaml"))
+    typed(folder, emulator.url, "run", "other.yaml")
     damaged = next(run for run in (folder / ".runner" / "runs").iterdir() if run != sound)
     lines = (damaged / NAME).read_bytes().splitlines(keepends=True)
     (damaged / NAME).write_bytes(b"".join([*lines[:4], b"3\n", *lines[4:]]))
 
-    code, said = ended(begin(folder, emulator.url, "resume"))
-    again, _ = ended(begin(folder, emulator.url, "run", "many.yaml", "--resume"))
+    code, said = typed(folder, emulator.url, "resume")
+    again, _ = typed(folder, emulator.url, "run", "many.yaml", "--resume")
 
     assert code == 1
     assert "is damaged at line 5" in said
@@ -984,12 +1007,12 @@ def test_a_signal_while_the_program_still_loads_is_a_word_and_no_traceback(folde
 
 def test_a_run_whose_folder_cannot_be_filled_is_done_and_says_so(folder: Path, emulator: Emulator) -> None:
     with Emulator(seed=1, faults=["p-image-edit/run=400*always"]) as failing:
-        ended(begin(folder, failing.url, "run", "many.yaml"))
+        typed(folder, failing.url, "run", "many.yaml")
     (run,) = (folder / ".runner" / "runs").iterdir()
     (run / "state.json").unlink()
     (run / "state.json").mkdir()
 
-    code, said = ended(begin(folder, emulator.url, "resume"))
+    code, said = typed(folder, emulator.url, "resume")
 
     assert code == 0
     assert "many: done" in said
@@ -1023,7 +1046,7 @@ def test_a_signal_while_outputs_are_written_leaves_whole_files_and_says_how_to_g
     code, said = ended(process)
     written = list(large.iterdir())
 
-    again, _ = ended(begin(folder, emulator.url, "resume"))
+    again, _ = typed(folder, emulator.url, "resume")
 
     assert code == 128 + number
     assert "Go on with: runner resume" in said
@@ -1042,7 +1065,7 @@ def test_a_second_signal_while_outputs_are_written_leaves_at_once(
     process.send_signal(signal.SIGINT)
     code, said = ended(process)
 
-    again, _ = ended(begin(folder, emulator.url, "resume"))
+    again, _ = typed(folder, emulator.url, "resume")
 
     assert code in (130, 143)  # two signals at once come in any order
     assert "Go on with: runner resume" in said
@@ -1055,9 +1078,9 @@ def test_a_run_counts_as_done_when_its_lock_is_there(folder: Path, emulator: Emu
     lock = folder / "many.lock.yaml"
     lock.mkdir()
 
-    code, said = ended(begin(folder, emulator.url, "run", "many.yaml", "--lock"))
+    code, said = typed(folder, emulator.url, "run", "many.yaml", "--lock")
     lock.rmdir()
-    again, _ = ended(begin(folder, emulator.url, "resume"))
+    again, _ = typed(folder, emulator.url, "resume")
 
     assert (code, again) == (1, 0)
     assert "lock        not made: " in said
@@ -1069,14 +1092,14 @@ def test_a_run_counts_as_done_when_its_lock_is_there(folder: Path, emulator: Emu
 def test_a_run_that_is_killed_before_its_last_word_writes_its_lock_when_it_is_taken_up(
     folder: Path, emulator: Emulator
 ) -> None:
-    ended(begin(folder, emulator.url, "run", "many.yaml", "--lock"))
+    typed(folder, emulator.url, "run", "many.yaml", "--lock")
     (run,) = (folder / ".runner" / "runs").iterdir()
     lock = folder / "many.lock.yaml"
     locked, journal = lock.read_text(), (run / NAME).read_bytes().splitlines(keepends=True)
     lock.unlink()
     (run / NAME).write_bytes(b"".join(journal[:-1]))
 
-    code, _ = ended(begin(folder, emulator.url, "resume"))
+    code, _ = typed(folder, emulator.url, "resume")
 
     assert b"RunFinished" in journal[-1]
     assert code == 0
@@ -1086,10 +1109,10 @@ def test_a_run_that_is_killed_before_its_last_word_writes_its_lock_when_it_is_ta
 def test_a_reply_that_the_store_has_lost_is_fetched_again_from_runpod_as_long_as_that_has_it(folder: Path) -> None:
     """As after a power cut: the journal came to the disk, the last rows of the store did not."""
     with Emulator(seed=1, faults=["p-image-edit/run=400*4"]) as emulator:
-        ended(begin(folder, emulator.url, "run", "many.yaml"))
+        typed(folder, emulator.url, "run", "many.yaml")
         forget(folder / ".runner" / "store", kept=set())
 
-        code, said = ended(begin(folder, emulator.url, "resume"))
+        code, said = typed(folder, emulator.url, "resume")
 
     (run,) = (folder / ".runner" / "runs").iterdir()
     assert code == 0, said
@@ -1099,10 +1122,10 @@ def test_a_reply_that_the_store_has_lost_is_fetched_again_from_runpod_as_long_as
 
 def test_a_reply_that_nobody_has_any_more_is_made_anew(folder: Path) -> None:
     with Emulator(seed=1, faults=["p-image-edit/run=400*4"]) as emulator:
-        ended(begin(folder, emulator.url, "run", "many.yaml"))
+        typed(folder, emulator.url, "run", "many.yaml")
     forget(folder / ".runner" / "store", kept=set())
     with Emulator(seed=1, port=port_of(emulator)) as emulator:
-        code, said = ended(begin(folder, emulator.url, "resume"))
+        code, said = typed(folder, emulator.url, "resume")
 
     assert code == 0
     assert len(emulator.jobs) == JOBS
