@@ -20,6 +20,7 @@ from runner.kinds import OURS, Kind, makes
 from runner.model import JSON
 from runner.price import prices
 from runner.reports import models as report
+from runner.reports.kinds import yields
 from runner.schema import CONTROL, PICK, top_schema
 
 HERE = Path(__file__).parent.parent / "docs" / "reference"
@@ -181,8 +182,7 @@ def _kinds() -> Iterator[str]:
         yield " ".join(_about(kind))
         yield _table(("param", "what it means"), [(_code(n), _entry(each)) for n, each in _params(kind).items()])
         yield "What the step has then:"
-        fields = {**kind.output({}).get("properties", {})}
-        yield _table(("field", "what it is"), [(_code(f".{n}"), _entry(each)) for n, each in fields.items()])
+        yield _table(("field", "what it is"), [(_code(f".{n}"), _entry(each)) for n, each in yields(kind).items()])
 
 
 def _about(kind: Kind) -> Iterator[str]:

@@ -183,6 +183,7 @@ steps: {a: {kind: render_text, foreach: "{{ inputs.things }}", text: "{{ item }}
         ("-i|things=a,b", "things must be a list; this is the text a,b. Write -i 'things=[a, b]'."),
         ("-i|things=[a", "This [ is not closed, or a comma is missing in it. Write -i 'things=[…, …]'."),
         ("", "The pipeline needs an input: things (list). Write -i 'things=[…, …]'."),
+        ("--budget|0", "0 USD pays for no call. Write an amount above 0; or --offline"),
         ("--budget|$1", "$1 is no amount of USD. Write 0.10, or leave it out for none."),
         ("--budget|1,00", "1,00 is no amount of USD. Write 0.10"),
         ("--budget|", "Nothing is no amount of USD. Write 0.10"),

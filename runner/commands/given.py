@@ -32,8 +32,10 @@ class File(click.Path):
         return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
-class Usd(click.FloatRange):
-    """An amount of money; infinity and "not a number" are none."""
+class Usd(click.ParamType[float]):
+    """An amount of money above 0; infinity and "not a number" are none."""
+
+    name = "usd"
 
     def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
@@ -42,7 +44,10 @@ class Usd(click.FloatRange):
             amount = math.nan
         if not math.isfinite(amount):
             self.fail(f"{value or 'Nothing'} is no amount of USD. Write 0.10, or leave it out for none.", param, ctx)
-        return float(super().convert(value, param, ctx))
+        if amount <= 0:
+            cure = "Write an amount above 0; or --offline, which takes what is in the store and pays for nothing."
+            self.fail(f"{value} USD pays for no call. {cure}", param, ctx)
+        return amount
 
 
 PATH = File()

@@ -94,7 +94,7 @@ def _with_ending_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--junit", type=PATH, metavar="FILE", help="Write JUnit's XML there: a test case a cell."),
         click.option("--summary", type=PATH, metavar="FILE", help="Write a table of the steps there, as Markdown."),
         click.option(
-            "--budget", type=Usd(0, min_open=True), metavar="USD",
+            "--budget", type=Usd(), metavar="USD",
             help="What the run may cost; wins over the pipeline's own budget.",
         ),
         click.option(

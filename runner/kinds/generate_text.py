@@ -78,7 +78,8 @@ _ORDER = ("max_tokens", "temperature", "top_p", "top_k", "min_p", "frequency_pen
 def output(params: Mapping[str, JSON]) -> JSON:
     """Text, what the model thought before it, why it ended and how many tokens it took; data if there is a schema."""
     schema = params.get("schema")
-    data = {"data": {**schema, "$root": True}, "repairs": REPAIRS} if isinstance(schema, Mapping) else {}
+    said = {"description": "The answer as JSON, where the step has a schema."}
+    data = {"data": {**said, **schema, "$root": True}, "repairs": REPAIRS} if isinstance(schema, Mapping) else {}
     return {
         "type": "object",
         "properties": {
@@ -89,6 +90,7 @@ def output(params: Mapping[str, JSON]) -> JSON:
             "finish_reason": {"type": "string", "description": "stop, or length if the answer was cut."},
             "usage": {
                 "type": "object",
+                "description": "How many tokens it took, by what they were for.",
                 "properties": {name: {"type": "integer"} for name in COUNTS},
                 "additionalProperties": False,
             },
@@ -105,7 +107,7 @@ def _calls_output(tools: JSON) -> dict[str, JSON]:
     inputs = [tool.get("input") for tool in tools.values() if isinstance(tool, Mapping)]
     only: JSON = {**inputs[0], "$root": True} if len(inputs) == 1 and isinstance(inputs[0], Mapping) else {}
     return {
-        "tool_calls": _list_of("What the model called, in order.", arguments=only),
+        "tool_calls": _list_of("What the model called, in order, where the step has tools.", arguments=only),
         "tool_results": _list_of("What it was answered, in the same order.", result={}),
     }
 

@@ -37,10 +37,11 @@ _ANEW = ". To have the text written anew, change its prompt or say cache: false 
 def output(params: Mapping[str, JSON]) -> JSON:
     """``data`` has the shape of the step's own schema."""
     schema = params.get("schema")
+    said = {"description": "What the text holds, as the schema says."}
     return {
         "type": "object",
         "properties": {
-            "data": {**schema, "$root": True} if isinstance(schema, Mapping) else {},
+            "data": {**said, **schema, "$root": True} if isinstance(schema, Mapping) else said,
             "repairs": REPAIRS,
             **COST,
         },
