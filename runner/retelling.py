@@ -613,7 +613,7 @@ def _group(cell: str) -> str:
 
 def _readable(change: Change) -> Change:
     """A change of a request as an author reads it: the parameter, and a file as a file."""
-    path = re.sub(r"^\[\d+\]\.(input|body)\.", "", change.path)
+    path = re.sub(r"^\[\d+\]\.((input|body)\.)?", "", change.path)
     if not path.endswith(".sha256"):
         return Change(path, change.old, change.new)
     return Change(path.removesuffix(".sha256"), {"sha256": change.old}, {"sha256": change.new})

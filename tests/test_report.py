@@ -348,6 +348,20 @@ def test_two_runs_are_beside_each_other(cli: Cli, report: Report) -> None:
         in page.text
     )
     assert "Earlier and later, seasonal" in page.all("div", "data-slider")
+    sections = [each for each in page.all("section", "id") if each in ("differences", "steps", "graph", "timeline")]
+    assert sections == ["differences", "steps", "graph", "timeline"]
+
+
+def test_what_was_asked_of_another_model_is_told_by_the_name_of_the_endpoint(cli: Cli, report: Report) -> None:
+    picture = "name: a\nsteps:\n  x: {kind: generate_image, model: black-forest-labs/MODEL, prompt: Tea}\n"
+    Path("a.yaml").write_text(picture.replace("MODEL", "flux-1-dev"))
+    first = run(cli, "a.yaml", "--local")
+    Path("a.yaml").write_text(picture.replace("MODEL", "flux-1-schnell"))
+    run(cli, "a.yaml", "--local")
+
+    page = report("--compare", first)
+
+    assert " endpoint - black-forest-labs-flux-1-dev + black-forest-labs-flux-1-schnell" in page.text
 
 
 def test_two_runs_beside_each_other_are_told_apart_by_their_profiles(cli: Cli, report: Report) -> None:
