@@ -167,6 +167,74 @@ PICK: JSON = {
     "examples": [{"of": 4}],
 }
 
+FORM = "json-schema"
+"""The ``format`` of a value that is itself a JSON Schema."""
+_FORM: JSON = {"$ref": f"#/$defs/{FORM}"}
+_FORMS: JSON = {"type": "array", "items": _FORM, "examples": [[{"type": "string"}]]}
+_SORTS = ["string", "integer", "number", "boolean", "array", "object", "null"]
+JSON_SCHEMA: JSON = {
+    "title": "JSON Schema",
+    "type": ["object", "boolean"],
+    "description": "What a value must look like. All that it may say: https://json-schema.org",
+    "properties": {
+        "type": {
+            "anyOf": [{"enum": _SORTS}, {"type": "array", "items": {"enum": _SORTS}}],
+            "description": "What sort of value it is: text is a string, a list an array, a mapping an object.",
+            "examples": ["string"],
+        },
+        "description": {
+            "type": "string",
+            "description": "What it holds: the model reads it, too.",
+            "examples": ["At most eight words."],
+        },
+        "properties": {
+            "type": "object",
+            "additionalProperties": _FORM,
+            "description": "The fields of an object, each with what it must look like.",
+            "examples": [{"title": {"type": "string"}}],
+        },
+        "required": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "The fields that an object must have.",
+            "examples": [["title"]],
+        },
+        "additionalProperties": {**_FORM, "description": "Whether an object may have other fields.", "default": True},
+        "items": {**_FORM, "description": "What each item of an array must look like."},
+        "minItems": {"type": "integer", "minimum": 0, "description": "The fewest items.", "examples": [3]},
+        "maxItems": {"type": "integer", "minimum": 0, "description": "The most items.", "examples": [5]},
+        "uniqueItems": {"type": "boolean", "description": "Whether no two items may be the same."},
+        "enum": {
+            "type": "array",
+            "description": "The only values that it may have.",
+            "examples": [["spring", "autumn"]],
+        },
+        "const": {"description": "The only value that it may have.", "examples": ["recipe"]},
+        "minLength": {"type": "integer", "minimum": 0, "description": "The fewest characters.", "examples": [1]},
+        "maxLength": {"type": "integer", "minimum": 0, "description": "The most characters.", "examples": [80]},
+        "pattern": {"type": "string", "description": "A regular expression that a text must match."},
+        "format": {
+            "type": "string",
+            "description": "What a text must be, as date or email. Models are told; it is not checked.",
+            "examples": ["date"],
+        },
+        "minimum": {"type": "number", "description": "The smallest number.", "examples": [1]},
+        "maximum": {"type": "number", "description": "The largest number.", "examples": [10]},
+        "exclusiveMinimum": {"type": "number", "description": "It must be more than this.", "examples": [0]},
+        "exclusiveMaximum": {"type": "number", "description": "It must be less than this.", "examples": [100]},
+        "multipleOf": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "description": "It must be a multiple of this.",
+            "examples": [5],
+        },
+        "anyOf": {**_FORMS, "description": "It must look like at least one of these."},
+        "oneOf": {**_FORMS, "description": "It must look like exactly one of these."},
+        "allOf": {**_FORMS, "description": "It must look like all of these."},
+    },
+}
+"""What is most used of JSON Schema 2020-12, for editors. Other words of it may be written as well."""
+
 _INPUT: JSON = {
     "type": "object",
     "examples": [{"type": "string"}],
@@ -181,8 +249,16 @@ _INPUT: JSON = {
         "minLength": {"type": "integer", "minimum": 0, "description": "The fewest characters allowed."},
         "maxLength": {"type": "integer", "minimum": 0, "description": "The most characters allowed."},
         "pattern": {"type": "string", "description": "A regular expression that a text must match."},
-        "items": {"type": "object", "description": "What each item of a list must be: a JSON Schema."},
-        "properties": {"type": "object", "description": "The fields of an object, each a JSON Schema."},
+        "items": {
+            "type": "object",
+            "format": "json-schema",
+            "description": "What each item of a list must be: a JSON Schema.",
+        },
+        "properties": {
+            "type": "object",
+            "additionalProperties": {"format": "json-schema"},
+            "description": "The fields of an object, each a JSON Schema.",
+        },
         "required": {"type": "array", "items": {"type": "string"}, "description": "Fields that an object must have."},
     },
     "required": ["type"],
@@ -378,7 +454,9 @@ def _which_kind() -> JSON:
 
 
 def pipeline_schema(*, models: bool = True) -> JSON:
-    """The whole schema, for editors: the form of a pipeline and, with ``models``, what each model takes."""
+    """The whole schema, for editors: the form of a pipeline and, with ``models``, what each model takes and what a JSON
+    Schema may say.
+    """
     top = top_schema()
     step = {
         "title": "Step",
@@ -397,15 +475,28 @@ def pipeline_schema(*, models: bool = True) -> JSON:
     if models:
         for entry in top["properties"]["models"]["patternProperties"].values():
             entry["properties"]["model"] = _one_of(builtin().models.values(), entry["properties"]["model"])
+    steps = {
+        name: _with_models(step_schema(kind), kind) if models else step_schema(kind) for name, kind in KINDS.items()
+    }
     return hinted({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Pipeline",
         "description": "How a piece of content is made. https://json-schema.org; generated by `runner schema`.",
-        **top,
-        "$defs": {
-            name: _with_models(step_schema(kind), kind) if models else step_schema(kind) for name, kind in KINDS.items()
-        },
+        **(_with_forms(top) if models else top),
+        "$defs": {**_with_forms(steps), FORM: JSON_SCHEMA} if models else steps,
     })  # fmt: skip
+
+
+def _with_forms(schema: JSON) -> JSON:
+    """The same, and where a JSON Schema is written, what one may say: editors complete it all the way down."""
+    if isinstance(schema, list):
+        return [_with_forms(each) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    found = {word: _with_forms(inner) for word, inner in schema.items()}
+    if found.get("format") != FORM:
+        return found
+    return {"$ref": _FORM["$ref"], **_without(found, "format")}
 
 
 def _with_models(step: JSON, kind: Kind) -> JSON:

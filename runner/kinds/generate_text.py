@@ -35,6 +35,7 @@ PARAMS: Mapping[str, JSON] = {
         "description": "What the answer must look like as JSON: a JSON Schema. The step has data then.",
         "examples": [{"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}}],
         "verbatim": True,
+        "format": "json-schema",
     },
     "reask": {
         **INTEGER,

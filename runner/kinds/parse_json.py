@@ -20,6 +20,7 @@ PARAMS: Mapping[str, JSON] = {
         "description": "What the JSON must look like: a JSON Schema.",
         "examples": [{"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}}],
         "verbatim": True,
+        "format": "json-schema",
     },
     "strict": {**FLAG, "default": False, "description": "Refuse JSON whose punctuation would have to be mended."},
 }

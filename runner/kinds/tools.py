@@ -35,6 +35,7 @@ TOOLS: JSON = {
                 "description": "What it takes: the JSON Schema of a mapping.",
                 "examples": [{"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}],
                 "verbatim": True,
+                "format": "json-schema",
             },
             "returns": {
                 "type": ["string", "number", "boolean", "object", "array"],

@@ -100,6 +100,26 @@ def test_what_is_inserted_is_an_example_to_change(editor: Client) -> None:
     assert found["loras"][0].startswith("loras:\n  - path: https://")
 
 
+JSON_STEP = f"{STEP}    kind: generate_text\n    model: qwen/qwen3-32b-awq\n    prompt: x\n    schema:\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "offered"),
+    [
+        (f"{JSON_STEP}      |", {"type", "properties", "required", "items", "enum"}),
+        (f"{JSON_STEP}      type: |", {"string", "integer", "number", "boolean", "array", "object", '"null"'}),
+        (f"{JSON_STEP}      properties:\n        title:\n          |", {"type", "description", "maxLength"}),
+        (f"{JSON_STEP}      properties:\n        title: {{type: |}}", {"string", "array"}),
+        (f"{JSON_STEP}      items:\n        items:\n          type: |", {"string", "array"}),
+        ("name: x\ninputs:\n  a:\n    type: list\n    items:\n      type: |", {"string", "object"}),
+    ],
+)
+def test_the_words_of_a_json_schema_are_completed_all_the_way_down(
+    editor: Client, text: str, offered: set[str]
+) -> None:
+    assert offered <= set(editor.completions(new(), text))
+
+
 def test_the_beginning_of_a_pipeline_is_completed(editor: Client) -> None:
     found = editor.completions(new(), "na|")
 
@@ -169,8 +189,10 @@ def test_nothing_is_underlined_in_what_we_ship(editor: Client, path: Path) -> No
         (f"{STEP}    kind: generate_picture\n", ["4:11: Value is not accepted. Valid values:"]),
         (f"{STEP}    kind: generate_image\n    model: my_own\n    prompt: x\n    aspect_ratio: 21:9\n", []),
         (STEP, ['3:9: Incorrect type. Expected "Step".']),
+        (f"{JSON_STEP}      type: strng\n", ["8:13: Value is not accepted. Valid values:"]),
+        (f"{JSON_STEP}      file: recipe.schema.json\n", []),
     ],
-    ids=["key", "ratio", "param", "kind", "alias", "step"],
+    ids=["key", "ratio", "param", "kind", "alias", "step", "schema", "schema-file"],
 )  # fmt: skip
 def test_a_mistake_is_underlined_once_and_where_it_is(editor: Client, text: str, underlined: list[str]) -> None:
     found = editor.open(new(), text)
