@@ -17,6 +17,7 @@ ONE_PICTURE = """
     steps:
       photo: {kind: generate_image, model: black-forest-labs/flux-1-schnell, prompt: a teapot, size: 256x256}
 """
+SOON = ONE_PICTURE.replace("256x256", "256x256, retry: {wait: 0.01}")
 ONE_TEXT = """
     name: one
     steps:
@@ -365,7 +366,7 @@ async def test_a_paid_picture_that_never_arrives_leaves_its_address(bench: Bench
     assert "/media/" in ran.kept["photo"]
     assert ran.state.cost > 0
     emulator.heal()
-    again = await bench.run(ONE_PICTURE)
+    again = await bench.run(SOON)
     assert again.ends() == {"photo": "done"}
     assert again.state.cost == 0
     assert emulator.count("run") == 1
@@ -374,9 +375,9 @@ async def test_a_paid_picture_that_never_arrives_leaves_its_address(bench: Bench
 async def test_a_picture_that_is_none_is_refused_and_never_stored(bench: Bench, emulator: Emulator) -> None:
     emulator.fail("media=notpicture*always")
 
-    ran = await bench.run(ONE_PICTURE)
+    ran = await bench.run(SOON)
     emulator.heal()
-    again = await bench.run(ONE_PICTURE)
+    again = await bench.run(SOON)
 
     assert "text/html where image was expected" in ran.state.cells["photo"].message
     assert again.ends() == {"photo": "done"}
@@ -494,7 +495,7 @@ async def test_calls_wait_for_the_money_that_others_hold(bench: Bench, emulator:
 async def test_what_a_call_cost_is_told_even_if_its_reply_is_no_use(bench: Bench, emulator: Emulator) -> None:
     emulator.fail("media=notpicture*always")
 
-    ran = await bench.run(ONE_PICTURE)
+    ran = await bench.run(SOON)
 
     assert ran.state.cost > 0
     assert len(ran.said(CallPaid)) == 1

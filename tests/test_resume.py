@@ -45,6 +45,7 @@ steps:
     model: pruna/p-image-t2i
     foreach: [red, blue, green, black]
     prompt: "a {{ item }} teapot {{ steps.words.finish_reason }}"
+    retry: {wait: 0.01}
   warm:
     kind: edit_image
     model: pruna/p-image-edit
@@ -621,7 +622,8 @@ def test_a_job_that_was_faster_than_its_cancellation_is_kept(folder: Path) -> No
 MANY = """\
 name: many
 steps:
-  photo: {kind: generate_image, model: pruna/p-image-t2i, foreach: "{{ range(30) | list }}", prompt: "cup {{ item }}"}
+  photo: {kind: generate_image, model: pruna/p-image-t2i, foreach: "{{ range(30) | list }}", prompt: "cup {{ item }}",
+          retry: {wait: 0.01}}
 """
 
 
