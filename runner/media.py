@@ -168,6 +168,7 @@ def convert(source: Path, target: Path, suffix: str) -> None:
     from PIL import Image  # noqa: PLC0415 - as above
 
     name = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}[suffix]
+    how = {"JPEG": {"quality": 95}, "PNG": {"compress_level": 3}}  # half the time of 6, and a fifth more bytes
     with Image.open(source) as picture:
         mode = picture.convert("RGB") if name == "JPEG" and picture.mode not in ("RGB", "L") else picture
-        mode.save(target, format=name, **({"quality": 95} if name == "JPEG" else {}))
+        mode.save(target, format=name, **how.get(name, {}))

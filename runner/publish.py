@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -19,6 +21,9 @@ from .model import JSON, Artifact, json_line
 from .provenance import Made, mark
 
 REST = "outputs.json"
+
+AT_ONCE = min(8, os.cpu_count() or 1)
+"""How many outputs are written at once."""
 
 LONG = 20_000
 """Characters of an output that is no file, from which on a journal does not repeat it."""
@@ -48,13 +53,21 @@ def publish(
             failed[name] = f"it and {other} are one file on many disks; rename one, which costs nothing"
         taken.setdefault(name.lower(), name)
     writable = [(name, value) for name, value in files.items() if name not in failed]
-    for name, value in [*writable, *([(REST, rest)] if rest else [])]:
-        if stopped():
-            break
+
+    def one(named: tuple[str, JSON]) -> Path | StoreFailed | None:
+        name, value = named
         try:
-            written[name] = write(out / name, value, writer=run, made=made)
+            return None if stopped() else write(out / name, value, writer=run, made=made)
         except StoreFailed as err:
-            failed[name] = str(err)
+            return err
+
+    writable += [(REST, rest)] if rest else []
+    with ThreadPoolExecutor(AT_ONCE) as threads:  # a picture that is converted keeps a core busy, and Python free
+        for (name, _), done in zip(writable, threads.map(one, writable), strict=True):
+            if isinstance(done, Path):
+                written[name] = done
+            elif done is not None:
+                failed[name] = str(done)
     return written, failed
 
 

@@ -336,8 +336,11 @@ class Session:
         return artifacts
 
     def _made(self, plan: Plan, store: Store) -> Made | None:
+        one_at_once = threading.Lock()
+
         def made(artifact: Artifact) -> Facts | None:
-            return self.makers.facts(artifact, plan.pipeline, plan.version, store.request)
+            with one_at_once:  # outputs are written by several threads, and the store has one connection
+                return self.makers.facts(artifact, plan.pipeline, plan.version, store.request)
 
         return made if self.metadata else None
 

@@ -269,4 +269,7 @@ def _growing(cell: CellState) -> str:
 
 def _counts(cells: list[CellState], state: RunState) -> str:
     ended = sum(cell.ended is not None for cell in cells)
-    return f"{ended} of {state.expected} ended, {cost(state)}" if cells else "starting"
+    if not cells:
+        return "starting"
+    last = "; writing the outputs" if ended == state.expected else ""
+    return f"{ended} of {state.expected} ended, {cost(state)}{last}"
