@@ -143,7 +143,8 @@ async def _run(
             env=options.env,
             calls=options.calls or planned.calls,
             fail_fast=options.fail_fast,
-            cancel_on_interrupt=options.cancel_on_interrupt,
+            # The emulator ends with the run, and nobody could collect its jobs.
+            cancel_on_interrupt=options.cancel_on_interrupt or options.local,
             fresh=Fresh(frozenset(options.fresh), options.no_cache),
             reporter=told,
             leave=leave,

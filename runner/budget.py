@@ -36,6 +36,8 @@ class Pot:
     ceiling: Ceiling
     spent: dict[str, float] = field(default_factory=dict)
     held: dict[str, float] = field(default_factory=dict)
+    before: dict[str, float] = field(default_factory=dict)
+    """What of it was spent before the run was taken up again."""
     told: bool = False
 
     def worst(self, most: Amounts) -> dict[str, float]:
@@ -135,6 +137,7 @@ class Budget:
             if scope in scopes(step):
                 for unit, amount in units.items():
                     pot.spent[unit] = pot.spent.get(unit, 0.0) + amount
+        pot.before = dict(pot.spent)
         for held in self._before:
             if scope in scopes(held.step):
                 pot.hold(share := pot.known(held.most))
@@ -209,7 +212,8 @@ class Budget:
         """At the end: tell which ceilings were passed, though every call would have fitted."""
         for pot in self._pots.values():
             for unit, more in pot.over():
-                if pot.ceiling.on_exceed != "warn":
+                was_over = pot.before.get(unit, 0.0) > pot.ceiling.most[unit] + NOTHING  # it is a lower one now
+                if pot.ceiling.on_exceed != "warn" and not was_over:
                     self._tell(
                         f"{pot} was passed by {_say(unit, more)}: {_say(unit, pot.spent[unit])} of "
                         f"{_say(unit, pot.ceiling.most[unit])}, because calls took more than the most they should"

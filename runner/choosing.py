@@ -284,6 +284,13 @@ def _cells(name: str | None, step: str, asks: tuple[str, ...]) -> Sequence[tuple
     cells = [(run, cell) for run in found for cell in _asked(run, step, asks)]
     cells = [each for each in cells if _is_open(*each)] or cells
     cells = [each for each in cells if each[0].id == cells[0][0].id]
+    if name is None and cells and (later := _later(found, cells[0][0])):
+        word = "pick" if asks == ("pick",) else "approve"
+        msg = (
+            f"{step} was asked in the run {cells[0][0].id}, and {later} is a later one of {cells[0][0].state.title}, "
+            f"which does not ask that yet. Name the run that you mean: runner {word} {cells[0][0].id} {step} …"
+        )
+        raise UsageError(msg)
     if not cells:
         known = [cell.cell for run in found for cell in _asked(run, "", asks)]
         word = "waits for a choice" if asks == ("pick",) else "asks for yes or no" if len(asks) == 1 else "asks"
@@ -291,6 +298,13 @@ def _cells(name: str | None, step: str, asks: tuple[str, ...]) -> Sequence[tuple
         msg = f"{none} {step} that {word}. {nearest(step, list(dict.fromkeys(known)))}".rstrip()
         raise UsageError(msg)
     return cells
+
+
+def _later(runs: Sequence[Run], asked: Run) -> str | None:
+    """A later run of the same pipeline that has not come to its end: its pictures are others."""
+    ids = (run.id for run in runs if run.state.file == asked.state.file and run.state.outcome != "done")
+    last = next(ids, asked.id)
+    return last if last != asked.id and last > asked.id else None
 
 
 def _asked(run: Run, step: str, asks: tuple[str, ...]) -> list[CellState]:

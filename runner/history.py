@@ -373,10 +373,11 @@ def _indented(lines: Sequence[str]) -> list[str]:
 
 
 def find_run(name: str | None, pipeline: Path | None = None, called: str | None = None) -> tuple[RunState, Path] | None:
-    """A run of this project by its id, or the last one that did not come to a good end; with its folder.
+    """A run of this project by its id, or the last one that can go on; with its folder.
 
-    `UsageError` for an id that there is not. ``pipeline`` asks for one of that file only, or of one that is gone and
-    held the pipeline that is ``called`` so.
+    That is one that did not come to a good end, or one that a person has answered otherwise since; the one to which
+    something happened last. `UsageError` for an id that there is not. ``pipeline`` asks for the last that was begun of
+    that file only, or of one that is gone and held the pipeline that is ``called`` so.
     """
     runs = project(pipeline or Path.cwd() / "x") / ".runner" / "runs"
     if name is not None:
@@ -392,16 +393,38 @@ def find_run(name: str | None, pipeline: Path | None = None, called: str | None 
             raise UsageError(msg)
         return state, runs / fits[0]
     going: tuple[RunState, Path] | None = None
-    for folder in _folders(runs.parent):
+    folders = _folders(runs.parent)
+    if pipeline is None:
+        folders.sort(key=lambda folder: (folder / journal.NAME).stat().st_mtime_ns, reverse=True)
+    for folder in folders:
         state = _folded(folder, pipeline, called)
         if not state.file or not _sends(state) or not _is_of(state, pipeline, called):
             continue
+        if pipeline is None and answered_since(state):
+            return state, folder
         if state.outcome != "done" and (state.outcome is not None or not journal.going(folder)):
             return state, folder
         if pipeline is not None and state.outcome == "done":
             break  # what did not end well before it is of the past
         going = going or ((state, folder) if state.outcome != "done" else None)
     return going  # which cannot be taken up, as will be told
+
+
+def changed(state: RunState, folder: Path) -> str | None:
+    """That the pipeline of a run is another one than when it was begun, or taken up last."""
+    try:
+        then, now = (path.read_text(encoding="utf-8") for path in (folder / "pipeline.yaml", Path(state.file)))
+    except (OSError, UnicodeError):
+        return None
+    if then == now:
+        return None
+    return f"{state.title} has changed since the run {state.run} began: it goes on as the file is now."
+
+
+def answered_since(state: RunState) -> bool:
+    """Whether a person has answered a question of a run that is done, so that it would end otherwise now."""
+    answers = [cell.answer for cell in state.cells.values() if cell.answer is not None]
+    return state.outcome == "done" and any(state.ended is not None and said.at > state.ended for said in answers)
 
 
 def _folded(folder: Path, pipeline: Path | None = None, called: str | None = None) -> RunState:

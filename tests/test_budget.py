@@ -66,6 +66,18 @@ async def test_what_does_not_fit_is_refused_and_told_once() -> None:
     assert heard.stopped == [said]
 
 
+async def test_a_ceiling_that_is_lower_than_what_was_spent_before_was_passed_by_no_call() -> None:
+    heard = Heard()
+    budget = budget_of(heard, spent={"photo": {"usd": 0.5}}, usd=0.2)
+
+    with pytest.raises(BudgetExceeded):
+        await budget.reserve("photo", usd(0.1))
+    budget.report()
+
+    assert heard.told == []
+    assert "is 0.2000 USD, of which 0.5000 USD are spent" in heard.stopped[0]
+
+
 async def test_a_call_without_a_price_is_refused() -> None:
     with pytest.raises(Unpriced, match="no known price"):
         await budget_of(usd=1.0).reserve("photo", usd(None))

@@ -495,6 +495,38 @@ def test_who_answers_an_older_question_is_told_that_it_has_been_answered_since(c
     assert f"photo: 1 of 4, instead of 2, chosen since in {later} (.runner/runs/{first}/" in named.out
 
 
+def test_a_run_of_which_an_answer_was_changed_goes_on_before_an_older_one_that_waits(cli: Cli, pots: Path) -> None:
+    pots.write_text(LOOK)
+    cli("run", pots)
+    waits = state().run
+    pots.write_text(LOOK.replace("a teapot", "a cup"))
+    cli("run", pots)
+    cli("approve", "fit", "yes")
+    done = cli("resume")
+
+    changed = cli("approve", state().run, "fit", "no")
+    resumed = cli("resume")
+
+    assert (done.code, changed.code, resumed.code) == (0, 0, 1)
+    assert waits not in resumed.out
+
+
+def test_an_older_question_is_not_answered_for_a_later_run_that_has_not_asked_yet(cli: Cli, pots: Path) -> None:
+    pots.write_text(LOOK)
+    cli("run", pots)
+    older = state().run
+    pots.write_text(LOOK.replace("a teapot", "a cup").replace("cup}", "cup, pick: {of: 2}}"))
+    cli("run", pots)
+    later = state().run
+
+    refused, named = cli("approve", "fit", "yes"), cli("approve", older, "fit", "yes")
+
+    assert refused.code == 2
+    assert f"fit was asked in the run {older}, and {later} is a later one of look" in refused.err
+    assert f"runner approve {older} fit" in refused.err
+    assert named.out.startswith("fit: yes.")
+
+
 def test_candidates_that_were_made_anew_since_are_chosen_where_they_are_seen(cli: Cli, pots: Path) -> None:
     cli("run", pots)
     first = state().run

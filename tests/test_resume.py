@@ -926,6 +926,34 @@ def test_a_run_is_taken_up_though_its_pipeline_has_another_name_now(folder: Path
     assert len(list((folder / ".runner" / "runs").iterdir())) == 1
 
 
+def test_a_pipeline_that_has_changed_since_is_told_when_its_run_is_taken_up(folder: Path, emulator: Emulator) -> None:
+    (folder / "many.yaml").write_text("budget: {usd: 0.001}\n" + MANY.replace("range(30)", "range(2)"))
+    typed(folder, emulator.url, "run", "many.yaml")
+
+    same = typed(folder, emulator.url, "resume")
+    (folder / "many.yaml").write_text(MANY.replace("range(30)", "range(2)"))
+    other = typed(folder, emulator.url, "resume")
+
+    assert "has changed since" not in same[1]
+    assert "many has changed since the run" in other[1]
+    assert (same[0], other[0]) == (4, 0)
+
+
+def test_a_local_run_that_is_stopped_leaves_no_jobs_for_its_emulator_ends_with_it(folder: Path) -> None:
+    (folder / "many.yaml").write_text(MANY)
+    process = begin(folder, "http://127.0.0.1:9/v2", "run", "many.yaml", "--local")
+    journals = folder / ".runner" / "runs"
+    wait_for(lambda: any("JobSubmitted" in each.read_text() for each in journals.glob("*/events.jsonl")))
+    process.send_signal(signal.SIGINT)
+
+    _, said = ended(process)
+    code, resumed = typed(folder, "http://127.0.0.1:9/v2", "resume")
+
+    assert "still in flight" not in said
+    assert code == 0
+    assert "no longer knows" not in resumed
+
+
 def test_a_run_of_another_pipeline_is_not_taken_up_for_one_that_is_new(folder: Path, emulator: Emulator) -> None:
     (folder / "many.yaml").write_text("name: other\nbudget: {usd: 0.001}\n" + MANY.partition("\n")[2])
     typed(folder, emulator.url, "run", "many.yaml")

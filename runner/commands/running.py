@@ -249,10 +249,12 @@ def _again(found: tuple[RunState, Path], ending: Ending) -> NoReturn:
     from dataclasses import replace
     from functools import partial
 
-    from .. import app, ci, loading
+    from .. import app, ci, history, loading
     from ..options import Options
 
     state, folder = found
+    if (changed := history.changed(state, folder)) is not None:
+        ending.told(changed)
     options = Options.of(state, env=os.environ, cancel_on_interrupt=ending.cancel_on_interrupt, budget=ending.budget)
     if ending.pick or ending.approve:
         options = replace(options, pick_first=options.pick_first or ending.pick == "first", approve=ending.approved)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..budget import USED_UP
-from ..errors import Bug, FateUnknown, counted
+from ..errors import BadFile, Bug, FateUnknown, Refused, TemplateFailed, counted
 from ..events import CellState, RunState
 from .money import cost, doubt
 from .questions import LaidOut, nothing, open_ones, relative
@@ -15,6 +15,8 @@ from .runs import left
 
 _ENDED_BADLY = ("failed", "running", "blocked", "cancelled", "waiting", "skipped")
 _UNDONE = ("running", "cancelled", "waiting", "asking")
+_SETTLED = {TemplateFailed.fault, BadFile.fault, Refused.fault}
+"""Faults that come again as long as nobody changes the pipeline, or the answer."""
 _MOST_ALIKE = 5
 _MOST_LINES = 40
 _MOST_OUTPUTS = 14
@@ -70,6 +72,8 @@ def again(state: RunState) -> str:
         )
     jobs = [f"{counted(flying, 'job')} still in flight"] if flying else []
     jobs += [f"the files of {counted(ended, 'finished job')} still to be fetched"] if ended else []
+    if faults and faults <= _SETTLED and not state.tickets and not cut:
+        return f"Change what failed, then go on with: runner resume {state.run}"
     more = " --budget USD" if any(cell.message == USED_UP for cell in state.cells.values()) else ""
     collects = f"   {' and '.join(jobs)}: it collects them." if jobs else ""
     return f"Go on with: runner resume {state.run}{more}{collects}"
