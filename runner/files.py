@@ -6,6 +6,7 @@ And which files there are that one of them may have been meant to be.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,16 +46,31 @@ def pipelines_and_tests(folder: Path, deepest: int | None = None) -> Iterator[Pa
                     yield path
 
 
+_ENOUGH = 1_000_000
+_STEPS = re.compile(r"^(?:steps\s*:| ?[Ss]teps?\s*:?\s*$)", re.MULTILINE)
+_OF_A_PIPELINE = re.compile(r"^(?:name|inputs|outputs)\s*:", re.MULTILINE)
+_KIND = re.compile(r"^\s+(?:\S.*[{,]\s*)?kind\s*:\s*[a-z]+_[a-z]+\b", re.MULTILINE)
+_SAYS_SOMETHING = re.compile(r"^\s*[^\s#]", re.MULTILINE)
+PIPELINES = "pipelines"
+"""The folder of a project in which pipelines are expected."""
+
+
 def is_test(path: Path) -> bool:
     return path.name.endswith(".test.yaml")
 
 
 def _is_pipeline(path: Path) -> bool:
-    """Whether a file has steps, by its text alone: there may be many, and somebody is typing."""
+    """Whether a file has steps, or should, by its text alone: there may be many, and somebody is typing.
+
+    A pipeline whose ``steps:`` is misspelt or gone is one all the same: who checks a project wants to hear of it.
+    """
     if not path.is_file():  # a link that leads nowhere, a pipe
         return False
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
-            return any(line.startswith("steps:") for line in file)
+            text = file.read(_ENOUGH)
     except OSError:  # whoever reads it says why
         return True
+    if _STEPS.search(text) or (_OF_A_PIPELINE.search(text) and _KIND.search(text)):
+        return True
+    return path.parent.name == PIPELINES and not _SAYS_SOMETHING.search(text)

@@ -145,3 +145,50 @@ def test_in_a_pipeline_that_a_step_runs_the_place_is_in_its_file(cli: Cli, tmp_p
 
     assert done.code == 2
     assert f"p.yaml:6:12: The file {GONE} did not arrive" in done.err
+
+
+STEP = "  line: {kind: render_text, text: tea}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"name: tea\nstep:\n{STEP}",
+        f"name: tea\nSteps:\n{STEP}",
+        f"name: tea\n steps:\n{STEP}",
+        f"name: tea\nsteps\n{STEP}",
+        f"name: tea\nparts:\n{STEP}",
+        "name: tea\nparts:\n  line:\n    kind: render_text\n    text: tea\n",
+        "",
+        "# nothing yet\n",
+    ],
+)
+def test_a_pipeline_whose_steps_are_not_called_so_is_checked_with_its_project(cli: Cli, text: str) -> None:
+    Path("pipelines").mkdir()
+    Path("pipelines/good.yaml").write_text(f"name: good\nsteps:\n{STEP}")
+    Path("pipelines/tea.yaml").write_text(text)
+
+    done = cli("check")
+
+    assert done.code == 2
+    assert "tea.yaml:" in done.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "products: [a, b]\n",
+        "type: object\nproperties: {kind: {type: string}}\n",
+        "models:\n  acme/teapots: {kind: generate_image, endpoint: acme-teapots}\n",
+        "on: push\nname: build\njobs:\n  a:\n    steps:\n      - run: make\n",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: tea}\n",
+    ],
+)
+def test_other_yaml_of_a_project_is_not_checked_as_a_pipeline(cli: Cli, text: str) -> None:
+    Path("pipelines").mkdir()
+    Path("pipelines/good.yaml").write_text(f"name: good\nsteps:\n{STEP}")
+    Path("pipelines/other.yaml").write_text(text)
+
+    done = cli("check")
+
+    assert (done.code, done.out) == (0, "1 pipeline: no problems\n")
