@@ -59,6 +59,13 @@ def starters() -> list[Starter]:
     return found
 
 
+_SETTINGS = ".vscode/settings.json"
+_SCHEMAS_OF_SETTINGS = (
+    '"yaml.schemas": {".vscode/pipeline.schema.json": ["/pipelines/**/*.yaml", "!/pipelines/**/*.test.yaml"], '
+    '".vscode/test.schema.json": ["/pipelines/**/*.test.yaml"]}'
+)
+
+
 def init(folder: Path) -> Made:
     """Make a folder a project: a pipeline and its test, settings of an editor, a workflow for CI."""
     if folder.exists() and not folder.is_dir():
@@ -67,12 +74,15 @@ def init(folder: Path) -> Made:
     files: dict[str, tuple[bytes, str]] = {
         "runner.yaml": (_of_project("runner.yaml"), "says that a project begins here; models of your own"),
         ".gitignore": (_of_project("gitignore"), "what need not be kept in git"),
-        ".vscode/settings.json": (_of_project("settings.json"), "help and completion in VS Code"),
+        _SETTINGS: (_of_project("settings.json"), "help and completion in VS Code"),
         ".vscode/extensions.json": (_of_project("extensions.json"), "the extension that does it: YAML by Red Hat"),
         **{f".vscode/{of}.schema.json": (_schema(of), "what the editor knows") for of in _SCHEMAS},
         ".github/workflows/pipelines.yaml": _workflow(),
     }
-    for path, content in _files_of(FIRST, FIRST, "../.vscode"):
+    example = dict(_files_of(FIRST, FIRST, "../.vscode"))
+    if (folder / "pipelines" / f"{FIRST}.yaml").exists():  # the test is of ours, and would fail with another's
+        example = {f"{FIRST}.yaml": b""}
+    for path, content in example.items():
         what = {SUFFIX: "its test"}.get(path[path.find(".") :], "a pipeline: text, data, a picture, an edit of it")
         files[f"pipelines/{path}"] = content, "a picture for the test" if "/" in path else what
     made, left = {}, {}
@@ -81,6 +91,8 @@ def init(folder: Path) -> Made:
             made[Path(name)] = what
         elif name == ".gitignore" and (lacks := _lacking(folder / name)):
             left[Path(name)] = f"add to it: {'  '.join(lacks)}"
+        elif name == _SETTINGS and "yaml.schemas" not in (folder / name).read_text(encoding="utf-8", errors="replace"):
+            left[Path(name)] = f"for help in the editor add to it: {_SCHEMAS_OF_SETTINGS}"
         else:
             left[Path(name)] = ""
     return Made(folder, made, left)

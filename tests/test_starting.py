@@ -281,3 +281,28 @@ def test_links_in_the_docs_lead_somewhere(page: str) -> None:
     links = [part.partition(")")[0] for part in text.split("](")[1:]]
 
     assert [link for link in links if not link.startswith("http") and not (REPO / "docs" / link).exists()] == []
+
+
+def test_an_example_that_is_another_ones_gets_no_test_of_ours(cli: Cli) -> None:
+    Path("pipelines").mkdir()
+    Path("pipelines/product-card.yaml").write_text("name: mine\nsteps:\n  a: {kind: render_text, text: x}\n")
+
+    done, checked = cli("init"), cli("check")
+
+    assert not Path("pipelines/product-card.test.yaml").exists()
+    assert "runner test" not in done.out
+    assert checked.code == 0
+
+
+def test_settings_that_are_kept_are_told_what_an_editor_lacks(cli: Cli) -> None:
+    Path(".vscode").mkdir()
+    Path(".vscode/settings.json").write_text("{}\n")
+
+    done = cli("init")
+
+    said = done.out.partition("for help in the editor add to it: ")[2].splitlines()[0]
+    assert set(json.loads(f"{{{said}}}")["yaml.schemas"]) == {
+        ".vscode/pipeline.schema.json",
+        ".vscode/test.schema.json",
+    }
+    assert Path(".vscode/settings.json").read_text() == "{}\n"

@@ -17,7 +17,8 @@ def project(folder: Path, made: Mapping[Path, str], left: Mapping[Path, str], ex
         parts.append("\n".join(["Left as it was:", *_columns(left)]))
     if made:
         go = [] if here else [(f"cd {folder}", "")]
-        steps = [*go, (f"runner run {example} --local", "run it: no key, no cost"), ("runner test", "run its test"),
+        test = [("runner test", "run its test")] if any(path.name.endswith(".test.yaml") for path in made) else []
+        steps = [*go, (f"runner run {example} --local", "run it: no key, no cost"), *test,
                  ("runner new my-card", "a pipeline of your own to change"),
                  ("runner new --list", "what else there is to start from")]  # fmt: skip
         parts.append("\n".join(["Next:", *_table(steps)]))
