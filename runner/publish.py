@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -76,6 +76,16 @@ def kept_of(values: Mapping[str, JSON], written: Collection[str]) -> dict[str, J
     rest = {name: value for name, value in values.items() if not Path(name).suffix}
     whole = {name: rest if name == REST and rest else values[name] for name in written}
     return {name: value for name, value in whole.items() if len(json_line(value)) <= LONG}
+
+
+def without_file(rest: JSON) -> Iterator[str]:
+    """A sentence for each sort of file of which ``outputs.json`` holds only where the store has it: few mean that."""
+    first: dict[str, tuple[str, str]] = {}
+    for name, value in rest.items() if isinstance(rest, Mapping) else ():
+        if isinstance(value, Artifact):
+            first.setdefault(value.media, (str(name), value.suffix))
+    for name, suffix in first.values():
+        yield f"{name} lies only in the store: name the output {name}{suffix}, and it is a file beside the others."
 
 
 def digests_of(written: Mapping[str, Path]) -> dict[str, str]:

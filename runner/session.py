@@ -33,7 +33,7 @@ from .model import JSON, Artifact, Question, Reply, Ticket
 from .outputs import outputs_of
 from .planning import Plan
 from .provenance import Facts, Made, Makers
-from .publish import digests_of, kept_of, publish
+from .publish import REST, digests_of, kept_of, publish, without_file
 from .runfolder import RunFolder
 from .runpod.carrier import NETWORK, Carrier
 from .runpod.offline import Offline
@@ -208,6 +208,7 @@ class Session:
         code = 3 if differs else self._exit_code()
         await journal.synced()
         notes = await anyio.to_thread.run_sync(_left, folder, self.state, made)
+        notes += tuple(without_file(values.get(REST)))
         return Done(self.state, folder.path, {**outputs, **lock}, missing, code, differs, notes)
 
     def _write_lock(self, missing: dict[str, str]) -> dict[str, Path]:

@@ -12,6 +12,8 @@ from PIL import Image
 from runner.model import Artifact
 from runner.publish import publish
 
+from .conftest import Cli
+
 
 def artifact(folder: Path, suffix: str = "jpg") -> Artifact:
     path = folder / f"blob.{suffix}"
@@ -92,3 +94,16 @@ def test_names_that_differ_in_case_only_are_not_written_over_each_other(tmp_path
     assert list(written) == ["Aa.txt", "outputs.json"]
     assert failed["aA.txt"].startswith("it and Aa.txt are one file on many disks")
     assert failed["Outputs.json"].startswith("it and outputs.json are one file on many disks")
+
+
+def test_a_picture_whose_output_has_no_ending_is_told_to_lie_only_in_the_store(cli: Cli) -> None:
+    Path("o.yaml").write_text(
+        "name: o\nsteps:\n  p: {kind: generate_image, model: black-forest-labs/flux-1-schnell, prompt: x}\n"
+        "outputs: {tin: '{{ steps.p.image }}', pot: '{{ steps.p.image }}', seed: '{{ steps.p.seed }}'}\n"
+    )
+
+    done = cli("run", "o.yaml", "--local")
+
+    assert done.code == 0
+    assert done.err.count("lies only in the store") == 1
+    assert "tin lies only in the store: name the output tin.jpg, and it is a file beside the others." in done.err
