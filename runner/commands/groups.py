@@ -23,7 +23,7 @@ def not_there(group: click.Group, ctx: click.Context, name: str) -> None:
 
     if name[:1] == "-" or ctx.resilient_parsing:
         return
-    above = ctx.command_path.partition(" ")[2]
+    above = ctx.command_path.removeprefix(ctx.find_root().command_path).strip()  # which may be "python -m runner"
     if not above and name.endswith((".yaml", ".yml")):
         ctx.fail(f"There is no command {name}. Write runner run {name}, or check, plan or graph for run.")
     ctx.fail(f"There is no command {f'{above} {name}'.strip()}. {nearest(name, group.list_commands(ctx))}")
