@@ -66,7 +66,7 @@ COMMANDS = {
     "show": ("runs", "Show a run cell by cell: state, cost, time, tries, model, its outputs."),
     "test": ("test", "Run the cases of NAME.test.yaml files, or of all that the project has."),
     "verify": ("running", "Read again every file that NAME.lock.yaml names, and compare their digests."),
-    "why": ("runs", "Say whether a step, or one cell of it, would be paid for if the last run ran again now, and why."),
+    "why": ("runs", "Say whether a step, or one cell of it, would be paid for if it ran again now, and why."),
 }
 """By name: the file of ``commands`` that has it, and what it does in a line, so that a list of them imports none."""
 

@@ -78,6 +78,15 @@ def then(home: Path, run: Run, step: str) -> str:
     return text(f"The run {run.id} of {run.state.pipeline}:", told)
 
 
+def last_with(home: Path, last: Run, step: str) -> Run:
+    """The last run that has a step, or one cell of it; ``last`` itself if none has."""
+    return next((run for run in newest(home) if _has(run, step)), last)
+
+
+def _has(run: Run, step: str) -> bool:
+    return step in run.state.opened or any(step in (cell, step_of(cell)) for cell in run.state.cells)
+
+
 def _cells(home: Path, run: Run, state: RunState, step: str, which: str) -> list[CellState]:
     """The cells of a step, or the one that is named, in a run or in the next one of its pipeline.
 
@@ -94,7 +103,7 @@ def _cells(home: Path, run: Run, state: RunState, step: str, which: str) -> list
 def _elsewhere(home: Path, but: Run, step: str) -> str:
     """Which run has a step that another has not, and how to ask about it."""
     for run in newest(home):
-        if run.id != but.id and any(step in (cell.cell, step_of(cell.cell)) for cell in run.state.cells.values()):
+        if run.id != but.id and _has(run, step):
             return (
                 f"The last run that has one is of {run.state.pipeline}: runner why {shlex.quote(step)} --run {run.id}"
             )

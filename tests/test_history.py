@@ -264,16 +264,18 @@ def test_why_of_no_step_is_wrong_usage_with_the_nearest_name(cli: Cli, pipeline:
     assert f"The last run {one} is of tiny, which has no step foto. Did you mean photo? No other run" in done.err
 
 
-def test_why_of_a_step_of_another_pipeline_says_which_run_has_it(cli: Cli, pipeline: Path) -> None:
+def test_why_is_of_the_last_run_that_has_the_step_and_one_that_is_named_says_which_has_it(
+    cli: Cli, pipeline: Path
+) -> None:
     one = run(cli)
     Path("other.yaml").write_text("name: other\nsteps: {line: {kind: render_text, text: hi}}\n")
     other = json.loads(cli("run", "other.yaml", "--json").out)["run"]
 
-    last, named = cli("why", "photo[red]"), cli("why", "line", "--run", one)
+    last, named, none = cli("why", "photo[red]"), cli("why", "line", "--run", one), cli("why", "nothing")
 
-    assert last.code == 2
-    assert last.err.startswith(f"Error: The last run {other} is of other, which has no step photo[red]. ")
-    assert last.err.endswith(f"The last run that has one is of tiny: runner why 'photo[red]' --run {one}\n")
+    assert last.code == 0
+    assert last.out.startswith(f"The next run of tiny, with the inputs of {one}:\n\nphoto[red]: hit; ")
+    assert none.err.startswith(f"Error: The last run {other} is of other, which has no step nothing. ")
     assert named.err.startswith(f"Error: The run {one} is of tiny, which has no step line. ")
     assert named.err.endswith(f"The last run that has one is of other: runner why line --run {other}\n")
 

@@ -94,7 +94,9 @@ def diff(one: str, other: str) -> None:
     help="Why it was a hit or a miss in this run.  [default: the next run]",
 )
 def why(step: str, run: str | None) -> None:
-    """Say whether a step, or one cell of it, would be paid for if the last run ran again now, and why.
+    """Say whether a step, or one cell of it, would be paid for if it ran again now, and why.
+
+    It is that of the last run which has it, with the inputs of that run.
 
     A miss is compared with the nearest earlier call: what was asked then and is asked otherwise now.
     """
@@ -105,7 +107,7 @@ def why(step: str, run: str | None) -> None:
     home = history.home()
     found = history.find(home, run)
     if run is None:
-        click.echo(anyio.run(reasons.now, home, found, step, os.environ))
+        click.echo(anyio.run(reasons.now, home, reasons.last_with(home, found, step), step, os.environ))
     else:
         click.echo(reasons.then(home, found, step))
 
