@@ -162,7 +162,9 @@ def given(typed: Sequence[str], inputs_file: Path | None) -> Given:
     for text in typed:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            msg = f"-i {text} names no value. Write -i name=value."
+            file = text.endswith((".yaml", ".yml", ".json"))
+            cure = f"To read inputs from a file: --inputs {text}" if file else "Write -i name=value."
+            msg = f"-i {text} names no value. {cure}"
             raise UsageError(msg)
         if name in values:
             both = ", ".join(each.partition("=")[2].strip("[] ") for each in typed if each.startswith(f"{name}="))
