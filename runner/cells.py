@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from .errors import StepError, TemplateFailed
@@ -169,10 +170,20 @@ def _words(
 def _word(value: JSON, place: int) -> str:
     """A text, a number, true, false or null as it stands in a key; anything else, or what is long, is its place."""
     if isinstance(value, str | int | float) or value is None:
-        text = value if isinstance(value, str) else json.dumps(value)
+        text = _plain(value) if isinstance(value, str) else json.dumps(value)
         if len(text) <= 80 and (word := re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")):
             return word
     return str(place)
+
+
+_LETTERS = str.maketrans(
+    {"ß": "ss", "æ": "ae", "Æ": "Ae", "ø": "o", "Ø": "O", "œ": "oe", "Œ": "Oe", "ł": "l", "Ł": "L"}
+)
+
+
+def _plain(text: str) -> str:
+    """Latin letters without what stands above and below them: ``grun`` for ``grün``. Others stay as they are."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text.translate(_LETTERS)) if not unicodedata.combining(c))
 
 
 def _said(template: Template, item: JSON, index: int, names: Mapping[str, JSON]) -> str:
@@ -199,7 +210,10 @@ def _has(combination: Mapping[str, JSON], entry: JSON) -> bool:
 
 def _clash(one: Cell, other: Cell) -> BadCells:
     which = f"items {one.index + 1} and {other.index + 1}"
-    what = f"{shown(_told(one))} and {shown(_told(other))}; write key: with a template that tells them apart"
+    apart = "write key: with a template that tells them apart, such as {{ index }}"
+    if _told(one) == _told(other):
+        return BadCells(f"{which} are both {shown(_told(one))}; remove one, or {apart}")
+    what = f"{shown(_told(one))} and {shown(_told(other))}; {apart}"
     if one.key == other.key:
         return BadCells(f"{which} have the same key {one.key}: {what}")
     return BadCells(f"{which} have keys that are one file on many disks, {one.key} and {other.key}: {what}")

@@ -146,6 +146,14 @@ async def test_a_cell_that_follows_carries_what_it_followed_as_its_item(bench: B
     assert ran.output("items") == ["x", "y"]
 
 
+async def test_a_word_with_accents_is_a_key_without_them(bench: Bench) -> None:
+    ran = await bench.run(
+        pipeline("  tea: {kind: render_text, foreach: [grün, Thé à la menthe, Weiß, 茶], text: '{{ item }}'}")
+    )
+
+    assert list(ran.ends()) == ["tea[grun]", "tea[The-a-la-menthe]", "tea[Weiss]", "tea[3]"]
+
+
 async def test_a_cell_that_follows_may_be_named_by_the_key_of_what_it_follows(bench: Bench) -> None:
     ran = await bench.run(
         """
@@ -278,7 +286,7 @@ async def test_a_condition_on_the_item_skips_that_cell_and_what_follows_it(bench
     [
         ("foreach: '{{ steps.data.data.number }}', text: '1'", "foreach needs a list; it is the integer 7"),
         ("foreach: '{{ steps.data.data.text }}', text: '1'", 'foreach needs a list; it is the text "hello"'),
-        ("foreach: '{{ steps.data.data.same }}', text: '1'", "items 1 and 3 have the same key x"),
+        ("foreach: '{{ steps.data.data.same }}', text: '1'", 'items 1 and 3 are both the text "x"; remove one'),
         ("foreach: '{{ steps.data.data.same }}', key: 'a/{{ index }}', text: '1'", "'a/0' (item 1: the text \"x\")"),
         (
             "foreach: '{{ steps.data.data.up }}', key: '{{ item }}', text: '1'",
