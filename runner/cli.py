@@ -145,7 +145,7 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(err.exit_code)
     except click.ClickException as err:
         if isinstance(err, click.NoSuchOption):
-            _with_two_dashes(err, args if args is not None else sys.argv[1:])
+            err = _with_two_dashes(err, args if args is not None else sys.argv[1:])
         err.show()
         _not_run(err)
         sys.exit(2)
@@ -163,12 +163,13 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(_told(err))
 
 
-def _with_two_dashes(err: click.NoSuchOption, args: Sequence[str]) -> None:
+def _with_two_dashes(err: click.NoSuchOption, args: Sequence[str]) -> click.NoSuchOption:
     """``-local`` is read as ``-l -o …``; what is meant has two dashes."""
     known = {name for param in err.ctx.command.params for name in param.opts} if err.ctx is not None else set()
-    if meant := next((arg for arg in args if not arg.startswith("--") and f"-{arg.partition('=')[0]}" in known), None):
-        err.option_name, err.possibilities = meant, [f"-{meant.partition('=')[0]}"]
-        err.message = f"No such option '{meant}'."
+    meant = next((arg for arg in args if not arg.startswith("--") and f"-{arg.partition('=')[0]}" in known), None)
+    if meant is None:
+        return err
+    return click.NoSuchOption(meant, f"No such option '{meant}'.", [f"-{meant.partition('=')[0]}"], err.ctx)
 
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
