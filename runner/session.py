@@ -209,6 +209,7 @@ class Session:
         await journal.synced()
         notes = await anyio.to_thread.run_sync(_left, folder, self.state, made)
         notes += tuple(without_file(values.get(REST)))
+        notes += ("No lock is written: that is done when a run has made all.",) if self.lock and not lock else ()
         return Done(self.state, folder.path, {**outputs, **lock}, missing, code, differs, notes)
 
     def _write_lock(self, missing: dict[str, str]) -> dict[str, Path]:

@@ -410,3 +410,13 @@ def test_two_branches_that_each_add_a_cell_merge_too_where_others_stand_between(
 
     assert merged.returncode == 0, merged.stdout + merged.stderr
     assert {"photo[b1]", "photo[d1]"} <= set(app.read_lock(pots).cells)
+
+
+def test_a_run_that_has_not_made_all_says_that_it_writes_no_lock(cli: Cli, pots: Path, emulator: Emulator) -> None:
+    emulator.fail("qwen-image-t2i/run=400*always")
+
+    done = cli("run", pots, "--lock")
+
+    assert done.code == 1
+    assert "No lock is written: that is done when a run has made all." in done.err
+    assert not pots.with_name("pots.lock.yaml").exists()
