@@ -12,12 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import locally, lockfile, masking, owners, planning, plugins
+from . import brought, locally, lockfile, masking, owners, planning, plugins
 from .checking import Checked
 from .errors import (
     CannotStart,
     PipelineProblems,
+    RunnerError,
     StepError,
+    StoreFailed,
     UsageError,
     nearest,
 )
@@ -31,7 +33,7 @@ from .recording import as_recorded, conversation
 
 if TYPE_CHECKING:
     from .asking import Screen
-    from .session import Done, Leave
+    from .session import Done, Leave, OpenProvider
 
 _LOCAL = {"emulator": "emulator", "local-model": "model"}
 """Who plays Runpod, by what they are called in keys, in the words of ``--local``."""
@@ -40,7 +42,7 @@ _REPLAYED = "http://recording.invalid"
 _RENAMED = "runner run FILE --resume"
 NO_KEY = (
     "There is no RUNPOD_API_KEY, so nothing can be sent to Runpod. "
-    "Set it (export RUNPOD_API_KEY=rpa_…), or add --local to run against the built-in emulator at no cost."
+    "Set it (export RUNPOD_API_KEY=rpa_…), or add {} to run against the built-in emulator at no cost."
 )
 
 
@@ -117,20 +119,22 @@ async def _run(
     from .session import Session
 
     if past is None:
-        _known_steps(options.fresh, read.whole(), planned)
+        _known_steps(options, read.whole(), planned)
     if options.budget is not None:
         planned = planned.with_budget(options.budget)
     home = folder.parent.parent if folder else options.home or project(read.path) / ".runner"
     file, out = read.path.resolve(), options.out or Path("out") / planned.pipeline
     told_of_out = owners.told(home, out, file, planned, chosen=options.out is not None, again=past is not None)
     base_url, key = _address(options, read.whole())
-    opener = plugins.named("runner.providers", options.provider) if options.provider else None
+    faults: list[str] = []
+    opener = _opener(options.provider, faults) if options.provider else None
+    failed: list[brought.Reporter] = []
     with (
-        _told_too(options, reporter) as told,
+        _told_too(options, reporter, failed, faults if past is not None else None) as told,
         _provider_address(options, read.whole(), base_url) as (url, origin),
         conversation(options, url, origin) as (carrier, notes, choices),
     ):
-        local = _LOCAL.get(origin or "")
+        by = lockfile.Answered(_LOCAL.get(origin or ""), options.provider)
         session = Session(
             planned,
             home=home,
@@ -159,8 +163,8 @@ async def _run(
             screen=screen,
             pick_first=options.pick_first,
             approve=options.approve,
-            locked=_locked(read.path, options, local),
-            lock=_lock_to_write(read.path, planned.pipeline, options.profile, local) if options.lock else None,
+            locked=_locked(read.path, options, by),
+            lock=_lock_to_write(read.path, planned.pipeline, options.profile, by) if options.lock else None,
             past=past,
         )
         try:
@@ -169,10 +173,19 @@ async def _run(
             raise PipelineProblems([masking.hidden(problem, read.secrets) for problem in err.problems]) from err
     if done.outputs:
         owners.note(home, out, file, planned.outputs)
-    return replace(done, notes=(*(told_of_out if done.outputs else ()), *done.notes, *notes(done)))
+    faults += [_failed(each, done.folder) for each in failed]
+    told_too = (*(told_of_out if done.outputs else ()), *done.notes, *notes(done))
+    return replace(done, notes=told_too, faults=tuple(faults))
 
 
-def _lock_to_write(path: Path, pipeline: str, profile: str | None, local: str | None) -> Callable[[RunState], Path]:
+def _opener(name: str, faults: list[str]) -> OpenProvider:
+    """What opens the provider of a package; ``faults`` is told what goes wrong when the run has ended."""
+    return partial(brought.Brought, plugins.named("runner.providers", name), faults)
+
+
+def _lock_to_write(
+    path: Path, pipeline: str, profile: str | None, by: lockfile.Answered
+) -> Callable[[RunState], Path]:
     """What writes the lock of a run that has ended. `UsageError` if there is one that belongs to another."""
     try:
         there = _lock_in(file := lockfile.beside(path, profile), "")
@@ -180,31 +193,31 @@ def _lock_to_write(path: Path, pipeline: str, profile: str | None, local: str | 
         pass
     else:
         _own(file, path, there, profile)
-    return partial(_lock, path, pipeline, profile, local)
+    return partial(_lock, path, pipeline, profile, by)
 
 
-def _lock(path: Path, pipeline: str, profile: str | None, local: str | None, state: RunState) -> Path:
+def _lock(path: Path, pipeline: str, profile: str | None, by: lockfile.Answered, state: RunState) -> Path:
     """Write the lock of what a run has made. `StoreFailed` if the disk says no."""
     from .publish import write
 
-    return write(lockfile.beside(path, profile), lockfile.text(pipeline, profile, state, local), verbatim=True)
+    return write(lockfile.beside(path, profile), lockfile.text(pipeline, profile, state, by), verbatim=True)
 
 
-def _locked(path: Path, options: Options, local: str | None) -> lockfile.Locked | None:
-    """What a run that sends nothing may use; ``local`` says who plays Runpod for it, if anybody.
+def _locked(path: Path, options: Options, by: lockfile.Answered) -> lockfile.Locked | None:
+    """What a run that sends nothing may use; ``by`` says who answers instead of Runpod, if anybody.
 
     `UsageError` if there is no lock where it is to keep to one, or one that nothing of such a run could fit.
     """
     if options.only != "lock":
         return lockfile.Locked() if options.only == "store" else None
     lock = read_lock(path, options.profile)
-    if lock.cells and lock.local != local:
-        made, this = (f"a local run (--local={by})" if by else "a run that is not local" for by in (lock.local, local))
-        cure = f"Add --local={lock.local}" if lock.local else "Leave out --local"
-        anew = f"runner lock {path}{f' --local={local}' if local else ''}"
+    if lock.cells and lock.by != by:
+        cure = f"Write {lock.by.option} instead of {by.option}" if by.option else f"Add {lock.by.option}"
+        cure = cure if lock.by.option else f"Leave out {by.option.partition('=')[0]}"
+        anew = f"runner lock {path}{f' {by.option}' if by.option else ''}"
         anew += f" --profile {options.profile}" if options.profile else ""
         file = lockfile.beside(path, options.profile)
-        msg = f"{file} was made by {made}, and nothing of it fits {this}. {cure}, or write it anew with: {anew}"
+        msg = f"{file} was made by {lock.by}, and nothing of it fits {by}. {cure}, or write it anew with: {anew}"
         raise UsageError(msg)
     return lockfile.Locked(lock.cells)
 
@@ -267,40 +280,69 @@ async def verify(path: Path, profile: str | None = None) -> tuple[int, int, list
 
 
 @contextmanager
-def _told_too(options: Options, reporter: Sink) -> Iterator[Sink]:
-    """A sink that also tells the reporters of installed packages. One that is a context manager is entered and left."""
+def _told_too(
+    options: Options, reporter: Sink, failed: list[brought.Reporter], faults: list[str] | None
+) -> Iterator[Sink]:
+    """A sink that also tells the reporters of installed packages. One that is a context manager is entered and left.
+
+    ``failed`` gets those that fail. One that cannot begin is a `UsageError`; where there are ``faults`` to add it to, as
+    in a run that is taken up again, that goes on without it.
+    """
+    sinks = [reporter]
     with ExitStack() as stack:
-        sinks = [reporter]
         for name in options.reporters:
-            sink = plugins.named("runner.reporters", name)()
-            sinks.append(stack.enter_context(sink) if hasattr(sink, "__exit__") else sink)
+            try:
+                each = brought.Reporter(plugins.named("runner.reporters", name))
+                each.begin()
+            except RunnerError as err:
+                if faults is None:
+                    raise
+                faults.append(f"{err} The run went on without it.")
+            else:
+                stack.push(each.end)
+                sinks.append(each)
 
         def tell(event: Event) -> None:
             for sink in sinks:
                 sink(event)
 
         yield tell if options.reporters else reporter
+    failed += [sink for sink in sinks if isinstance(sink, brought.Reporter) and sink.failed]
 
 
-def _known_steps(names: Sequence[str], checked: Checked, planned: Plan) -> None:
+def _failed(reporter: brought.Reporter, folder: Path) -> str:
+    """What is to be said of a reporter that has failed; its traceback is kept with the run."""
+    from .publish import write
+    from .reports.questions import relative
+
+    file = folder / f"reporter-{reporter.plugin.name}.txt"
+    try:
+        write(file, reporter.trace)
+    except StoreFailed:
+        return reporter.failed
+    return f"{reporter.failed} The traceback is kept in {relative(file)}."
+
+
+def _known_steps(options: Options, checked: Checked, planned: Plan) -> None:
     """`UsageError` for a ``--fresh`` that names no step, or no cell as far as these are known before the run."""
     keys = {step.id: step.keys for step in planned.steps}
-    for name in names:
+    for name in options.fresh:
+        fresh = partial(options.giving, "fresh")
         inner: Checked | None = checked
         for part in name.split("/"):
             step = part.partition("[")[0]
             if inner is None or step not in inner.steps:
                 known = list(inner.steps) if inner is not None else []
-                msg = f"--fresh {name} names no step of the pipeline. {nearest(step, known)}".rstrip()
+                msg = f"{fresh(name)} names no step of the pipeline. {nearest(step, known)}".rstrip()
                 raise UsageError(msg)
             if "[" in part and not inner.steps[step].step.fanned_out:
-                msg = f"--fresh {name}: {step} is one cell and has no keys. Write --fresh {name.partition('[')[0]}."
+                msg = f"{fresh(name)}: {step} is one cell and has no keys. Write {fresh(name.partition('[')[0])}."
                 raise UsageError(msg)
             inner = inner.steps[step].nested
         step, bracket, key = name.partition("/")[0].partition("[")
         known_keys = keys.get(step)
         if bracket and known_keys is not None and key.removesuffix("]") not in known_keys:
-            msg = f"--fresh {name}: {step} has no such cell. {nearest(key.removesuffix(']'), sorted(known_keys))}"
+            msg = f"{fresh(name)}: {step} has no such cell. {nearest(key.removesuffix(']'), sorted(known_keys))}"
             raise UsageError(msg)
 
 
@@ -325,7 +367,7 @@ def _address(options: Options, checked: Checked) -> tuple[str, str]:
     if not key and all(model.base_url for model in models):
         return BASE_URL, ""
     if not key:
-        raise CannotStart(NO_KEY)
+        raise CannotStart(NO_KEY.format("local=True" if options.written == "python" else "--local"))
     if not key.isascii() or not key.isprintable() or " " in key:
         msg = (
             "RUNPOD_API_KEY is no key: it holds characters that a key cannot have. Copy it again from Runpod's console."
@@ -363,6 +405,8 @@ def _provider_address(options: Options, checked: Checked, base_url: str) -> Iter
 
 def origin(options: Options) -> str:
     """What the provider of such a run is called in keys."""
+    if options.provider:
+        return brought.origin(options.provider, options.env)
     return _played_by(options) if options.local else options.base_url.rstrip("/")
 
 

@@ -13,6 +13,7 @@ RunnerError                     a sentence for the user and an exit code
     ├── StoreFailed                 the disk said no
     ├── NotAdmitted                 the run lets nobody in any more
     ├── Bug                     70  an exception that nobody expected
+    ├── PluginFailed                what an installed package brings did not do what it promises
     ├── BudgetExceeded          4   the next call would not fit the budget, which ends the run
     ├── NotAfforded                 the next call would not fit the budget, which leaves its cell out
     ├── NotLocked               3   the store or the lock does not hold what the next call would yield
@@ -296,6 +297,12 @@ class Bug(StepError):
 
     fault = "bug"
     exit_code = 70
+
+
+class PluginFailed(StepError):
+    """A kind or a provider of an installed package did not do what it promises: a fault of that package."""
+
+    fault = "plugin"
 
 
 class NotAdmitted(StepError):

@@ -79,7 +79,7 @@ def read(
     """
     text = text_of(path, PIPELINE) if text is None else text
     if BROUGHT.faults:
-        raise UsageError("\n".join(BROUGHT.faults))
+        raise UsageError("\n".join(BROUGHT.faults.values()))
     try:
         known, wrong = models(project(path), own), []
     except PipelineProblems as err:

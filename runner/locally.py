@@ -77,4 +77,4 @@ def endpoints(checked: Checked) -> dict[str, Endpoint]:
         for m in checked.models()
         if m.endpoint not in {known.endpoint for known in catalogue.builtin().models.values()}
     ]
-    return {**public(), **{m.endpoint: Endpoint(kind=kinds[m.kind]) for m in own}}  # type: ignore[arg-type] # its own words
+    return {**public(), **{m.endpoint: Endpoint(kind=kinds.get(m.kind, "echo")) for m in own}}  # type: ignore[arg-type] # its own words

@@ -60,13 +60,34 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """Who answered a run, if not Runpod. As text it is what a sentence calls such a run."""
+
+    local: str | None = None
+    """``emulator`` or ``model``, as ``--local`` names them."""
+    provider: str | None = None
+    """The provider of a package, as ``--provider`` names it."""
+
+    @property
+    def option(self) -> str:
+        """How such a run is asked for; empty where Runpod answers."""
+        if self.provider:
+            return f"--provider={self.provider}"
+        return f"--local={self.local}" if self.local else ""
+
+    def __str__(self) -> str:
+        if self.provider:
+            return f"a run that another provider answers ({self.option})"
+        return f"a local run ({self.option})" if self.local else "a run that is not local"
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
-    """What a lock file says: its cells, of which profile, and who played Runpod where a local run wrote it."""
+    """What a lock file says: its cells, of which profile, and who answered the run that wrote it."""
 
     cells: Mapping[str, Entry]
     profile: str | None = None
-    local: str | None = None
-    """``emulator`` or ``model``, as ``--local`` names them."""
+    by: Answered = Answered()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +185,13 @@ def _entry(cell: CellState) -> Entry:
     return Entry(tuple(cell.keys), digests_of(values), facts)
 
 
-def text(pipeline: str, profile: str | None, state: RunState, local: str | None = None) -> str:
-    """The lock of what a run made: the same run, the same text. ``local`` as in `Lock`."""
+def text(pipeline: str, profile: str | None, state: RunState, by: Answered = Answered()) -> str:
+    """The lock of what a run made: the same run, the same text."""
     cells = [f"  {json.dumps(cell)}:\n    {entry.line()}\n" for cell, entry in sorted(entries(state).items())]
     head = f"{_HEAD}format: {FORMAT}\npipeline: {json.dumps(pipeline)}\n"
     head += f"profile: {json.dumps(profile)}\n" if profile else ""
-    head += f"local: {local}\n" if local else ""
+    head += f"local: {by.local}\n" if by.local else ""
+    head += f"provider: {json.dumps(by.provider)}\n" if by.provider else ""
     return f"{head}cells:\n" + "\n".join(cells) if cells else f"{head}cells: {{}}\n"
 
 
@@ -187,7 +209,7 @@ def read(said: str, file: str) -> Lock:
         raise UsageError(msg)
     try:
         cells = {cell: _read(dict(row)) for cell, row in data["cells"].items()}
-        return Lock(cells, data.get("profile"), data.get("local"))
+        return Lock(cells, data.get("profile"), Answered(data.get("local"), data.get("provider")))
     except (KeyError, TypeError, ValueError) as err:
         msg = f"The lock {file} has a cell without key or output. {again}"
         raise UsageError(msg) from err

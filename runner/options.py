@@ -10,9 +10,10 @@ from typing import Literal
 
 from . import locally
 from .canned import Canned
-from .errors import UsageError
+from .errors import UsageError, enumerated
 from .events import RunState
 from .model import JSON
+from .planning import Written
 
 BASE_URL = "https://api.runpod.ai/v2"
 
@@ -68,9 +69,17 @@ class Options:
     """Take the first candidate wherever a person would choose."""
     approve: bool | None = None
     """What to say wherever a person would be asked for yes or no; None to ask."""
+    written: Written = "typed"
+    """How whoever gives the options writes them, to say how others are given."""
 
     def __post_init__(self) -> None:
-        """`UsageError` for a number that is none."""
+        """`UsageError` for a number that is none, and for two who are to answer."""
+        who = [name for name in ("offline", "record", "replay", "provider") if getattr(self, name)]
+        if len(who) == 1 and self.provider and self.local:
+            who = ["local", *who]
+        if len(who) > 1:
+            msg = f"{enumerated([self.spelt(name) for name in who])} exclude each other. Write one of them."
+            raise UsageError(msg)
         calls, budget = self.calls, self.budget
         if calls is not None and not (isinstance(calls, int) and not isinstance(calls, bool) and 1 <= calls <= MOST):
             msg = f"calls cannot be {calls!r}. Give a whole number from 1 to {MOST:,}."
@@ -110,6 +119,14 @@ class Options:
             pick_first=bool(said.get("pick_first")),
             approve=said.get("approve"),
         )
+
+    def spelt(self, name: str) -> str:
+        """An option as whoever gives it writes it: ``--local`` for a command line, ``local=`` for a program."""
+        return f"{name}=" if self.written == "python" else f"--{name.replace('_', '-')}"
+
+    def giving(self, name: str, value: str) -> str:
+        """``--fresh photo``, or ``fresh='photo'``."""
+        return f"{name}={value!r}" if self.written == "python" else f"{self.spelt(name)} {value}"
 
     @property
     def base_url(self) -> str:

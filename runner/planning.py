@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 from .catalogue import Model
 from .cells import LIMIT, BadCells, expand, items_of, of
 from .checking import Checked, CheckedStep, Edge, misfit
-from .errors import Mark, PipelineProblems, StepError, TemplateFailed, UsageError, nearest
+from .errors import Mark, PipelineProblems, PluginFailed, StepError, TemplateFailed, UsageError, nearest
 from .fitting import takes_seed
 from .kinds import Kind, approve
 from .kinds.kind import chosen, fit
@@ -554,9 +554,12 @@ def _previewed(pipeline: str, checked: CheckedStep, planned: PlannedStep, names:
     try:
         call = checked.kind.advance(with_seed(pipeline, planned, Cell(step.id), params), ())
     except StepError as err:
+        if unknown and isinstance(err, PluginFailed):  # its kind may not do without what only the run will know
+            return replace(planned, open=unknown)
         msg = f"The step {step.id} cannot run with these inputs: {err}"
         raise UsageError(msg) from err
-    assert isinstance(call, Call)
+    if not isinstance(call, Call):  # a kind of a package, which has nothing to ask here
+        return planned
     free = all(inner.usd == 0 for inner in planned.tools.values())  # else it depends on how often they are called
     usd = _most(call, checked, params) if free else None
     most = usd if usd is None else usd * (step.pick or 1)

@@ -97,11 +97,15 @@ def outlook(read: loading.Read, given: loading.Given, options: Options) -> tuple
     planned = loading.plan(read, given, options.env, preview=True)
     home = loading.project(read.path) / ".runner"
     found, why = _ahead(read, planned, home, app.origin(options))
-    paid = _paid(home, read.path)
+    paid = _paid(home, read.path, options.provider)
     looks = {
-        step.id: _look(step, found, paid.get((step.id, step.model.id if step.model else ""))) for step in planned.steps
+        step.id: _look(
+            step, found, paid.get((step.id, step.model.id if step.model else "")), priced=options.provider is None
+        )
+        for step in planned.steps
     }
-    return planned, looks, [why] if why else []
+    dear = [f"What it can cost at most is what a budget counts: Runpod's prices, not those of {options.provider}."]
+    return planned, looks, [*([why] if why else []), *(dear if options.provider else [])]
 
 
 def _ahead(read: loading.Read, planned: Plan, home: Path, origin: str) -> tuple[Ahead | None, str]:
@@ -130,9 +134,15 @@ def _ahead(read: loading.Read, planned: Plan, home: Path, origin: str) -> tuple[
         return None, f"What is stored cannot be told: {err}"
 
 
-def _look(step: PlannedStep, ahead: Ahead | None, paid: float | None) -> Outlook:
+def _look(step: PlannedStep, ahead: Ahead | None, paid: float | None, *, priced: bool) -> Outlook:
+    """What is known of a step; ``priced`` says that Runpod's prices hold."""
     links = [link(edge) for edge in step.edges]
-    each, basis = (paid * (step.pick or 1), "earlier runs") if paid is not None else _guess(step)
+    each: float | None = None
+    basis: Basis = ""
+    if paid is not None:
+        each, basis = paid * (step.pick or 1), "earlier runs"
+    elif priced:
+        each, basis = _guess(step)
     if not step.kind.CALLS and step.nested is None:
         each, basis = 0.0, ""
     look = Outlook(links, step.count, each=each, basis=basis)
@@ -171,10 +181,12 @@ def _guess(step: PlannedStep) -> tuple[float | None, Basis]:
     return min(step.usd, usual * (step.pick or 1)), "guess"
 
 
-def _paid(home: Path, file: Path) -> dict[tuple[str, str], float]:
-    """What a cell of each step and model, or one candidate of it, has cost on average in earlier runs."""
+def _paid(home: Path, file: Path, provider: str | None) -> dict[tuple[str, str], float]:
+    """What a cell of each step and model, or one candidate of it, has cost on average in earlier runs that the same
+    ``provider`` has answered.
+    """
     sums: dict[tuple[str, str], list[float]] = {}
-    for state in _earlier(home, file.resolve()):
+    for state in _earlier(home, file.resolve(), provider):
         for cell in state.cells.values():
             if cell.state == "done" and cell.calls and cell.output is not None and "/" not in cell.cell:
                 sums.setdefault((step_of(cell.cell), cell.output.model or ""), []).append(cell.paid / _made(cell))
@@ -186,8 +198,8 @@ def _made(cell: CellState) -> int:
     return max(1, len(cell.asked.shown)) if cell.asked is not None and cell.asked.asks == "pick" else 1
 
 
-def _earlier(home: Path, file: Path) -> Iterator[RunState]:
-    """The last runs of a pipeline."""
+def _earlier(home: Path, file: Path, provider: str | None) -> Iterator[RunState]:
+    """The last runs of a pipeline that the same provider has answered."""
     if not (home / "runs").is_dir():
         return
     from .history import newest
@@ -195,5 +207,5 @@ def _earlier(home: Path, file: Path) -> Iterator[RunState]:
     for number, run in enumerate(newest(home, _LARGEST)):
         if number >= _MOST_RUNS:
             return
-        if not run.damage and Path(run.state.file) == file:
+        if not run.damage and Path(run.state.file) == file and run.state.options.get("provider") == provider:
             yield run.state

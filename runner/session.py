@@ -63,6 +63,8 @@ class Done:
     """What is not as the lock has it, where the run was to keep to one."""
     notes: tuple[str, ...] = ()
     """What else is to be said, a sentence each."""
+    faults: tuple[str, ...] = ()
+    """What has failed without failing the run, a sentence each."""
 
 
 @dataclass(slots=True, eq=False)

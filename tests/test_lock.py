@@ -129,7 +129,7 @@ def test_a_lock_of_a_local_run_holds_for_local_runs(cli: Cli, pots: Path) -> Non
     done = cli("run", pots, "--locked", "--local=emulator", "--json")
 
     assert done.code == 0
-    assert app.read_lock(pots).local == "emulator"
+    assert app.read_lock(pots).by.local == "emulator"
 
 
 def test_a_lock_of_a_profile_is_not_that_of_a_pipeline_with_such_a_name(cli: Cli, pots: Path) -> None:

@@ -100,6 +100,13 @@ def local_option(command: click.decorators.FC) -> click.decorators.FC:
     )(command)  # fmt: skip
 
 
+def provider_option(command: click.decorators.FC) -> click.decorators.FC:
+    """``--provider NAME``."""
+    return click.option(
+        "--provider", metavar="NAME", help="Who answers the calls instead of Runpod: of an installed package."
+    )(command)
+
+
 class Inputs(click.Command):
     """A command of one pipeline with ``-i``: a word that is left over is mostly a part of an input."""
 

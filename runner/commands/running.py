@@ -22,6 +22,7 @@ from .given import (
     inputs_options,
     local_option,
     profile_option,
+    provider_option,
 )
 from .problems import show
 
@@ -124,7 +125,7 @@ def _with_ending_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--no-cache", is_flag=True, help="Ask for everything anew. What is paid for is kept all the same.")
 @click.option("--lock", is_flag=True, help="Write NAME.lock.yaml beside the pipeline when all is done.")
 @click.option("--locked", is_flag=True, help="Make exactly what NAME.lock.yaml says, from the store; send nothing.")
-@click.option("--provider", metavar="NAME", help="Who answers the calls instead of Runpod: of an installed package.")
+@provider_option
 @click.option("--reporter", "reporters", multiple=True, metavar="NAME", help="Tell a package's reporter, too.")
 @click.option("--offline", is_flag=True, help="Open no socket: everything must be in the store.")
 @click.option("--record", type=PATH, metavar="DIR", help="Keep each exchange with Runpod there, for --replay.")
@@ -162,8 +163,6 @@ def run(
     from ..options import Options
 
     with ci.not_started(ending.wanted, str(file), os.environ):
-        if sum(map(bool, (offline, record, replay))) > 1:
-            raise UsageError("--offline, --record and --replay exclude each other. Write one of them.")
         read = loading.read(file, catalogue, profile)
         found = history.find_run(None, file.resolve(), read.pipeline.name if read.pipeline else None) if again else None
         _mask(read.checked)
@@ -338,6 +337,8 @@ def _shown(
         )
     if done.notes and (not quiet or done.state.options.get("replay")):  # of a recording it is only what is wrong
         click.echo("\n".join(done.notes), err=True)
+    if done.faults:
+        click.echo("\n".join(done.faults), err=True)
     records.end(done)
     sys.exit(done.exit_code)
 
@@ -349,6 +350,7 @@ def _shown(
 @profile_option
 @click.option("--out", type=PATH, metavar="DIR", help="Where outputs go.  [default: out/PIPELINE]")
 @local_option
+@provider_option
 def lock(
     file: Path,
     typed: tuple[str, ...],
@@ -357,6 +359,7 @@ def lock(
     profile: str | None,
     out: Path | None,
     local: Writer | None,
+    provider: str | None,
 ) -> None:
     """Write NAME.lock.yaml: what each cell yields, from the store alone. Nothing is sent."""
     from functools import partial
@@ -368,7 +371,7 @@ def lock(
     show([problem for problem in read.problems if problem.warning])
     options = Options(
         out=out, local=bool(local), weights=locally.writer(local, os.environ) if local and read.checked else None,
-        lock=True, only="store", env=os.environ, catalogue=catalogue, profile=profile,
+        lock=True, only="store", env=os.environ, catalogue=catalogue, profile=profile, provider=provider,
     )  # fmt: skip
     _end(partial(app.run, read, given(typed, inputs_file), options), Ending())
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ..errors import UsageError
-from .given import PATH, Inputs, Local, catalogue_option, completed, given, inputs_options, profile_option
+from .given import PATH, Inputs, Local, catalogue_option, completed, given, inputs_options, profile_option, provider_option
 from .problems import show
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     "--local", type=click.Choice(["auto", "model", "emulator"]), metavar="[=model|=emulator]",
     help="What run --local would find in the store.",
 )  # fmt: skip
+@provider_option
 @click.option("--calls", is_flag=True, help="Show the call of each step in full.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, calls and all, and nothing else.")
 def plan(
@@ -37,6 +38,7 @@ def plan(
     catalogue: Path | None,
     profile: str | None,
     local: Writer | None,
+    provider: str | None,
     calls: bool,
     as_json: bool,
 ) -> None:
@@ -52,7 +54,9 @@ def plan(
     if not as_json:
         show([problem for problem in read.problems if problem.warning])
     weights = locally.writer(local, os.environ) if local and read.checked else None
-    options = Options(local=bool(local), weights=weights, env=os.environ, catalogue=catalogue, profile=profile)
+    options = Options(
+        local=bool(local), weights=weights, env=os.environ, catalogue=catalogue, profile=profile, provider=provider
+    )
     if calls:
         plans = loading.plan(app.localised(read, options), given(typed, inputs_file), os.environ, preview=True)
         click.echo(masked(planned.text(plans, local=options.local), read.secrets))

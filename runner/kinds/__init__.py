@@ -21,6 +21,7 @@ from . import (
     run_pipeline,
     transcribe_audio,
 )
+from .brought import Brought, unfit
 from .kind import Kind, makes
 
 OURS: Mapping[str, Kind] = {
@@ -39,9 +40,9 @@ OURS: Mapping[str, Kind] = {
         approve,
     )
 }
-BROUGHT = found("runner.kinds", frozenset(OURS))
+BROUGHT = found("runner.kinds", frozenset(OURS), unfit)
 """Kinds of installed packages, and what is wrong with others."""
 
-KINDS: Mapping[str, Kind] = {**OURS, **BROUGHT.things}
+KINDS: Mapping[str, Kind] = {**OURS, **{name: Brought(plugin) for name, plugin in BROUGHT.things.items()}}
 
 __all__ = ["BROUGHT", "KINDS", "OURS", "Kind", "approve", "makes", "run_pipeline"]

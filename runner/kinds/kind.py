@@ -242,7 +242,7 @@ def fit(name: str, wanted: JSON, value: JSON) -> JSON:
         what = value.media_type if isinstance(value, Artifact) else f"{type(value).__name__} {str(value)[:60]!r}"
         raise TemplateFailed(f"{name} needs {_A[wanted['artifact']]}; the template yields {what}")
     wanted = chosen(wanted, value)
-    if not wanted:
+    if "type" not in wanted:
         return value
     kind: str = wanted["type"]
     if kind == "string":
@@ -251,7 +251,7 @@ def fit(name: str, wanted: JSON, value: JSON) -> JSON:
             raise TemplateFailed(f"{name} cannot be {text[:60]!r}; it can be {', '.join(wanted['enum'])}")
         return text
     if kind == "array" and isinstance(value, list):
-        return [fit(f"{name}[{i}]", wanted["items"], v) for i, v in enumerate(value)]
+        return [fit(f"{name}[{i}]", wanted.get("items", {}), v) for i, v in enumerate(value)]
     if not isinstance(value, _PYTHON[kind]) or (isinstance(value, bool) and kind != "boolean"):
         raise TemplateFailed(f"{name} must be {kind}; the template yields {str(value)[:60]!r}")
     low, high = wanted.get("minimum"), wanted.get("maximum")
