@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Run,
         RunFailed,
         RunnerError,
+        RunOptions,
         RunState,
         UsageError,
         check,
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "CannotStart", "Event", "PipelineProblems", "Problem", "Run", "RunFailed", "RunState", "RunnerError", "UsageError",
-    "check", "load", "plan", "run", "run_sync",
+    "CannotStart", "Event", "PipelineProblems", "Problem", "Run", "RunFailed", "RunOptions", "RunState", "RunnerError",
+    "UsageError", "check", "load", "plan", "run", "run_sync",
 ]  # fmt: skip
 
 

@@ -17,15 +17,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Literal, TypeAlias, TypedDict, Unpack
 
-from . import app, loading
-from .errors import CannotStart, PipelineProblems, Problem, RunnerError, UsageError, nearest
+from . import app, loading, locally
+from .errors import CannotStart, PipelineProblems, Problem, RunnerError, UsageError, cut, nearest
 from .events import CellState, Event, Outcome, RunState
 from .loading import Read
 from .model import JSON
@@ -33,8 +33,8 @@ from .options import Options
 from .planning import Plan
 
 __all__ = [
-    "CannotStart", "Event", "PipelineProblems", "Problem", "Run", "RunFailed", "RunState", "RunnerError", "UsageError",
-    "check", "load", "plan", "run", "run_sync",
+    "CannotStart", "Event", "PipelineProblems", "Problem", "Run", "RunFailed", "RunOptions", "RunState", "RunnerError",
+    "UsageError", "check", "load", "plan", "run", "run_sync",
 ]  # fmt: skip
 
 Source: TypeAlias = str | os.PathLike[str] | Read
@@ -63,6 +63,8 @@ class Run:
     """The outputs that were not made, each with the reason."""
     exit_code: int
     """What ``runner run`` would have ended with."""
+    notes: tuple[str, ...] = ()
+    """What else there is to say of it, a sentence each: a reporter that has failed, an older file in its place."""
 
     @property
     def outcome(self) -> Outcome | None:
@@ -113,7 +115,10 @@ class Run:
         """The outputs as a notebook shows them."""
         from .reports import notebook  # noqa: PLC0415 - as above
 
-        return notebook.html(self.summary.partition("\n")[0], self.outputs, self.missing)
+        from .runfolder import laid_out  # noqa: PLC0415 - as above
+
+        shown = partial(laid_out, self.folder)
+        return notebook.html(self.state, self.folder, self.outputs, self.missing, self.notes, shown)
 
 
 def load(
@@ -132,47 +137,86 @@ def check(
     return _read(path, profile, catalogue).problems
 
 
-def plan(pipeline: Source, inputs: Mapping[str, JSON] | None = None) -> Plan:
+def plan(pipeline: Source, inputs: Mapping[str, JSON] | None = None, *, profile: str | None = None) -> Plan:
     """What would run: its steps in order, each with its call, and ``usd``, the most that it can cost. Sends nothing.
 
     Inputs that are not given stand as null. `UsageError` if one does not fit.
     """
-    return loading.plan(_source(pipeline), _given(inputs), os.environ, preview=True)
+    return loading.plan(_source(pipeline, profile), _given(inputs), os.environ, preview=True)
+
+
+class RunOptions(TypedDict, total=False):
+    """How a run is to be done, as `run` and `run_sync` take it by name."""
+
+    out: str | os.PathLike[str] | None
+    """Where outputs go. ``out/PIPELINE`` if not said."""
+    local: bool | Literal["model", "emulator"]
+    """Ask the built-in emulator: no key, no cost. ``"model"`` has texts by the model of ``runner local pull``."""
+    profile: str | None
+    """The profile to take, where the pipeline is given by its path."""
+    budget: float | None
+    """USD that the run may cost; wins over the pipeline's own."""
+    calls: int | None
+    """Calls in flight at once."""
+    fail_fast: bool
+    """Start nothing new after a failure."""
+    fresh: str | Sequence[str]
+    """Steps and cells that are asked for anew, though the store has them: ``photo``, ``photo[red]``."""
+    no_cache: bool
+    """Ask for everything anew; what is paid for is kept all the same."""
+    pick: Literal["first"] | None
+    """Ask nobody which candidate to take: make the first of each step, and no other."""
+    approve: bool | Literal["yes", "no"] | None
+    """Ask nobody for yes or no: say this."""
+    lock: bool
+    """Write NAME.lock.yaml beside the pipeline when all is done."""
+    locked: bool
+    """Make exactly what NAME.lock.yaml says, from the store; send nothing."""
+    offline: bool
+    """Open no socket: everything must be in the store."""
+    record: str | os.PathLike[str] | None
+    """A folder in which each exchange with Runpod is kept, for ``replay``."""
+    replay: str | os.PathLike[str] | None
+    """Answer from a recording: no key, no cost, no network."""
+    metadata: bool
+    """Write into each picture what made it, which is done if not said."""
+    cancel_on_interrupt: bool
+    """When the run is cancelled, tell Runpod to stop the jobs in flight; else they go on."""
+    provider: str | None
+    """Who answers the calls instead of Runpod, of an installed package."""
+    reporters: str | Sequence[str]
+    """Reporters of installed packages that are told the events as well."""
+    on_event: Callable[[Event], None] | None
+    """Is told each event as it comes."""
+    env: Mapping[str, str] | None
+    """Stands in for ``os.environ``."""
 
 
 async def run(
-    pipeline: Source,
-    inputs: Mapping[str, JSON] | None = None,
-    *,
-    out: str | os.PathLike[str] | None = None,
-    local: bool = False,
-    budget: float | None = None,
-    calls: int | None = None,
-    fail_fast: bool = False,
-    lock: bool = False,
-    locked: bool = False,
-    offline: bool = False,
-    on_event: Callable[[Event], None] | None = None,
-    env: Mapping[str, str] | None = None,
+    pipeline: Source, inputs: Mapping[str, JSON] | None = None, **options: Unpack[RunOptions]
 ) -> Run:
     """Run a pipeline, on asyncio or trio. What an earlier run paid for is not paid again.
 
-    ``inputs`` are values; files are paths or URLs. ``budget`` is in USD. ``on_event`` is told each event as it comes.
-    ``env`` stands in for ``os.environ``. The rest is what the options of ``runner run`` are. A step that fails does not
-    raise: see `Run.raise_for_failure`. A run that is cancelled leaves its jobs to ``runner resume``.
+    ``inputs`` are values; files are paths or URLs. The options are those of ``runner run``, see `RunOptions`: ``out``,
+    ``local``, ``profile``, ``budget``, ``calls``, ``fail_fast``, ``fresh``, ``no_cache``, ``pick``, ``approve``,
+    ``lock``, ``locked``, ``offline``, ``record``, ``replay``, ``metadata``, ``cancel_on_interrupt``, ``provider``,
+    ``reporters``; and ``on_event``, which is told each event, and ``env``, which stands in for ``os.environ``. Where a
+    person would be asked and neither ``pick`` nor ``approve`` answers, the run ends ``waiting``. A step that fails does
+    not raise: see `Run.raise_for_failure`. A run that is cancelled leaves its jobs to ``runner resume``.
     `PipelineProblems`, `UsageError` or `CannotStart` before anything is sent.
     """
-    read = _source(pipeline)
-    options = Options(
-        out=Path(out) if out is not None else None, local=local, budget=budget, calls=calls, fail_fast=fail_fast,
-        lock=lock, only="lock" if locked else "world", offline=offline, profile=_profile(read),
-        catalogue=read.catalogue, env=os.environ if env is None else env,
-    )  # fmt: skip
-    done = await app.run(read, _given(inputs), options, on_event or _nothing, None)
-    return Run(done.state, done.folder, done.outputs, done.missing, done.exit_code)
+    if unknown := [name for name in options if name not in RunOptions.__annotations__]:
+        msg = f"run() has no option {unknown[0]}. {nearest(unknown[0], list(RunOptions.__annotations__))}"
+        raise TypeError(msg)
+    read = _source(pipeline, options.get("profile"))
+    wanted = _options(read, options)
+    done = await app.run(read, _given(inputs), wanted, options.get("on_event") or _nothing, None)
+    return Run(done.state, done.folder, done.outputs, done.missing, done.exit_code, (*done.notes, *done.faults))
 
 
-def run_sync(pipeline: Source, inputs: Mapping[str, JSON] | None = None, **options: Any) -> Run:
+def run_sync(
+    pipeline: Source, inputs: Mapping[str, JSON] | None = None, **options: Unpack[RunOptions]
+) -> Run:
     """`run` where nothing is async; also in a notebook, whose loop is busy. Blocks until the run has ended."""
     import anyio  # noqa: PLC0415 - `check` and `plan` do without it
 
@@ -189,15 +233,70 @@ def _read(path: str | os.PathLike[str], profile: str | None, catalogue: str | os
     return loading.read(Path(path), Path(catalogue) if catalogue is not None else None, profile)
 
 
-def _source(pipeline: Source) -> Read:
-    return pipeline if isinstance(pipeline, Read) else load(pipeline)
+def _source(pipeline: Source, profile: str | None = None) -> Read:
+    if not isinstance(pipeline, Read):
+        return load(pipeline, profile=profile)
+    if profile is not None and profile != _profile(pipeline):
+        msg = f"The pipeline was loaded without the profile {profile}. Write load({str(pipeline.path)!r}, {profile=})."
+        raise UsageError(msg)
+    return pipeline
 
 
 def _profile(read: Read) -> str | None:
     return read.pipeline.profile if read.pipeline is not None else None
 
 
+def _options(read: Read, said: RunOptions) -> Options:
+    """The options of a run as the rest of the program takes them. `UsageError` for a value that is none."""
+    env = said.get("env")
+    env = os.environ if env is None else env
+    local, pick, approve = (
+        _one_of("local", said.get("local", False), (False, True, "model", "emulator")),
+        _one_of("pick", said.get("pick"), (None, "first")),
+        _one_of("approve", said.get("approve"), (None, True, False, "yes", "no")),
+    )
+    return Options(
+        out=_path(said.get("out")), local=bool(local), budget=said.get("budget"), calls=said.get("calls"),
+        weights=locally.writer("model", env) if local == "model" else None,
+        fail_fast=said.get("fail_fast", False), fresh=_texts("fresh", said.get("fresh", ())),
+        no_cache=said.get("no_cache", False), lock=said.get("lock", False),
+        only="lock" if said.get("locked", False) else "world", offline=said.get("offline", False),
+        record=_path(said.get("record")), replay=_path(said.get("replay")), metadata=said.get("metadata", True),
+        cancel_on_interrupt=said.get("cancel_on_interrupt", False), profile=_profile(read), catalogue=read.catalogue,
+        provider=said.get("provider"), reporters=_texts("reporters", said.get("reporters", ())),
+        pick_first=pick == "first", approve=None if approve is None else approve in (True, "yes"), env=env,
+        written="python",
+    )  # fmt: skip
+
+
+def _path(said: str | os.PathLike[str] | None) -> Path | None:
+    return Path(said) if said is not None else None
+
+
+def _one_of(name: str, value: object, known: tuple[object, ...]) -> object:
+    if not any(value is each or (isinstance(value, str) and value == each) for each in known):
+        msg = f"{name} cannot be {value!r}. It can be {', '.join(map(repr, known))}."
+        raise UsageError(msg)
+    return value
+
+
+def _texts(name: str, said: str | Sequence[str]) -> tuple[str, ...]:
+    """One text, or several."""
+    texts = (said,) if isinstance(said, str) else said
+    if not isinstance(texts, list | tuple | set | frozenset) or not all(isinstance(each, str) for each in texts):
+        msg = f"{name} cannot be {said!r}. Give a list of names: {name}=['…']."
+        raise UsageError(msg)
+    return tuple(texts)
+
+
 def _given(inputs: Mapping[str, JSON] | None) -> loading.Given:
+    said: object = inputs
+    if said is not None and not isinstance(said, Mapping):
+        msg = f"inputs cannot be {cut(repr(said))}. Give a mapping of the names of inputs to values: {{'product': …}}."
+        raise UsageError(msg)
+    if wrong := [name for name in inputs or () if not isinstance(name, str)]:
+        msg = f"inputs cannot have the name {wrong[0]!r}. The name of an input is a text."
+        raise UsageError(msg)
     plain = {
         name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in (inputs or {}).items()
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..budget import USED_UP
-from ..errors import BadFile, Bug, FateUnknown, Refused, TemplateFailed, counted
+from ..errors import BadFile, Bug, FateUnknown, PluginFailed, Refused, TemplateFailed, counted
 from ..events import CellState, RunState
 from .money import cost, doubt
 from .questions import LaidOut, nothing, open_ones, relative
@@ -32,12 +32,7 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
       run        .runner/runs/20261121-213000-1f3a
     """
     lines = [headline(state), *(f"  {told}" for told in [*state.told, *doubt(state)])]
-    bad = [cell for cell in state.cells.values() if cell.state in _ENDED_BADLY]
-    empty = [f"  {step}: an empty list, so there was nothing to do" for step, n in state.opened.items() if n == 0]
-    if bad or empty:
-        lines += ["", *empty, *_table(bad, folder)]
-    if never := state.expected - len(state.cells):
-        lines.append(f"  {counted(never, 'cell')} {'was' if never == 1 else 'were'} never started")
+    lines += not_done(state, folder)
     names = [*outputs, *missing, "run folder"]
     width = max(map(len, names))
     lines.append("")
@@ -53,9 +48,24 @@ def text(state: RunState, folder: Path, outputs: Mapping[str, Path], missing: Ma
         lines += ["", "From before, and no longer wanted:", *(f"  {left(each)}" for _, each in state.left)]
     if state.asking:
         lines += ["", "Waiting for a person:", *(f"  {line}" for line in open_ones(state.run, state.asking, laid_out))]
-    if state.outcome != "done" and state.options.get("only", "world") == "world":
+    if goes_on(state):
         lines += ["", again(state)]
     return "\n".join(lines)
+
+
+def goes_on(state: RunState) -> bool:
+    """Whether a run that has ended can be taken up again."""
+    return state.outcome != "done" and state.options.get("only", "world") == "world"
+
+
+def not_done(state: RunState, folder: Path) -> list[str]:
+    """What is not done and why, a line each; first an empty one."""
+    bad = [cell for cell in state.cells.values() if cell.state in _ENDED_BADLY]
+    empty = [f"  {step}: an empty list, so there was nothing to do" for step, n in state.opened.items() if n == 0]
+    lines = ["", *empty, *_table(bad, folder)] if bad or empty else []
+    if never := state.expected - len(state.cells):
+        lines.append(f"  {counted(never, 'cell')} {'was' if never == 1 else 'were'} never started")
+    return lines
 
 
 def again(state: RunState) -> str:
@@ -120,7 +130,7 @@ def _table(bad: Sequence[CellState], folder: Path) -> list[str]:
 def _bad(cell: CellState, folder: Path) -> list[str]:
     lines = [f"  {cell.cell}: {cell.state}" + (f": {cell.message}" if cell.message else "")]
     if cell.keep:
-        what = "the traceback" if cell.fault == Bug.fault else "what was paid for" if cell.calls else "the text"
+        what = "the traceback" if cell.fault in (Bug.fault, PluginFailed.fault) else "what was paid for" if cell.calls else "the text"
         lines.append(f"    {what} is kept in {relative(folder / cell.keep)}")
     lines += _tickets(cell)
     return lines
