@@ -6,18 +6,14 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
-from runner.errors import CallFailed
+from runner.errors import Rejected
 from runner.model import Artifact, Call, Chat, Finished, Job, Reply, Ticket
 
 
-class NoPictures(CallFailed):
-    """What an echo cannot do."""
-
-    fault = "server"
-
-
 class Echo:
-    """All of its errors are `CallFailed`: they say what the cell that asked says."""
+    """All of its errors are of `runner.errors.CallFailed`: the cell that asked fails with what they say, or asks again.
+    One that is `Rejected` would be refused again, so nobody tries.
+    """
 
     origin = "echo"
     """Part of every key: what an echo said is not what Runpod would have said."""
@@ -68,7 +64,7 @@ class Echo:
 
 
 def _cannot(why: str) -> NoReturn:
-    raise NoPictures(why)
+    raise Rejected(why)
 
 
 def open_provider(files: object, env: Mapping[str, str]) -> Any:

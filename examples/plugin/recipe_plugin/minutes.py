@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from runner.errors import UsageError
 from runner.events import CellDone, CellFailed, Event
 
 
@@ -19,7 +20,11 @@ class Minutes:
         self._path = path
 
     def __enter__(self) -> Self:
-        self._file = self._path.open("a", encoding="utf-8")
+        try:
+            self._file = self._path.open("a", encoding="utf-8")
+        except OSError as err:  # before anything has run: who runs it is told, and nothing is paid
+            msg = f"RUNNER_MINUTES names {self._path}, which cannot be written: {err.strerror}. Name another file."
+            raise UsageError(msg) from err
         return self
 
     def __exit__(
