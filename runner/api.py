@@ -114,7 +114,6 @@ class Run:
     def _repr_html_(self) -> str:
         """The outputs as a notebook shows them."""
         from .reports import notebook  # noqa: PLC0415 - as above
-
         from .runfolder import laid_out  # noqa: PLC0415 - as above
 
         shown = partial(laid_out, self.folder)
@@ -192,9 +191,7 @@ class RunOptions(TypedDict, total=False):
     """Stands in for ``os.environ``."""
 
 
-async def run(
-    pipeline: Source, inputs: Mapping[str, JSON] | None = None, **options: Unpack[RunOptions]
-) -> Run:
+async def run(pipeline: Source, inputs: Mapping[str, JSON] | None = None, **options: Unpack[RunOptions]) -> Run:
     """Run a pipeline, on asyncio or trio. What an earlier run paid for is not paid again.
 
     ``inputs`` are values; files are paths or URLs. The options are those of ``runner run``, see `RunOptions`: ``out``,
@@ -214,9 +211,7 @@ async def run(
     return Run(done.state, done.folder, done.outputs, done.missing, done.exit_code, (*done.notes, *done.faults))
 
 
-def run_sync(
-    pipeline: Source, inputs: Mapping[str, JSON] | None = None, **options: Unpack[RunOptions]
-) -> Run:
+def run_sync(pipeline: Source, inputs: Mapping[str, JSON] | None = None, **options: Unpack[RunOptions]) -> Run:
     """`run` where nothing is async; also in a notebook, whose loop is busy. Blocks until the run has ended."""
     import anyio  # noqa: PLC0415 - `check` and `plan` do without it
 

@@ -5,7 +5,7 @@ There is no decision about a step here; each function is one command's work, wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -183,9 +183,7 @@ def _opener(name: str, faults: list[str]) -> OpenProvider:
     return partial(brought.Brought, plugins.named("runner.providers", name), faults)
 
 
-def _lock_to_write(
-    path: Path, pipeline: str, profile: str | None, by: lockfile.Answered
-) -> Callable[[RunState], Path]:
+def _lock_to_write(path: Path, pipeline: str, profile: str | None, by: lockfile.Answered) -> Callable[[RunState], Path]:
     """What writes the lock of a run that has ended. `UsageError` if there is one that belongs to another."""
     try:
         there = _lock_in(file := lockfile.beside(path, profile), "")
@@ -285,8 +283,8 @@ def _told_too(
 ) -> Iterator[Sink]:
     """A sink that also tells the reporters of installed packages. One that is a context manager is entered and left.
 
-    ``failed`` gets those that fail. One that cannot begin is a `UsageError`; where there are ``faults`` to add it to, as
-    in a run that is taken up again, that goes on without it.
+    ``failed`` gets those that fail. One that cannot begin is a `UsageError`; where there are ``faults`` to add it to,
+    because a run is taken up again, that goes on without it.
     """
     sinks = [reporter]
     with ExitStack() as stack:

@@ -166,13 +166,13 @@ class Brought:
         """What a method gives. `PluginFailed` for what it must not raise."""
         try:
             found = getattr(self._inner, method)(*arguments)
-            if not inspect.isawaitable(found):
-                raise self._gave(found, method, "its result when it is awaited (async def)")
-            return await found
+            if inspect.isawaitable(found):
+                return await found
         except StepError:
             raise
         except Exception as err:
             raise self._raised(err, method) from err
+        raise self._gave(found, method, "what can be awaited (async def)")
 
     def _reply(self, found: object, method: str) -> Reply:
         if not isinstance(found, Reply):
@@ -272,9 +272,7 @@ class Reporter:
         except Exception as err:  # noqa: BLE001 - whatever it does, the run goes on
             self._fails(err, f"on {type(event).__name__}")
 
-    def end(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def end(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Leave it."""
         try:
             if self._leave is not None:

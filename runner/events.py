@@ -243,7 +243,9 @@ class CellDone:
 
 @dataclass(frozen=True, slots=True)
 class CellFailed:
-    """``keep`` names the file in the run folder that holds text which was paid for, if any."""
+    """A cell failed, and is not tried again. ``keep`` names the file in the run folder that holds text which was paid
+    for, or a traceback, if there is one.
+    """
 
     at: float
     cell: str

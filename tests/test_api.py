@@ -170,6 +170,109 @@ def test_what_the_page_says_can_be_run(tmp_path: Path, monkeypatch: pytest.Monke
     assert names["run"].outcome == "done"
 
 
+def test_a_notebook_shows_what_a_run_waits_for_and_how_to_answer(cups: Path) -> None:
+    cups.write_text(CUPS.replace('prompt: "{{ steps.words.text }}"', 'prompt: "{{ steps.words.text }}", pick: {of: 2}'))
+    run = runner.run_sync(cups, {"colour": "red"}, local=True)
+
+    page = run._repr_html_()
+
+    assert run.outcome == "waiting"
+    assert page.count('src="data:image/png;base64,') == 2
+    assert f"<code>runner pick {run.state.run} photo N</code>" in page
+    assert f"Go on with: runner resume {run.state.run}" in page
+
+
+def test_a_notebook_shows_why_a_step_failed(cups: Path) -> None:
+    cups.write_text(CUPS.replace('"{{ steps.words.text }}"}', '"{{ steps.words.text[99999] }}"}'))
+
+    page = runner.run_sync(cups, {"colour": "red"}, local=True)._repr_html_()
+
+    assert "photo: failed: " in page
+    assert "99999" in page
+    assert "<b>" not in page
+
+
+def test_a_program_answers_what_a_person_would_be_asked(cups: Path) -> None:
+    ask = '  fine: {kind: approve, question: Good?, show: ["{{ steps.photo.image }}"]}\noutputs:'
+    text = CUPS.replace("outputs:", ask).replace('text }}"}', 'text }}", pick: {of: 2}}')
+    cups.write_text(text)
+
+    run = runner.run_sync(cups, {"colour": "red"}, local=True, pick="first", approve="yes")
+
+    assert run.outcome == "done"
+    assert run.value("fine", "approved") is True
+
+
+def test_a_step_is_asked_for_anew_if_a_program_says_so(cups: Path) -> None:
+    runner.run_sync(cups, {"colour": "red"}, local=True)
+
+    run = runner.run_sync(cups, {"colour": "red"}, local=True, fresh="photo")
+
+    assert {name: cell.state for name, cell in run.cells.items()} == {"words": "cached", "photo": "done"}
+
+
+def test_a_profile_can_be_named_where_the_pipeline_is_a_path(cups: Path) -> None:
+    cups.write_text(CUPS.replace("steps:", "profiles:\n  cheap:\n    budget: {usd: 0.5}\nsteps:", 1))
+
+    run = runner.run_sync(cups, {"colour": "red"}, local=True, profile="cheap")
+
+    assert run.state.options["profile"] == "cheap"
+    assert runner.plan(cups, profile="cheap").profile == "cheap"
+    with pytest.raises(runner.UsageError, match="was loaded without the profile cheap"):
+        runner.run_sync(runner.load(cups), {"colour": "red"}, local=True, profile="cheap")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"pick": "last"}, "pick cannot be 'last'. It can be None, 'first'."),
+        ({"approve": "maybe"}, "approve cannot be 'maybe'. It can be None, True, False, 'yes', 'no'."),
+        ({"local": "auto"}, "local cannot be 'auto'."),
+        ({"fresh": 5}, "fresh cannot be 5. Give a list of names: fresh=['…']."),
+        ({"local": True, "fresh": "foto"}, "fresh='foto' names no step of the pipeline. Did you mean photo?"),
+        ({"provider": "poet", "local": True}, "local= and provider= exclude each other."),
+        ({"provider": "poet"}, "There is no provider poet."),
+        ({"local": True, "reporters": ["told"]}, "There is no reporter told."),
+    ],
+)
+def test_an_option_that_cannot_be_is_told_as_a_program_writes_it(
+    cups: Path, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(runner.UsageError, match=re.escape(words)):
+        runner.run_sync(cups, {"colour": "red"}, **options)
+
+    assert not cups.with_name(".runner").exists()
+
+
+def test_an_option_that_there_is_not_is_an_error_of_the_program(cups: Path) -> None:
+    options: dict[str, Any] = {"budgte": 1}
+
+    with pytest.raises(TypeError, match=re.escape("run() has no option budgte. Did you mean budget?")):
+        runner.run_sync(cups, {"colour": "red"}, **options)
+
+
+def test_a_program_without_a_key_is_told_of_its_own_words(cups: Path) -> None:
+    with pytest.raises(runner.CannotStart, match="or add local=True to run against the built-in emulator"):
+        runner.run_sync(cups, {"colour": "red"})
+
+
+@pytest.mark.parametrize("door", [runner.plan, runner.run_sync])
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (["red"], "inputs cannot be ['red']. Give a mapping"),
+        ("red", "inputs cannot be 'red'. Give a mapping"),
+        ({1: "red"}, "inputs cannot have the name 1. The name of an input is a text."),
+    ],
+    ids=["list", "text", "number"],
+)
+def test_inputs_that_are_no_mapping_of_names_are_refused_in_a_sentence(
+    cups: Path, door: Any, inputs: Any, words: str
+) -> None:
+    with pytest.raises(runner.UsageError, match=re.escape(words)):
+        door(cups, inputs)
+
+
 @pytest.mark.parametrize(
     "options", [{"calls": 0}, {"calls": -1}, {"calls": 2.5}, {"budget": 0}, {"budget": -1}, {"budget": float("nan")},
                 {"budget": "x"}],

@@ -24,9 +24,9 @@ DOING = {"fresh", "canned", "desk", "picking", "budget", "admission", "attempts"
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp", "salvage"}  # fmt: skip
 SHOWING = {"reports"}
-EDGES = {"app", "api", "ci", "known", "session", "doctor", "files", "cli", "commands", "history", "loading", "locally",
-         "options", "owners", "pantry", "places", "reasons", "recording", "retelling", "seeing", "testing", "starting",
-         "examples", "asking", "choosing", "witness", "pytest_plugin", "__main__", "__init__"}  # fmt: skip
+EDGES = {"app", "api", "brought", "ci", "known", "session", "doctor", "files", "cli", "commands", "history", "loading",
+         "locally", "options", "owners", "pantry", "places", "reasons", "recording", "retelling", "seeing", "testing",
+         "starting", "examples", "asking", "choosing", "witness", "pytest_plugin", "__main__", "__init__"}  # fmt: skip
 
 BELOW = {
     "store": {"media", "locks"},

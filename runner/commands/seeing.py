@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ..errors import UsageError
-from .given import PATH, Inputs, Local, catalogue_option, completed, given, inputs_options, profile_option, provider_option
+from .given import (
+    PATH,
+    Inputs,
+    Local,
+    catalogue_option,
+    completed,
+    given,
+    inputs_options,
+    profile_option,
+    provider_option,
+)
 from .problems import show
 
 if TYPE_CHECKING:

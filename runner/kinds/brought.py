@@ -116,7 +116,7 @@ def unfit(name: str, kind: Any) -> str:
 
 def _faults(name: str, kind: Any) -> Iterator[str]:
     """What is wrong with a thing that has the names of a kind."""
-    if kind.NAME != name:
+    if name != kind.NAME:
         yield f"its NAME is {kind.NAME}"
     for word, (wanted, said) in _WORDS.items():
         value = getattr(kind, word)

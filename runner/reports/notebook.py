@@ -1,4 +1,4 @@
-"""A run as a notebook shows it: its outputs, what failed, what waits for a person; HTML that needs no file beside it."""
+"""A run as a notebook shows it: outputs, what failed, what waits for a person; HTML that needs no file beside it."""
 
 from __future__ import annotations
 
