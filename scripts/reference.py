@@ -1,4 +1,4 @@
-"""The reference: kinds, keys, models, commands, exit codes and environment variables in, pages of Markdown out.
+"""The reference: kinds, keys, models, tests, commands, events, exit codes and environment variables in, pages out.
 
 ``python -m scripts.reference`` writes them to ``docs/reference``. Nothing in them is written by hand but the sentences
 of `VARIABLES`; `tests/test_docs.py` fails when they are stale.
@@ -14,8 +14,10 @@ from pathlib import Path
 import click
 
 from runner import errors
+from runner.cases.schema import RANGE, VALUE, cases_schema
 from runner.catalogue import Model, builtin
 from runner.cli import BUG, cli
+from runner.event_schema import event_schema
 from runner.kinds import OURS, Kind, makes
 from runner.model import JSON
 from runner.price import prices
@@ -64,7 +66,9 @@ def pages() -> dict[str, str]:
             f"models-{name}.md": _page(f"Models for {name}", *_models_of(name))
             for name in dict.fromkeys(model.kind for model in models)
         },
+        "tests.md": _page("Keys of a test", *_tests()),
         "commands.md": _page("Commands", *_commands()),
+        "events.md": _page("Events of a run", *_events()),
         "exit-codes.md": _page("Exit codes", *_exit_codes()),
         "environment.md": _page("Environment variables", *_environment()),
     }
@@ -225,6 +229,68 @@ def _pipeline() -> Iterator[str]:
     for name, schema in top_schema()["properties"].items():
         yield f"## {name}"
         yield _keys(_flat({name: schema}))
+
+
+def _tests() -> Iterator[str]:
+    top = cases_schema()["properties"]
+    case: JSON = top["cases"]["additionalProperties"]["properties"]
+    expect: JSON = case["expect"]["properties"]
+    step: JSON = expect["steps"]["additionalProperties"]["properties"]
+    output: JSON = expect["outputs"]["additionalProperties"]["properties"]
+    yield (
+        "What may stand in `NAME.test.yaml`, of which [Testing a pipeline](../testing.md) tells. `cases` must be "
+        "there. A key with a dot stands inside the other. Editors read the same from "
+        "[the schema](../../schemas/test.schema.json)."
+    )
+    yield _keys(top.items())
+    yield "## A case"
+    yield _keys([*case.items(), *((f"mode.{name}", each) for name, each in _inside(case["mode"]).items())])
+    yield "## expect"
+    yield _keys(expect.items())
+    yield "## A step under expect.steps"
+    yield (
+        "These, and each field that the step yields (`text`, `data.title`, `image`) with "
+        "[what must hold of it](#a-value)."
+    )
+    yield _keys(step.items())
+    yield "## An output under expect.outputs"
+    yield "This, and [what must hold of the file](#a-value)."
+    yield _keys((name, each) for name, each in output.items() if name not in VALUE)
+    yield "## A value"
+    yield "Where several are written, all must hold."
+    yield _keys(VALUE.items())
+    yield "## A number"
+    yield "A number that may be from one to another is a mapping of these; one that is written alone must be just that."
+    yield _keys(RANGE.items())
+
+
+def _inside(schema: JSON) -> dict[str, JSON]:
+    """The keys of the one way to write it that has some."""
+    return next(way["properties"] for way in schema["anyOf"] if "properties" in way)
+
+
+def _events() -> Iterator[str]:
+    schema = event_schema()
+    version = schema["properties"]["format"]["const"]
+    yield (
+        "What happens in a run is told as events. `runner run --events FILE` writes each as a line of JSON as it "
+        "happens, `events.jsonl` in the folder of a run keeps them, a [reporter](../plugins.md) and "
+        "[`on_event`](../python.md) are called with them: there they are classes of `runner.events`, with the same "
+        f"names. A line says which one it is as `event`, and the version of the format as `format`, {version} today. "
+        "Later versions may add events and fields: leave out what you do not know. "
+        "[The schema](../../schemas/event.schema.json), or `runner schema event`."
+    )
+    events: Mapping[str, JSON] = schema["$defs"]
+    yield _table(
+        ("event", "when"), [(f"[`{name}`](#{name.lower()})", each["description"]) for name, each in events.items()]
+    )
+    for name, each in events.items():
+        yield f"## {name}"
+        yield each["description"]
+        later = [field for field in each["properties"] if field not in each["required"]]
+        yield _table(("field", "what it is"), [(_code(n), _entry(inner)) for n, inner in each["properties"].items()])
+        if later:
+            yield f"An older run may lack {' and '.join(map(_code, later))}."
 
 
 def _models(models: list[Model]) -> Iterator[str]:
