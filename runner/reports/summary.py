@@ -130,13 +130,8 @@ def _table(bad: Sequence[CellState], folder: Path) -> list[str]:
 def _bad(cell: CellState, folder: Path) -> list[str]:
     lines = [f"  {cell.cell}: {cell.state}" + (f": {cell.message}" if cell.message else "")]
     if cell.keep:
-        what = (
-            "the traceback"
-            if cell.fault in (Bug.fault, PluginFailed.fault)
-            else "what was paid for"
-            if cell.calls
-            else "the text"
-        )
+        traced = cell.fault in (Bug.fault, PluginFailed.fault)
+        what = "the traceback" if traced else "what was paid for" if cell.calls else "the text"
         lines.append(f"    {what} is kept in {relative(folder / cell.keep)}")
     lines += _tickets(cell)
     return lines
