@@ -24,9 +24,6 @@ TAKEN_WITHIN = 5.0
 RUN = "the run"
 """What a budget is of that is over all."""
 
-USED_UP = "the budget is used up"
-"""Why a cell is not let in after a call did not fit."""
-
 
 @dataclass(slots=True, eq=False)
 class Pot:

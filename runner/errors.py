@@ -254,6 +254,10 @@ class BudgetExceeded(StepError):
     exit_code = 4
 
 
+USED_UP = "the budget is used up"
+"""Why a cell is not let in after a call did not fit."""
+
+
 class NotAfforded(StepError):
     """The next call would not fit the budget. It was not sent; its cell is skipped."""
 

@@ -22,13 +22,13 @@ from anyio.abc import TaskGroup
 
 from .admission import Admission, Pass, Place, Waiting
 from .attempts import Past, Provider, Tools
-from .budget import USED_UP, Budget
+from .budget import Budget
 from .calls import Store
 from .canned import Canned
 from .cells import expand, items_of
 from .checking import Edge
 from .desk import Desk
-from .errors import StepError
+from .errors import USED_UP, StepError
 from .events import BudgetTold, CellBlocked, CellFailed, CellSkipped, Sink, State, StepOpened
 from .fresh import Fresh
 from .inside import Inside

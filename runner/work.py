@@ -11,11 +11,11 @@ import anyio
 
 from .admission import Place
 from .attempts import Tools
-from .budget import USED_UP
 from .calls import Calls, Store
 from .canned import Canned
 from .cells import of, shown
 from .errors import (
+    USED_UP,
     BadFile,
     BudgetExceeded,
     Bug,

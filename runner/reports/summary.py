@@ -6,8 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..budget import USED_UP
-from ..errors import BadFile, Bug, FateUnknown, PluginFailed, Refused, TemplateFailed, counted
+from ..errors import USED_UP, BadFile, Bug, FateUnknown, PluginFailed, Refused, TemplateFailed, counted
 from ..events import CellState, RunState
 from .money import cost, doubt
 from .questions import LaidOut, nothing, open_ones, relative
