@@ -470,12 +470,14 @@ def _ceiling(data: JSON) -> Ceiling | None:
 
 def schema_faults(schema: JSON) -> tuple[tuple[tuple[str | int, ...], str, str], ...]:
     """What is wrong with a schema: where in it, what, what instead. Pipelines repeat theirs; each is read once."""
-    return _schema_faults(json.dumps(schema, sort_keys=True, default=str))
+    return _schema_faults(json.dumps(schema, default=str))
 
 
 @functools.lru_cache(maxsize=1024)
 def _schema_faults(text: str) -> tuple[tuple[tuple[str | int, ...], str, str], ...]:
     value = json.loads(text)
+    if short := tuple(keywords.shorthand(value)):
+        return short
     try:
         Draft202012Validator.check_schema(value)
     except SchemaError as err:
@@ -483,6 +485,11 @@ def _schema_faults(text: str) -> tuple[tuple[tuple[str | int, ...], str, str], .
         message, instead = explain(leaf, str(leaf.absolute_path[-1]) if leaf.absolute_path else "schema")
         if leaf.validator == "enum" and (meant := keywords.TYPES.get(str(leaf.instance))):
             instead = f"Write {meant}."
+        if leaf.validator == "type" and isinstance(leaf.instance, bool) and leaf.absolute_path[-1] == "required":
+            instead = "Remove it: what required: does not list may be left out."
+            if leaf.instance:
+                owner = str(leaf.absolute_path[-2]) if len(leaf.absolute_path) > 1 else "NAME"
+                instead = f"Write required: [{owner}] beside properties:."
         return ((tuple(leaf.absolute_path), f"This is not a JSON Schema: {message}", instead),)
     found = [*shape.faults(value)] or [*keywords.faults(value)]
     return tuple((tuple(inner), message, instead) for inner, message, instead in found)
