@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
 
-from . import meant, slips
+from . import meant, slips, synonyms
 from .errors import Problem, counted, nearest
 from .hints import TEMPLATE
 from .kinds import KINDS, makes
@@ -66,15 +66,88 @@ def _put_right(document: Document, fault: _Fault) -> None:
         return
     assert isinstance(schema, Mapping)
     assert isinstance(given, Mapping)
-    if (pair := slips.in_place_of(schema, given)) is not None:
+    if (pair := _in_place_of(schema, given)) is not None:
         slips.renamed(document, fault.path, pair[0], pair[1][0])
-    if fault.path[:1] != ("steps",) or len(fault.path) != 2:
+    if not _is_step(fault.path):
         return
-    known = list(schema.get("properties", {}))
-    for word, form in (("foreach", str | list), ("matrix", dict)):
-        key = next((key for key in given if key not in known and meant.is_meant(key, known, word)), None)
-        if key is not None and word not in given and isinstance(given[key], form):
+    known = schema.get("properties", {})
+    for key in [key for key in given if key not in known]:
+        word, value = synonyms.of_key(key, given, known) or (_near(key, list(known)), given[key])
+        is_fanned = isinstance(value, {"foreach": str | list, "matrix": dict}.get(str(word), ()))
+        if word is not None and word not in given and (is_fanned or _is_valid(known[word], value)):
             slips.renamed(document, fault.path, key, word)
+            document.data["steps"][fault.path[1]][word] = value
+
+
+def _is_step(path: Sequence[str | int]) -> bool:
+    return path[:1] == ("steps",) and len(path) == 2
+
+
+def _near(key: str, known: Sequence[str]) -> str | None:
+    """The one of the known keys that this one is nearly like."""
+    near = nearest(key, known)
+    return near.removeprefix("Did you mean ").removesuffix("?") if near.startswith("Did") else None
+
+
+def _is_valid(schema: JSON, value: JSON) -> bool:
+    return Draft202012Validator(schema).is_valid(value)
+
+
+def _in_place_of(schema: Mapping[str, JSON], given: Mapping[str, JSON]) -> tuple[str, tuple[str, ...]] | None:
+    """As `slips.in_place_of`, also at the top of a pipeline, where keys that begin with x- are anybody's."""
+    if list(schema.get("patternProperties", ())) == ["^x-"]:
+        schema = {word: value for word, value in schema.items() if word != "patternProperties"}
+        given = {key: value for key, value in given.items() if not key.startswith("x-")}
+    return slips.in_place_of(schema, given)
+
+
+_LOOP = re.compile(r"\s*(?:for\s+)?(?:\w+\s+(?:in|of)\s+)?(?:(inputs|steps)\.)?([\w-]+)\s*:?\s*\Z")
+"""What names a list: ``teas``, ``inputs.teas``, ``for tea in teas``."""
+
+
+def named_lists(document: Document) -> Iterator[Problem]:
+    """Texts under ``foreach:`` that name an input or a step and are no template, alone or as the one item of a list."""
+    steps = document.data.get("steps")
+    for name, step in steps.items() if isinstance(steps, dict) else ():
+        said = step.get("foreach") if isinstance(step, dict) else None
+        alone = isinstance(said, str)
+        text = said if alone else said[0] if isinstance(said, list) and len(said) == 1 else None
+        found = _list_named(document, text, name) if isinstance(text, str) and not is_template(text) else None
+        if found is None or not (alone or _is_meant_as_list(document, found, step)):
+            continue
+        path = ("steps", name, "foreach")
+        message = f"This list has one item, the text {text}; what that names is the list."
+        if alone:
+            message = f"foreach must be a list; this is the text {_short(text)}."
+        cure = f'Write "{{{{ {found} }}}}"' + (", without brackets or a dash." if not alone else ".")
+        yield Problem("type" if alone else "template", message, document.mark(path), cure)
+        step["foreach"] = f"{{{{ {found} }}}}"
+
+
+def _list_named(document: Document, text: str, step: str) -> str | None:
+    """The input, or the step other than this one, that a text names and that may be a list."""
+    named = _LOOP.match(text)
+    for section in ("inputs", "steps") if named is not None else ():
+        there = document.data.get(section)
+        entry = there.get(named[2]) if isinstance(there, dict) and named is not None else None
+        if named is None or not isinstance(entry, dict) or named[1] not in (None, section):
+            continue
+        if section == "inputs" and entry.get("type") == "list":
+            return f"inputs.{named[2]}"
+        if section == "steps" and named[2] != step and not entry.keys().isdisjoint(("foreach", "matrix")):
+            return f"steps.{named[2]}"
+    return None
+
+
+def _is_meant_as_list(document: Document, named: str, step: Mapping[str, JSON]) -> bool:
+    """Whether the one item of a list cannot be the text that it is: a field of it is read, or nothing else reads what
+    it names.
+    """
+    section, _, name = named.partition(".")
+    reads = rf"\b{section}\s*(?:\.\s*|\[\s*['\"]){re.escape(name)}\b"
+    if section == "inputs" and re.search(reads, document.text) is None:
+        return True
+    return re.search(r"\bitem\.\w+\b(?!\()", json.dumps(step)) is not None
 
 
 def against(
@@ -173,7 +246,10 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
             yield Problem("value", message, document.mark(path), f"Did you mean {meant_type}?")
         case "enum" if path[-1] == "kind":
             message = f"There is no kind {_short(value)}."
-            yield Problem("unknown-kind", message, document.mark(path), nearest(str(value), _list(wanted)))
+            step = document.data["steps"][path[1]]
+            kind = synonyms.of_kind(value, step) if isinstance(value, str) else None
+            instead = f"Write {kind}." if kind in KINDS else nearest(str(value), _list(wanted))
+            yield Problem("unknown-kind", message, document.mark(path), instead)
         case _:
             code = "type" if error.validator == "type" else "value"
             message, instead = explain(error, _last_name(path))
@@ -310,7 +386,7 @@ def _has_another(error: ValidationError) -> bool:
         return False
     if error.validator == "anyOf" and str(given.get("kind")) in KINDS:
         schema = _step_validator(given["kind"]).schema
-    return isinstance(schema, Mapping) and slips.in_place_of(schema, given) is not None
+    return isinstance(schema, Mapping) and _in_place_of(schema, given) is not None
 
 
 OF_A_MODEL = {
@@ -327,10 +403,12 @@ def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
     assert isinstance(schema, Mapping)
     assert isinstance(value, Mapping)
     properties, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    pair = slips.in_place_of(schema, value)
+    pair = _in_place_of(schema, value)
     for key in value:
         if key in properties or (patterns and any(_search(p, key) for p in patterns)):
             continue
+        if key == "height" and "width" in value and "size" in properties and _is_step(path):
+            continue  # which is told with the width
         mark = document.mark((*path, key), key=True)
         if pair is not None and key == pair[0]:
             message = (
@@ -347,12 +425,27 @@ def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
         else:
             belongs = key in OF_A_MODEL and path[:1] == ("steps",) and len(path) == 2 and "model" in properties
             instead = nearest(key, list(properties))
+            if _is_step(path):
+                instead = _key_meant(key, value, properties)
             if belongs:
                 instead = (
                     f"It belongs under models:, as mine: {{model: …, {OF_A_MODEL[key]}}}; then say model: mine here."
                 )
             owner = _owner(path, fault.whole)
             yield Problem("unknown-key", f"{owner} does not know the key {_short(key)}.", mark, instead)
+
+
+def _key_meant(key: str, step: Mapping[str, JSON], known: Mapping[str, JSON]) -> str:
+    """What to write instead of a key that steps of this kind do not have."""
+    if (ours := synonyms.of_key(key, step, known)) is not None:
+        word, value = ours
+        if word == "size" and value is None:
+            return "Write size: WIDTHxHEIGHT, such as 1024x768."
+        return f"Write {word}: {_flow(value)}." if value != step[key] else f"Did you mean {word}?"
+    instead = nearest(key, list(known))
+    if key in ("name", "id", "title", "description", "comment") and not instead.startswith("Did"):
+        return "The step is named by the key that it stands under; a comment begins with #."
+    return f"{instead[:-1]}; runner kinds {step.get('kind')} lists all." if instead.endswith("….") else instead
 
 
 def _is_text_as_written(document: Document, fault: _Fault) -> bool:
