@@ -378,12 +378,8 @@ class _Walk:
                      nearest(f"[{number}]", [f"[{n}]" for n in range(len(owner.keys))]) or "Its list is empty.",
                      chain_of(node), node.lineno)  # fmt: skip
         if owner.types == {"object"} and isinstance(node.arg, nodes.Const):
-            whole = _shown(node.node)
-            if (
-                type(number) is int
-                and number not in owner.fields
-                and owner.schema.get("additionalProperties") is not True
-            ):
+            whole, known = _shown(node.node), owner.schema.get("properties", {})
+            if type(number) is int and number not in known and owner.schema.get("additionalProperties") is not True:
                 ways = nearest("", [f"{whole}.{name}" for name in owner.fields][:4])
                 self.add("unknown-field", f"{whole} is a mapping and no list; it has no [{number}].",
                          f"Leave out [{number}]. {ways}".strip(), chain_of(node), node.lineno)  # fmt: skip
