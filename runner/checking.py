@@ -677,6 +677,10 @@ class _Checker:
         elif want.types and not (want.types & found.types or ("number" in want.types and "integer" in found.types)):
             reader = {"integer": "int", "number": "float"}.get(*want.types) if found.types == {"string"} else None
             instead = f"Write | {reader} after it, if it is a number." if reader else _CURES.get(name, "")
+            if "array" in want.types and found.artifact and found.artifact == want.items.artifact:
+                said = (self.pipeline.document.raw(path) or "").strip()
+                one = f"image: {said!r}, or " if name == "images" else ""
+                instead = f"Write {one}[{said!r}].".replace("'", '"')
             self.add("type", f"{name} needs {want}; this is {found}.", path, instead)
         elif "array" in want.types and found.items.types and "artifact" in wanted.get("items", {}):
             self.shape(wanted["items"], f"each of {name}", found.items, path)

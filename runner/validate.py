@@ -22,7 +22,7 @@ from .errors import Problem, counted, nearest
 from .hints import TEMPLATE
 from .kinds import KINDS, makes
 from .model import JSON
-from .schema import DURATION, STEP_ID, step_schema, top_schema
+from .schema import DURATION, PROFILE, STEP_ID, step_schema, top_schema
 from .source import Document, read_scalar
 from .templates import is_template
 
@@ -241,15 +241,12 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
             cure = "Use letters, digits and -." if allowed else _KEYS
             message = f"{_short(value)} cannot be the name of a header."
             yield Problem("value", message, document.mark((*path, value), key=True), cure)
-        case "enum" if path[:1] == ("inputs",) and path[2:] == ("type",) and str(value).lower() in _TYPE_MEANT:
-            message, meant_type = f"type cannot be {_short(value)}.", _TYPE_MEANT[str(value).lower()]
-            yield Problem("value", message, document.mark(path), f"Did you mean {meant_type}?")
+        case "enum" if path[:1] == ("inputs",) and path[2:] == ("type",) and (cure := _type_meant(str(value).lower())):
+            yield Problem("value", f"type cannot be {_short(value)}.", document.mark(path), cure)
         case "enum" if path[-1] == "kind":
-            message = f"There is no kind {_short(value)}."
-            step = document.data["steps"][path[1]]
-            kind = synonyms.of_kind(value, step) if isinstance(value, str) else None
+            kind = synonyms.of_kind(str(value), document.data["steps"][path[1]])
             instead = f"Write {kind}." if kind in KINDS else nearest(str(value), _list(wanted))
-            yield Problem("unknown-kind", message, document.mark(path), instead)
+            yield Problem("unknown-kind", f"There is no kind {_short(value)}.", document.mark(path), instead)
         case _:
             code = "type" if error.validator == "type" else "value"
             message, instead = explain(error, _last_name(path))
@@ -303,6 +300,21 @@ _TYPE_MEANT = {
     **dict.fromkeys(("path", "document", "binary"), "file"),
 }
 """Types of inputs as they are called elsewhere."""
+_LIST_OF = re.compile(r"(?:list|array)\W+(?:of\W+)?(\w+)\W*\Z|(\w+)\[\]\Z")
+"""A list and what is in it, as it is written elsewhere: ``list of string``, ``list[string]``, ``string[]``."""
+
+
+def _type_meant(word: str) -> str:
+    """The type of inputs that is called so elsewhere; empty where none is."""
+    if word in _TYPE_MEANT:
+        return f"Did you mean {_TYPE_MEANT[word]}?"
+    if (of := _LIST_OF.match(word)) is None:
+        return ""
+    each = (of[1] or of[2]).removesuffix("s")
+    each = _TYPE_MEANT.get(each, each)
+    items = f", items: {{type: {each}}}" if each in ("string", "integer", "number", "boolean") else ""
+    return f"Write type: list{items}."
+
 
 _INPUT_OF = {str: "string", bool: "boolean", int: "integer", float: "number", list: "list"}
 
@@ -415,9 +427,10 @@ def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
                 f"{_owner(path, fault.whole)} has no {' or '.join(pair[1])}, and does not know the key {_short(key)}."
             )
             yield Problem("unknown-key", message, mark, f"Write {pair[1][0]}: instead.")
-        elif STEP_ID in patterns:
+        elif STEP_ID in patterns or PROFILE in patterns:
+            signs = "digits, _ and -" if PROFILE in patterns else "digits and _"
             yield Problem("name", f"{_short(key)} cannot be a name here.", mark,
-                          "Use small letters, digits and _, with a letter first.")  # fmt: skip
+                          f"Use small letters, {signs}, with a letter first.")  # fmt: skip
         elif key == "pick" and path[:1] == ("steps",) and len(path) == 2:
             kinds = ", ".join(name for name, kind in KINDS.items() if makes(kind))
             yield Problem("pick", f"{value.get('kind')} makes nothing that there could be several of to choose from.",
@@ -466,8 +479,11 @@ def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, s
     words = " or ".join(_TYPE_NAMES[t] for t in wanted)
     message = f"{name} is empty." if value is None else f"{name} must be {words}; this is {_name(value)}."
     assert isinstance(error.schema, Mapping)
+    if isinstance(value, str) and (bound := _bound(error, value)):
+        return message, f"Write {bound}."
     if isinstance(value, str) and set(wanted) & {"integer", "number", "boolean"}:
-        return message, _without_quotes(value, wanted, words + ", or a template that yields it" * bool(error.parent))
+        template = ", or a template that yields it" * any(way == TEMPLATE for way in _ways(error))
+        return message, _without_quotes(value, wanted, words + template)
     inner = error.schema.get("items")
     tail = ": no template can stand here" if isinstance(value, str) and is_template(value) else ""
     if wanted == ["array"] and isinstance(value, dict) and isinstance(inner, Mapping) and inner.get("type") == "object":
@@ -479,6 +495,22 @@ def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, s
     if examples := error.schema.get("examples"):
         return message, f"Write {words}, such as {_flow(examples[0])}{tail}."
     return message, f"Write {words}{tail}."
+
+
+def _ways(error: ValidationError | SchemaError) -> list[JSON]:
+    """In how many ways a value may be written, if there is a choice."""
+    return _list(error.parent.validator_value) if error.parent is not None else []
+
+
+_BOUNDS = {">=": "at_least", "=>": "at_least", "<=": "at_most", "=<": "at_most", ">": "above", "<": "below"}
+
+
+def _bound(error: ValidationError | SchemaError, text: str) -> str:
+    """A bound as one writes it in a test, where it was written with a sign: ``>= 1024``; else nothing."""
+    said = re.match(r"\s*(>=|=>|<=|=<|>|<)\s*\$?([\d.]+)\Z", text.rstrip())
+    assert isinstance(error.schema, Mapping)
+    takes = any("at_least" in way.get("properties", ()) for way in (error.schema, *_ways(error)))
+    return f"{{{_BOUNDS[said[1]]}: {said[2]}}}" if said is not None and takes else ""
 
 
 def _without_quotes(value: str, wanted: Sequence[str], words: str) -> str:
@@ -532,7 +564,8 @@ def _last_name(path: Sequence[str | int]) -> str:
 
 
 def _pattern(error: ValidationError | SchemaError, name: str) -> str:
-    words = {"names of tools": "Use letters, digits, _ and -; at most 64.",
+    words = {"type": "Write what kind of file it is: png, or image/png.",
+             "names of tools": "Use letters, digits, _ and -; at most 64.",
              "names of headers": "Use letters, digits and -.",
              "size": "Write WIDTHxHEIGHT, such as 1024x1024.", "aspect_ratio": "Write WIDTH:HEIGHT, such as 4:3.",
              "name": "Use letters, digits, dots, _ and -.", "timeout": "Write seconds, or 90s, 5m, 1h.",
@@ -540,6 +573,9 @@ def _pattern(error: ValidationError | SchemaError, name: str) -> str:
              "base_url": "Write an http:// or https:// address."}  # fmt: skip
     if error.validator_value == DURATION:
         return "Write seconds, or 12h, 7d." if name == "for" else words["timeout"]
+    value: Any = error.instance
+    if name in words and isinstance(value, str) and re.search(str(error.validator_value), value.lower()):
+        return f"Write {value.lower()}."
     return words.get(name, f"It must match {error.validator_value}.")
 
 
@@ -561,7 +597,7 @@ def _name(value: JSON) -> str:
 
 
 def _short(value: JSON) -> str:
-    text = str(value)
+    text = str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
 
