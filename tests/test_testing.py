@@ -159,9 +159,7 @@ def test_a_fault_stands_under_its_expectation_with_what_came_instead(cli: Cli, c
 
 
 def test_a_value_that_does_not_fit_its_schema_is_told_with_what_came(cli: Cli, card: Path) -> None:
-    card.with_name("card.test.yaml").write_text(
-        f"cases:\n  a card:\n{CANNED}    expect:\n      outputs:\n        card.json: {{schema: {{required: [price]}}}}\n"
-    )
+    cases(card, "    expect:\n      outputs:\n        card.json: {schema: {required: [price]}}\n")
 
     done = cli("test")
 
