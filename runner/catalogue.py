@@ -292,6 +292,20 @@ class Catalogue:
         rest = get_close_matches(name.rpartition("/")[2], wanted, n=most, cutoff=0.0)
         return list(dict.fromkeys([*same, *close, *rest]))[:most]
 
+    def alike(self, name: str, kind: str | None = None) -> list[str]:
+        """The ids that may be meant by a name: wholly, or by what stands behind their slash."""
+        said = "-".join(name.lower().split())
+        wanted = [m.id for m in self.models.values() if kind is None or m.serves(kind)]
+        by_name = {said_of: each for each in reversed(wanted) for said_of in (each, each.rpartition("/")[2])}
+        same = get_close_matches(said, self._short, n=1, cutoff=0.85)
+        close = get_close_matches(said, by_name, n=6, cutoff=0.65)
+        return list(dict.fromkeys([*(self._short[each] for each in same), *(by_name[each] for each in close)]))[:3]
+
+    @functools.cached_property
+    def _short(self) -> dict[str, str]:
+        """The ids by themselves, and by what stands behind their slash."""
+        return {said: each for each in reversed(list(self.models)) for said in (each, each.rpartition("/")[2])}
+
     def of_kind(self, kind: str) -> list[Model]:
         return [model for model in self.models.values() if model.serves(kind)]
 

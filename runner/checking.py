@@ -20,12 +20,13 @@ from .conversation import contradictions
 from .errors import Mark, Problem, nearest
 from .fanout import CLOSED, cell_names, cells_shape, followed, known_cells
 from .fitting import Fitting
-from .inference import CELL_NAMES, Finding, Inference, chain_of, infer, steps_read
+from .inference import CELL_NAMES, PARSED, Finding, Inference, chain_of, fields_of_item, infer, steps_read
 from .kinds import KINDS, Kind, run_pipeline
 from .kinds.nesting import ARGS, parts, scopes
 from .model import JSON, Cell
 from .pipeline import Input, Pipeline, Step, is_anything
-from .shape import Shape
+from .schema import CONTROL
+from .shape import ANY, Shape
 from .source import collector_paused
 from .templates import Template, Tree, templates_of
 from .validate import explain
@@ -39,6 +40,7 @@ _MEDIA_OF = {
     **dict.fromkeys((".wav", ".mp3", ".ogg", ".flac", ".m4a"), "audio"),
     **dict.fromkeys((".mp4", ".webm", ".mov"), "video"),
 }
+_SUFFIX_OF = {"image": ".png", "audio": ".wav", "video": ".mp4"}
 _TEXT_SUFFIXES = (".txt", ".md", ".html", ".csv", ".srt", ".vtt", *DATA_SUFFIXES)
 _FORMED_SUFFIXES = (".csv", ".tsv", ".html", ".htm", ".xml", ".svg", ".srt", ".vtt", ".toml", ".ini", ".rst", ".tex")
 """Texts of a form that data are not written in here."""
@@ -196,6 +198,8 @@ class _Checker:
         """The inputs that a template reads."""
         self.not_fanned: dict[str, Problem] = {}
         """By step that is one cell and reads what only cells have: the problem that tells it, where it first does."""
+        self.of_texts: dict[str, Problem] = {}
+        """By step whose items are texts and that reads fields of them: the problem that tells it."""
 
     def run(self) -> dict[str, CheckedStep]:
         for declared in self.pipeline.inputs.values():
@@ -224,6 +228,8 @@ class _Checker:
         }
         for step in pipeline.steps.values():
             output = KINDS[step.kind].output(step.params) if step.kind in KINDS else {}
+            if output and "schema" in KINDS[step.kind].PARAMS and self.has_strangers(step):
+                output = {**output, "properties": {"data": {}, **output["properties"]}}
             if (inner := self.nested.get(step.id)) is not None:
                 outputs = {**CLOSED, "properties": {name: {} for name in inner.pipeline.outputs}}
                 output = {**output, "properties": {**output["properties"], "outputs": outputs}}
@@ -232,9 +238,16 @@ class _Checker:
             elif step.fanned_out:
                 cells = self.cells[step.id]
                 keys = None if cells is None else tuple(str(cell.key) for cell in cells)
-                output = cells_shape(output, cell_names(step, names), keys)
+                own = cell_names(step, names)
+                if own["item"].types == {"string"} and any(fields_of_item(t) for _, t in templates_of(step.params)):
+                    own["item"] = ANY  # it is over the wrong list, which is told where the step reads it
+                output = cells_shape(output, own, keys)
             steps[step.id] = output
         return names
+
+    def has_strangers(self, step: Step) -> bool:
+        """Whether a step has a key that there is not, which is told, and which may be the one that it lacks."""
+        return not self.written(step).keys() <= {"kind", "model", *CONTROL, *KINDS[step.kind].PARAMS}
 
     # -- pipelines in pipelines ---------------------------------------------------------------------
 
@@ -516,33 +529,95 @@ class _Checker:
         for inner, template in templates_of(tree):
             inference = self.inferred[id(template)] = infer(template, names or self.names)
             self.inputs_read.update(self.pipeline.inputs if inference.all_inputs else inference.inputs)
-            document, place = self.pipeline.place((*path, *inner))
             for finding in inference.findings:
-                offset, length = template.locate(finding.words, finding.line)
-                mark = document.mark_inside(place, offset, length)
-                if path[0] == "steps" and path[2] in ("foreach", "matrix") and finding.words[0] in CELL_NAMES:
-                    message = f"There is no {finding.words[0]} here: {path[2]}: says which cells there are."
-                    self.problems.append(Problem(finding.code, message, mark, "Read inputs, steps, env or run."))
-                    continue
-                instead = self.of_own_item(path, finding, names or self.names) or finding.instead
-                if finding.code == "fanned-out" and (rest := _REST.match(template.text, offset + length)):
-                    instead = re.sub(r"([\w.\[\]']+)(?= for the )", rf"\1{rest[0]}", instead)
-                found = Problem(finding.code, finding.message, mark, instead)
-                if path[0] == "steps" and finding.code == "unknown-name" and finding.words[0] in CELL_NAMES:
-                    self.lacks_foreach(str(path[1]), finding.words[0], found)
-                    continue
-                self.problems.append(found)
+                self.tell(finding, template, (*path, *inner), names or self.names)
             yield inner, template, inference
 
-    def lacks_foreach(self, step: str, word: str, found: Problem) -> None:
-        """What only cells have is read by a step that is one cell: told once, at the first place of the file."""
-        message = f"There is no {word} here: the step {step} has no foreach: and no matrix:."
-        told, found = self.not_fanned.get(step), replace(found, message=message)
-        if told is None or (found.mark.line, found.mark.column) < (told.mark.line, told.mark.column):
-            self.not_fanned[step] = found
-            self.problems = [found if problem is told else problem for problem in self.problems]
-        if told is None:
+    def tell(self, finding: Finding, template: Template, path: Path, names: Mapping[str, Shape]) -> None:
+        """Note what is wrong in a template, which stands at ``path``, with what helps there."""
+        document, place = self.pipeline.place(path)
+        offset, length = template.locate(finding.words, finding.line)
+        mark = document.mark_inside(place, offset, length)
+        step, first = str(path[1]) if path[0] == "steps" else "", finding.words[0]
+        if step and path[2] in ("foreach", "matrix") and first in CELL_NAMES:
+            message = f"There is no {first} here: {path[2]}: says which cells there are."
+            self.problems.append(Problem(finding.code, message, mark, "Read inputs, steps, env or run."))
+            return
+        if finding.code == "unknown-step" and self.is_misnamed(finding):
+            return
+        instead = self.of_own_item(path, finding, names) or self.of_cells(path, finding)
+        if first == "outputs" and finding.code == "unknown-name":
+            instead = self.of_output(template.text[offset + length :], path)
+        if finding.code == "fanned-out" and (rest := _REST.match(template.text, offset + length)):
+            instead = re.sub(r"([\w.\[\]']+)(?= for the )", rf"\1{rest[0]}", instead)
+        found = Problem(finding.code, finding.message, mark, instead)
+        if step and finding.code == "unknown-name" and first in CELL_NAMES:
+            message = f"There is no {first} here: the step {step} has no foreach: and no matrix:."
+            self.once(self.not_fanned, step, replace(found, message=message))
+        elif step and finding.words[:-1] == ("item",) and instead == PARSED:
+            cure = self.over_cells(step, finding.words[1]) or instead
+            self.once(self.of_texts, step, replace(found, instead=cure))
+        else:
             self.problems.append(found)
+
+    def once(self, told: dict[str, Problem], step: str, found: Problem) -> None:
+        """What is wrong with a step and shows in many of its templates: told once, at the first place of the file."""
+        before = told.get(step)
+        if before is None or (found.mark.line, found.mark.column) < (before.mark.line, before.mark.column):
+            told[step] = found
+            self.problems = [found if problem is before else problem for problem in self.problems]
+        if before is None:
+            self.problems.append(found)
+
+    def over_cells(self, reader: str, field: str) -> str:
+        """What a step should be made for that reads this field of its items; empty where no step before it has one."""
+        for step in self.pipeline.steps.values():
+            if step.id == reader:
+                break
+            cells = Shape.of(self.names["steps"].schema["properties"][step.id])
+            if cells.cells and field in cells.items.fields and field not in CELL_NAMES:
+                return f'Write foreach: "{{{{ steps.{step.id} }}}}", whose cells have {field}.'
+        return ""
+
+    def is_misnamed(self, finding: Finding) -> bool:
+        """Whether a step that there is not is one whose name could be none: that is the one mistake."""
+        return any(finding.instead == f"Did you mean {name}?" for name in self.pipeline.misnamed)
+
+    def of_cells(self, path: Path, finding: Finding) -> str:
+        """The cure of a finding; where a field of all cells is read at once, the one that is meant at this place."""
+        if finding.code != "fanned-out" or len(finding.words) != 3 or finding.words[0] != "steps":
+            return finding.instead
+        _, step, name = finding.words
+        cells = Shape.of(self.names["steps"].schema["properties"][step])
+        field, read = cells.items.way_to(name), cells.items.field(name)
+        if path[0] == "steps" and path[2] == "foreach":
+            return f'Write foreach: "{{{{ steps.{step} }}}}", and item.{field} in the templates.'
+        media = read.artifact if read is not None else None
+        if path[0] == "outputs":
+            suffix = PurePosixPath(str(path[1])).suffix or _SUFFIX_OF.get(media or "", "")
+            if not suffix:
+                return finding.instead
+            by_cell = "{key}" + suffix
+            by_cell = by_cell if by_cell not in self.pipeline.outputs else f"{{key}}-{step}{suffix}"
+            return f'Name it "{by_cell}" to have one for each, or write steps.{step}[0].{field} for the first.'
+        if media is not None and not self.pipeline.steps[str(path[1])].fanned_out:
+            first = f"steps.{step}[0].{field} for the first"
+            return f'Add foreach: "{{{{ steps.{step} }}}}" and write item.{field} here, or write {first}.'
+        return finding.instead
+
+    def of_output(self, rest: str, path: Path) -> str:
+        """What to read instead of an output, of which ``rest`` says which."""
+        word = next(iter(re.findall(r"\A(?:\.|\[['\"])([\w.-]+)", rest)), "")
+        if (step := self.pipeline.steps.get(word)) is not None and step.kind in KINDS and path[:2] != ("steps", word):
+            return f"Write {self.reads(step, next(iter(KINDS[step.kind].output(step.params)['properties'])), path)}."
+        for name, tree in self.pipeline.outputs.items():
+            if (
+                isinstance(tree, Template)
+                and word in (name, PurePosixPath(name).stem)
+                and path[:2] != ("outputs", name)
+            ):
+                return f"Write {tree.text.strip().removeprefix('{{').removesuffix('}}').strip()}, as the output does."
+        return "An output cannot be read; read the step that makes it: steps.NAME."
 
     def of_own_item(self, path: Path, finding: Finding, names: Mapping[str, Shape]) -> str:
         """The cure that names ``item``, where a template reads a field of the list that its cells are made for."""
@@ -602,6 +677,10 @@ class _Checker:
         elif want.types and not (want.types & found.types or ("number" in want.types and "integer" in found.types)):
             reader = {"integer": "int", "number": "float"}.get(*want.types) if found.types == {"string"} else None
             instead = f"Write | {reader} after it, if it is a number." if reader else _CURES.get(name, "")
+            if "array" in want.types and found.artifact and found.artifact == want.items.artifact:
+                said = (self.pipeline.document.raw(path) or "").strip()
+                one = f"image: {said!r}, or " if name == "images" else ""
+                instead = f"Write {one}[{said!r}].".replace("'", '"')
             self.add("type", f"{name} needs {want}; this is {found}.", path, instead)
         elif "array" in want.types and found.items.types and "artifact" in wanted.get("items", {}):
             self.shape(wanted["items"], f"each of {name}", found.items, path)
@@ -698,22 +777,26 @@ class _Checker:
             folders.update(str(parent) for parent in PurePosixPath(name.lower()).parents)
             found = list(self.infer(tree, path, self.one_cell() if by_cell else None))
             read = {step for _, _, inference in found for step in inference.steps if step in self.pipeline.steps}
+            told = any(inference.findings for _, _, inference in found)
+            suffix = PurePosixPath(name).suffix.lower()
             if (
                 by_cell
                 and templated is None
+                and not told
+                and (found or suffix not in _MEDIA_OF)
                 and not any(self.pipeline.steps[s].fanned_out or s in self.not_fanned for s in read)
             ):
                 self.add("output", f"{name} is named by cell, and no step that it reads makes several cells.", path,
                          "Read a step with foreach: or matrix:, or leave out {key}.", key=True)  # fmt: skip
-            if any(inference.findings for _, _, inference in found):
+            if told:
                 continue
             if len(found) == 1 and found[0][0] == ():
                 self.output(name, found[0][2].shape, path)
                 self.suffix(name, found[0][2], path)
             elif isinstance(tree, list | Mapping):
                 self.output(name, Shape({"type": "array" if isinstance(tree, list) else "object"}), path, found)
-            elif not found and PurePosixPath(name).suffix.lower() in _MEDIA_OF:
-                self.output(name, Shape({"const": ""}), path)
+            elif not found and suffix in _MEDIA_OF:
+                self.output(name, Shape({"const": tree if isinstance(tree, str) else ""}), path)
         self.cell_outputs()
 
     def cell_outputs(self) -> None:
@@ -753,6 +836,9 @@ class _Checker:
         if media and found.types and found.artifact not in (media, "file"):
             fits = [template for _, template, inference in inside if inference.shape.artifact == media]
             cure = f'Write {name}: "{fits[0].text.strip()}".' if fits else self.pictures(media, path)
+            said = found.schema.get("const")
+            if isinstance(said, str) and (meant := self.named(said.strip(), media, path)) is not None:
+                cure = meant[1]
             self.add("type", f"{name} needs {Shape({'artifact': media})}; this is {found}.", path, cure)
         elif suffix in (*_FORMED_SUFFIXES, *_BINARY_SUFFIXES) and found.types and found.types <= {"array", "object"}:
             cure = f"Name it {PurePosixPath(name).stem}.json or .yaml"

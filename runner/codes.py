@@ -562,8 +562,9 @@ steps:
         "E109",
         "fanned-out",
         "A step with many cells is read as if it were one",
-        "A step with foreach: or matrix: yields a list, one item a cell. Say which one is meant, loop over all, or let "
-        "the reading step follow it cell by cell with foreach:.",
+        "A step with foreach: or matrix: yields a list, one item a cell. Let the reading step follow it cell by cell "
+        'with foreach:, name an output "{key}.png" to have one for each, or write [0] for the first. What is text can '
+        "be looped over.",
         """\
 name: pots
 steps:

@@ -79,7 +79,8 @@ def cell_names(step: Step, names: Mapping[str, Shape]) -> dict[str, Shape]:
 def _items(tree: Tree, names: Mapping[str, Shape]) -> Shape:
     """The shape of the items of a list, as far as it is known."""
     if isinstance(tree, Template):
-        return infer(tree, names).shape.items
+        shape = infer(tree, names).shape
+        return shape.items if "array" in shape.types else ANY  # which is no list, and told
     if not isinstance(tree, list) or any(True for _ in templates_of(tree)):
         return ANY
     shapes = [_shape_of(value) for value in tree]

@@ -141,17 +141,30 @@ class Fitting:
             self.add("model", f"{name} is no model: the key goes to no address that a pipeline names.", place,
                      "Write the endpoint's id; for another server, an entry of models: with base_url:.")  # fmt: skip
         elif kind is not None and "/" not in name and self.pipeline.models:
-            self.add("unknown-model", f"There is no model or alias {name}.", place,
-                     nearest(name, list(self.pipeline.models)))  # fmt: skip
-        elif near := self._near(name, kind):
-            self.add("unknown-model", f"There is no model {name}.", place, f"Nearest: {near}.")
-        else:
+            self.add("unknown-model", f"There is no model or alias {name}.", place, self._alias_or_model(name, kind))
+        elif kind is not None and kind.NAME == ANY_MODEL:
             self.add("unknown-model", f"There is no endpoint {name}.", place,
                      "Write its id or the address of its page in Runpod's console.")  # fmt: skip
+        else:
+            search = self.known.near if "/" in name else self.known.alike
+            found = search(name, kind.NAME if kind else None)
+            cure = f"Nearest: {self._listed(found, kind)}." if found else self._lists(kind)
+            self.add("unknown-model", f"There is no model {name}.", place, cure)
 
-    def _near(self, name: str, kind: Kind | None) -> str:
-        """The nearest models; of one for another kind of step, for which."""
-        found = [self.known.models[near] for near in self.known.near(name, kind.NAME if kind else None)]
+    def _alias_or_model(self, name: str, kind: Kind) -> str:
+        """What may be meant by a name that is neither an alias nor a model's."""
+        near = nearest(name, list(self.pipeline.models))
+        models = self.known.alike(name, kind.NAME)
+        if near.startswith("Did"):
+            return f"{near} Or {models[0]}?" if models else near
+        return f"Nearest: {self._listed(models, kind)}." if models else f"{near} {self._lists(kind)}"
+
+    def _lists(self, kind: Kind | None) -> str:
+        return f"runner models{f' --kind {kind.NAME}' if kind else ''} lists models."
+
+    def _listed(self, ids: Sequence[str], kind: Kind | None = None) -> str:
+        """Models by their ids; of one for another kind of step, for which."""
+        found = [self.known.models[each] for each in ids]
         return ", ".join(m.id if kind is None or m.serves(kind.NAME) else f"{m.id} (for {m.kind})" for m in found)
 
     def fits(self, model: Model, kind: Kind, params: Mapping[str, Tree], places: Mapping[str, Path]) -> None:

@@ -28,6 +28,9 @@ _KEEPS = {"list", "sort", "unique", "reverse", "select", "reject", "selectattr",
 CELL_NAMES = ("item", "index", "key", "matrix")
 """Names that only the templates of a fanned-out step have."""
 
+_OF_JSON = ("fromjson", "parsejson", "jsonparse", "jsonloads", "loads", "jsondecode", "todict", "object", "dict")
+"""What other languages call the filter that reads JSON."""
+PARSED = "Read JSON out of a text with a parse_json step."
 _TYPES: Mapping[type, str] = {dict: "object", list: "array", str: "string"}
 
 
@@ -84,6 +87,13 @@ def fields_read(template: Template) -> list[tuple[str, str]]:
                 if id(node) not in spared:
                     found.append((step, name))
     return found
+
+
+def fields_of_item(template: Template) -> list[str]:
+    """The fields of the item at hand that a template reads."""
+    called = {id(node.node) for node in template.tree.find_all(nodes.Call)}
+    found = (node for node in template.tree.find_all(nodes.Getattr) if id(node) not in called)
+    return [node.attr for node in found if isinstance(node.node, nodes.Name) and node.node.name == "item"]
 
 
 def infer(template: Template, names: Mapping[str, Shape]) -> Inference:
@@ -246,6 +256,12 @@ class _Walk:
                 pairs = [(pair.key, self.visit(pair.value)) for pair in node.items]
                 named = {k.value: s.schema for k, s in pairs if isinstance(k, nodes.Const)}
                 return Shape({"type": "object", "properties": named, "additionalProperties": len(named) < len(pairs)})
+            case nodes.Div() | nodes.Sub() if words := _path_of(node, self.names):
+                sign = operands.SIGNS[type(node)]
+                self.add("template", f"{sign} divides here; it leads to no field."
+                         if sign == "/" else f"{sign} subtracts here; it leads to no field.",
+                         f"Write {'.'.join(words)}.", words, node.lineno)  # fmt: skip
+                return ANY
             case nodes.Add() | nodes.Mul():
                 sides = self.visit(node.left), self.visit(node.right)
                 self.wrong(operands.binary(node, *sides))
@@ -315,19 +331,21 @@ class _Walk:
             instead = nearest(name, shape.fields) or f"Add env: [{name}] to the pipeline."
             self.add("unknown-env", f"{name} is not listed under env:.", instead, where, node.lineno)
         elif shape.cells:
-            inner = shape.items.way_to(name)
+            inner, read = shape.items.way_to(name), shape.items.field(name)
+            ways = [f"{whole}[0].{inner} for the first"]
+            ways += [f"{whole}['{shape.keys[-1]}'].{inner} for the one called so"] if shape.keys else []
+            if read is None or not read.files:  # a loop yields text, and a file has none
+                ways.append(f"{{% for cell in {whole} %}} for all")
+            last = f", or {ways.pop()}" if len(ways) > 1 else ""
             self.add("fanned-out", f"{whole} makes several cells, and {name} is a field of each.",
-                     f"Write {whole}[0].{inner} for the first, {whole}['KEY'].{inner} for the one with that key, or "
-                     f"{{% for cell in {whole} %}} for all.", where, node.lineno)  # fmt: skip
+                     f"Write {', '.join(ways)}{last}.", where, node.lineno)  # fmt: skip
         elif meant := operands.filter_meant(shape, name, whole):
             self.add("unknown-field", f"{whole} is {shape}; it has no field {name}.", meant, where, node.lineno)
         elif shape.types == {"array"}:
             self.add("unknown-field", f"{whole} is a list; it has no field {name}.",
                      "Use [0] for one item or a {% for %} loop for all.", where, node.lineno)  # fmt: skip
         elif shape.types and "object" not in shape.types and not shape.artifact:
-            instead = (
-                "Read JSON out of a text with a parse_json step." if shape.types == {"string"} else f"Write {whole}."
-            )
+            instead = PARSED if shape.types == {"string"} else f"Write {whole}."
             self.add("unknown-field", f"{whole} is {shape}; it has no field {name}.", instead, where, node.lineno)
         else:
             none = f"Add {name}: under matrix:." if whole == "matrix" else f"Remove .{name}: it has none at all."
@@ -360,6 +378,11 @@ class _Walk:
                      nearest(f"[{number}]", [f"[{n}]" for n in range(len(owner.keys))]) or "Its list is empty.",
                      chain_of(node), node.lineno)  # fmt: skip
         if owner.types == {"object"} and isinstance(node.arg, nodes.Const):
+            whole, known = _shown(node.node), owner.schema.get("properties", {})
+            if type(number) is int and number not in known and owner.schema.get("additionalProperties") is not True:
+                ways = nearest("", [f"{whole}.{name}" for name in owner.fields][:4])
+                self.add("unknown-field", f"{whole} is a mapping and no list; it has no [{number}].",
+                         f"Leave out [{number}]. {ways}".strip(), chain_of(node), node.lineno)  # fmt: skip
             return ANY
         return owner.items if owner.types and owner.types <= {"array", "string"} else ANY
 
@@ -396,8 +419,10 @@ class _Walk:
             self.visit(argument.value)
         known = environment().filters
         if node.name not in known:
-            self.add("unknown-filter", f"There is no filter {node.name}.", nearest(node.name, sorted(known)),
-                     (node.name,), node.lineno)  # fmt: skip
+            instead = nearest(node.name, sorted(known))
+            if node.name.lower().replace("_", "") in _OF_JSON:
+                instead = PARSED
+            self.add("unknown-filter", f"There is no filter {node.name}.", instead, (node.name,), node.lineno)
             return ANY
         self.wrong(operands.filtered(node, known[node.name], value, args))
         return self.filtered(node, value)
@@ -484,6 +509,17 @@ def _either(names: Sequence[str]) -> str:
 
 def _fields_of(shape: Shape) -> str:
     return f"Write a field of it: {', '.join('.' + name for name in shape.fields)}." if shape.fields else ""
+
+
+def _path_of(node: nodes.Node, names: Mapping[str, Shape]) -> tuple[str, ...]:
+    """The names of a path that is written with a sign in the place of dots: ``steps/photo/image``; else nothing."""
+    match node:
+        case nodes.Name(name=("steps" | "inputs" | "env" | "item" | "matrix") as name):
+            return (name,)
+        case nodes.Div(left=left, right=nodes.Name(name=name)) | nodes.Sub(left=left, right=nodes.Name(name=name)):
+            before = _path_of(left, names)
+            return (*before, name) if before and name not in names else ()
+    return ()
 
 
 def _shown(node: nodes.Node) -> str:

@@ -33,7 +33,7 @@ LONGEST = 100_000
 
 _SORTS = {"integer": "number", "number": "number", "boolean": "number", "string": "text", "array": "list",
           "object": "mapping", "null": "null"}  # fmt: skip
-_SIGNS: Mapping[type[nodes.BinExpr], str] = {
+SIGNS: Mapping[type[nodes.BinExpr], str] = {
     nodes.Add: "+", nodes.Sub: "-", nodes.Mul: "*", nodes.Div: "/", nodes.FloorDiv: "//", nodes.Mod: "%",
     nodes.Pow: "**",
 }  # fmt: skip
@@ -56,7 +56,7 @@ def _together(left: Shape, right: Shape, sign: str) -> str:
 
 def binary(node: nodes.BinExpr, left: Shape, right: Shape) -> Wrong | None:
     """Why the two sides of an operator do not go together."""
-    sign, sorts = _SIGNS.get(type(node), ""), (_sort(left), _sort(right))
+    sign, sorts = SIGNS.get(type(node), ""), (_sort(left), _sort(right))
     if sign == "**":
         return Wrong("** is not available.", "Write the product: x * x.", node.left, "template")
     if sign == "%" and sorts[0] == "text":

@@ -26,7 +26,7 @@ from .schema import INPUT_TYPES
 from .source import Document
 from .syntax import HalfTemplate, TemplateFault
 from .templates import Template, Tree, anything
-from .validate import explain, validate
+from .validate import explain, named_lists, validate
 
 ReadFile = Callable[[str], str]
 """The text of a file beside the pipeline, by its path as written. OSError or ValueError if it cannot be had."""
@@ -135,6 +135,8 @@ class Pipeline:
     """The profile that has been laid over what the file says; None for none."""
     profiles: tuple[str, ...] = ()
     """The profiles that there are."""
+    misnamed: frozenset[str] = frozenset()
+    """The steps whose names could be none, as they are called now; that has been told."""
     files: Mapping[tuple[str | int, ...], Document] = field(default_factory=dict)
     """Texts that were read from files, by the path of the parameter they stand for."""
 
@@ -160,9 +162,9 @@ def _load(text: str, file: str, read_file: ReadFile, profile: str | None) -> tup
         document = source.parse(text, file)
     except PipelineProblems as err:
         return None, list(err.problems)
-    problems = [*without_braces(document), *validate(document)]
     if not isinstance(document.data, dict):
-        return None, problems
+        return None, validate(document)
+    problems = [*without_braces(document), *named_lists(document), *validate(document)]
     profiles = _mapping(document.data, "profiles")
     problems += _strangers(document, profiles)
     names = tuple(name for name, said in profiles.items() if isinstance(said, dict))
@@ -172,8 +174,9 @@ def _load(text: str, file: str, read_file: ReadFile, profile: str | None) -> tup
         document = document.overlaid(at, merged=("models",), without=unknown)
     else:
         profile = None
-    found = _Loader(document, read_file, problems, renamed(document)).pipeline()
-    return replace(found, profile=profile, profiles=names), problems
+    now = renamed(document)
+    found = _Loader(document, read_file, problems, now).pipeline()
+    return replace(found, profile=profile, profiles=names, misnamed=frozenset(now["steps"].values())), problems
 
 
 def _strangers(document: Document, profiles: Mapping[str, JSON]) -> Iterator[Problem]:
@@ -470,12 +473,14 @@ def _ceiling(data: JSON) -> Ceiling | None:
 
 def schema_faults(schema: JSON) -> tuple[tuple[tuple[str | int, ...], str, str], ...]:
     """What is wrong with a schema: where in it, what, what instead. Pipelines repeat theirs; each is read once."""
-    return _schema_faults(json.dumps(schema, sort_keys=True, default=str))
+    return _schema_faults(json.dumps(schema, default=str))
 
 
 @functools.lru_cache(maxsize=1024)
 def _schema_faults(text: str) -> tuple[tuple[tuple[str | int, ...], str, str], ...]:
     value = json.loads(text)
+    if short := tuple(keywords.shorthand(value)):
+        return short
     try:
         Draft202012Validator.check_schema(value)
     except SchemaError as err:
@@ -483,6 +488,11 @@ def _schema_faults(text: str) -> tuple[tuple[tuple[str | int, ...], str, str], .
         message, instead = explain(leaf, str(leaf.absolute_path[-1]) if leaf.absolute_path else "schema")
         if leaf.validator == "enum" and (meant := keywords.TYPES.get(str(leaf.instance))):
             instead = f"Write {meant}."
+        if leaf.validator == "type" and isinstance(leaf.instance, bool) and leaf.absolute_path[-1] == "required":
+            instead = "Remove it: what required: does not list may be left out."
+            if leaf.instance:
+                owner = str(leaf.absolute_path[-2]) if len(leaf.absolute_path) > 1 else "NAME"
+                instead = f"Write required: [{owner}] beside properties:."
         return ((tuple(leaf.absolute_path), f"This is not a JSON Schema: {message}", instead),)
     found = [*shape.faults(value)] or [*keywords.faults(value)]
     return tuple((tuple(inner), message, instead) for inner, message, instead in found)

@@ -96,7 +96,27 @@ def fault_of(text: str, err: jinja2.TemplateSyntaxError, environment: jinja2.Env
         meant = f"Write {{% {_OTHERS[unknown[1]]} … %}}." if unknown[1] in _OTHERS else nearest(unknown[1], _STATEMENTS)
         return TemplateFault(f"there is no {{% {unknown[1]} %}}", meant, *at)
     at = _tag_at_fault(text, err, environment)
-    return _foreign(text, message, *at) or TemplateFault(_plain(message), _BRACES, *at)
+    return (
+        _foreign(text, message, *at) or _at_the_sign(text, message, *at) or TemplateFault(_plain(message), _BRACES, *at)
+    )
+
+
+def _at_the_sign(text: str, message: str, start: int, length: int) -> TemplateFault | None:
+    """What cannot stand in any template: braces in braces, dots without a name between them, a sign of no language."""
+    tag = _QUOTED.sub(lambda quoted: " " * len(quoted[0]), text[start : start + length])
+    if tag.startswith("{{") and (at := tag.find("{{", 2)) > 0:
+        return TemplateFault("{{ stands inside of {{", "Remove the inner braces.", start + at, 2)
+    if found := re.search(r"\.\s*\.|\.(?=\s*[-+]?[}%]\})", tag):
+        what, cure = "a name is missing behind the dot", "Write the name, or remove the dot."
+        if len(found[0]) > 1:
+            what, cure = "two dots stand where one must", "Write one dot."
+        return TemplateFault(what, cure, start + found.start(), len(found[0]))
+    sign = re.match(r"unexpected char [\"'](.)[\"'] at \d+", message)
+    if sign is not None and not sign[1].isdigit() and sign[1] not in "'\"" and (at := tag.find(sign[1])) >= 0:
+        return TemplateFault(f"the character {sign[1]} cannot stand here", "Remove it.", start + at, 1)
+    if found := re.search(r"got ';'\Z", message) and re.search(";", tag):
+        return TemplateFault("the character ; cannot stand here", "Remove it.", start + found.start(), 1)
+    return None
 
 
 def _tag_at_fault(text: str, err: jinja2.TemplateSyntaxError, environment: jinja2.Environment) -> tuple[int, int]:

@@ -82,7 +82,7 @@ def read(path: Path, own: Path | None = None) -> Tests:
         return Tests(path, None, (), tuple(problems))
     pipeline = _pipeline_of(path, document, problems, own)
     if pipeline is None:
-        return Tests(path, None, (), tuple(problems))
+        return Tests(path, None, (), tuple(sorted(problems, key=_place)))
     found: list[Case] = []
     profiles: dict[str, loading.Read] = {}
 
@@ -96,8 +96,12 @@ def read(path: Path, own: Path | None = None) -> Tests:
     if pipeline.pipeline is not None and pipeline.checked is not None:
         found, more = cases.load(document, pipeline.pipeline.profiles, read_in, _Beside(path.parent))
         problems += more
-    problems.sort(key=lambda problem: (problem.mark.line, problem.mark.column))
+    problems.sort(key=_place)
     return Tests(path, pipeline, tuple(found), (*problems, *pipeline.problems), profiles)
+
+
+def _place(problem: Problem) -> tuple[int, int]:
+    return problem.mark.line, problem.mark.column
 
 
 def _pipeline_of(path: Path, document: Document, problems: list[Problem], own: Path | None) -> loading.Read | None:

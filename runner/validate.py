@@ -17,12 +17,12 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
 
-from . import meant, slips
+from . import meant, slips, synonyms
 from .errors import Problem, counted, nearest
 from .hints import TEMPLATE
 from .kinds import KINDS, makes
 from .model import JSON
-from .schema import DURATION, STEP_ID, step_schema, top_schema
+from .schema import DURATION, PROFILE, STEP_ID, step_schema, top_schema
 from .source import Document, read_scalar
 from .templates import is_template
 
@@ -66,15 +66,88 @@ def _put_right(document: Document, fault: _Fault) -> None:
         return
     assert isinstance(schema, Mapping)
     assert isinstance(given, Mapping)
-    if (pair := slips.in_place_of(schema, given)) is not None:
+    if (pair := _in_place_of(schema, given)) is not None:
         slips.renamed(document, fault.path, pair[0], pair[1][0])
-    if fault.path[:1] != ("steps",) or len(fault.path) != 2:
+    if not _is_step(fault.path):
         return
-    known = list(schema.get("properties", {}))
-    for word, form in (("foreach", str | list), ("matrix", dict)):
-        key = next((key for key in given if key not in known and meant.is_meant(key, known, word)), None)
-        if key is not None and word not in given and isinstance(given[key], form):
+    known = schema.get("properties", {})
+    for key in [key for key in given if key not in known]:
+        word, value = synonyms.of_key(key, given, known) or (_near(key, list(known)), given[key])
+        is_fanned = isinstance(value, {"foreach": str | list, "matrix": dict}.get(str(word), ()))
+        if word is not None and word not in given and (is_fanned or _is_valid(known[word], value)):
             slips.renamed(document, fault.path, key, word)
+            document.data["steps"][fault.path[1]][word] = value
+
+
+def _is_step(path: Sequence[str | int]) -> bool:
+    return path[:1] == ("steps",) and len(path) == 2
+
+
+def _near(key: str, known: Sequence[str]) -> str | None:
+    """The one of the known keys that this one is nearly like."""
+    near = nearest(key, known)
+    return near.removeprefix("Did you mean ").removesuffix("?") if near.startswith("Did") else None
+
+
+def _is_valid(schema: JSON, value: JSON) -> bool:
+    return Draft202012Validator(schema).is_valid(value)
+
+
+def _in_place_of(schema: Mapping[str, JSON], given: Mapping[str, JSON]) -> tuple[str, tuple[str, ...]] | None:
+    """As `slips.in_place_of`, also at the top of a pipeline, where keys that begin with x- are anybody's."""
+    if list(schema.get("patternProperties", ())) == ["^x-"]:
+        schema = {word: value for word, value in schema.items() if word != "patternProperties"}
+        given = {key: value for key, value in given.items() if not key.startswith("x-")}
+    return slips.in_place_of(schema, given)
+
+
+_LOOP = re.compile(r"\s*(?:for\s+)?(?:\w+\s+(?:in|of)\s+)?(?:(inputs|steps)\.)?([\w-]+)\s*:?\s*\Z")
+"""What names a list: ``teas``, ``inputs.teas``, ``for tea in teas``."""
+
+
+def named_lists(document: Document) -> Iterator[Problem]:
+    """Texts under ``foreach:`` that name an input or a step and are no template, alone or as the one item of a list."""
+    steps = document.data.get("steps")
+    for name, step in steps.items() if isinstance(steps, dict) else ():
+        said = step.get("foreach") if isinstance(step, dict) else None
+        alone = isinstance(said, str)
+        text = said if alone else said[0] if isinstance(said, list) and len(said) == 1 else None
+        found = _list_named(document, text, name) if isinstance(text, str) and not is_template(text) else None
+        if found is None or not (alone or _is_meant_as_list(document, found, step)):
+            continue
+        path = ("steps", name, "foreach")
+        message = f"This list has one item, the text {text}; what that names is the list."
+        if alone:
+            message = f"foreach must be a list; this is the text {_short(text)}."
+        cure = f'Write "{{{{ {found} }}}}"' + (", without brackets or a dash." if not alone else ".")
+        yield Problem("type" if alone else "template", message, document.mark(path), cure)
+        step["foreach"] = f"{{{{ {found} }}}}"
+
+
+def _list_named(document: Document, text: str, step: str) -> str | None:
+    """The input, or the step other than this one, that a text names and that may be a list."""
+    named = _LOOP.match(text)
+    for section in ("inputs", "steps") if named is not None else ():
+        there = document.data.get(section)
+        entry = there.get(named[2]) if isinstance(there, dict) and named is not None else None
+        if named is None or not isinstance(entry, dict) or named[1] not in (None, section):
+            continue
+        if section == "inputs" and entry.get("type") == "list":
+            return f"inputs.{named[2]}"
+        if section == "steps" and named[2] != step and not entry.keys().isdisjoint(("foreach", "matrix")):
+            return f"steps.{named[2]}"
+    return None
+
+
+def _is_meant_as_list(document: Document, named: str, step: Mapping[str, JSON]) -> bool:
+    """Whether the one item of a list cannot be the text that it is: a field of it is read, or nothing else reads what
+    it names.
+    """
+    section, _, name = named.partition(".")
+    reads = rf"\b{section}\s*(?:\.\s*|\[\s*['\"]){re.escape(name)}\b"
+    if section == "inputs" and re.search(reads, document.text) is None:
+        return True
+    return re.search(r"\bitem\.\w+\b(?!\()", json.dumps(step)) is not None
 
 
 def against(
@@ -168,12 +241,12 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
             cure = "Use letters, digits and -." if allowed else _KEYS
             message = f"{_short(value)} cannot be the name of a header."
             yield Problem("value", message, document.mark((*path, value), key=True), cure)
-        case "enum" if path[:1] == ("inputs",) and path[2:] == ("type",) and str(value).lower() in _TYPE_MEANT:
-            message, meant_type = f"type cannot be {_short(value)}.", _TYPE_MEANT[str(value).lower()]
-            yield Problem("value", message, document.mark(path), f"Did you mean {meant_type}?")
+        case "enum" if path[:1] == ("inputs",) and path[2:] == ("type",) and (cure := _type_meant(str(value).lower())):
+            yield Problem("value", f"type cannot be {_short(value)}.", document.mark(path), cure)
         case "enum" if path[-1] == "kind":
-            message = f"There is no kind {_short(value)}."
-            yield Problem("unknown-kind", message, document.mark(path), nearest(str(value), _list(wanted)))
+            kind = synonyms.of_kind(str(value), document.data["steps"][path[1]])
+            instead = f"Write {kind}." if kind in KINDS else nearest(str(value), _list(wanted))
+            yield Problem("unknown-kind", f"There is no kind {_short(value)}.", document.mark(path), instead)
         case _:
             code = "type" if error.validator == "type" else "value"
             message, instead = explain(error, _last_name(path))
@@ -227,6 +300,21 @@ _TYPE_MEANT = {
     **dict.fromkeys(("path", "document", "binary"), "file"),
 }
 """Types of inputs as they are called elsewhere."""
+_LIST_OF = re.compile(r"(?:list|array)\W+(?:of\W+)?(\w+)\W*\Z|(\w+)\[\]\Z")
+"""A list and what is in it, as it is written elsewhere: ``list of string``, ``list[string]``, ``string[]``."""
+
+
+def _type_meant(word: str) -> str:
+    """The type of inputs that is called so elsewhere; empty where none is."""
+    if word in _TYPE_MEANT:
+        return f"Did you mean {_TYPE_MEANT[word]}?"
+    if (of := _LIST_OF.match(word)) is None:
+        return ""
+    each = (of[1] or of[2]).removesuffix("s")
+    each = _TYPE_MEANT.get(each, each)
+    items = f", items: {{type: {each}}}" if each in ("string", "integer", "number", "boolean") else ""
+    return f"Write type: list{items}."
+
 
 _INPUT_OF = {str: "string", bool: "boolean", int: "integer", float: "number", list: "list"}
 
@@ -310,7 +398,7 @@ def _has_another(error: ValidationError) -> bool:
         return False
     if error.validator == "anyOf" and str(given.get("kind")) in KINDS:
         schema = _step_validator(given["kind"]).schema
-    return isinstance(schema, Mapping) and slips.in_place_of(schema, given) is not None
+    return isinstance(schema, Mapping) and _in_place_of(schema, given) is not None
 
 
 OF_A_MODEL = {
@@ -327,19 +415,22 @@ def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
     assert isinstance(schema, Mapping)
     assert isinstance(value, Mapping)
     properties, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    pair = slips.in_place_of(schema, value)
+    pair = _in_place_of(schema, value)
     for key in value:
         if key in properties or (patterns and any(_search(p, key) for p in patterns)):
             continue
+        if key == "height" and "width" in value and "size" in properties and _is_step(path):
+            continue  # which is told with the width
         mark = document.mark((*path, key), key=True)
         if pair is not None and key == pair[0]:
             message = (
                 f"{_owner(path, fault.whole)} has no {' or '.join(pair[1])}, and does not know the key {_short(key)}."
             )
             yield Problem("unknown-key", message, mark, f"Write {pair[1][0]}: instead.")
-        elif STEP_ID in patterns:
+        elif STEP_ID in patterns or PROFILE in patterns:
+            signs = "digits, _ and -" if PROFILE in patterns else "digits and _"
             yield Problem("name", f"{_short(key)} cannot be a name here.", mark,
-                          "Use small letters, digits and _, with a letter first.")  # fmt: skip
+                          f"Use small letters, {signs}, with a letter first.")  # fmt: skip
         elif key == "pick" and path[:1] == ("steps",) and len(path) == 2:
             kinds = ", ".join(name for name, kind in KINDS.items() if makes(kind))
             yield Problem("pick", f"{value.get('kind')} makes nothing that there could be several of to choose from.",
@@ -347,12 +438,27 @@ def _unknown_keys(document: Document, fault: _Fault) -> Iterator[Problem]:
         else:
             belongs = key in OF_A_MODEL and path[:1] == ("steps",) and len(path) == 2 and "model" in properties
             instead = nearest(key, list(properties))
+            if _is_step(path):
+                instead = _key_meant(key, value, properties)
             if belongs:
                 instead = (
                     f"It belongs under models:, as mine: {{model: …, {OF_A_MODEL[key]}}}; then say model: mine here."
                 )
             owner = _owner(path, fault.whole)
             yield Problem("unknown-key", f"{owner} does not know the key {_short(key)}.", mark, instead)
+
+
+def _key_meant(key: str, step: Mapping[str, JSON], known: Mapping[str, JSON]) -> str:
+    """What to write instead of a key that steps of this kind do not have."""
+    if (ours := synonyms.of_key(key, step, known)) is not None:
+        word, value = ours
+        if word == "size" and value is None:
+            return "Write size: WIDTHxHEIGHT, such as 1024x768."
+        return f"Write {word}: {_flow(value)}." if value != step[key] else f"Did you mean {word}?"
+    instead = nearest(key, list(known))
+    if key in ("name", "id", "title", "description", "comment") and not instead.startswith("Did"):
+        return "The step is named by the key that it stands under; a comment begins with #."
+    return f"{instead[:-1]}; runner kinds {step.get('kind')} lists all." if instead.endswith("….") else instead
 
 
 def _is_text_as_written(document: Document, fault: _Fault) -> bool:
@@ -373,8 +479,11 @@ def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, s
     words = " or ".join(_TYPE_NAMES[t] for t in wanted)
     message = f"{name} is empty." if value is None else f"{name} must be {words}; this is {_name(value)}."
     assert isinstance(error.schema, Mapping)
+    if isinstance(value, str) and (bound := _bound(error, value)):
+        return message, f"Write {bound}."
     if isinstance(value, str) and set(wanted) & {"integer", "number", "boolean"}:
-        return message, _without_quotes(value, wanted, words + ", or a template that yields it" * bool(error.parent))
+        template = ", or a template that yields it" * any(way == TEMPLATE for way in _ways(error))
+        return message, _without_quotes(value, wanted, words + template)
     inner = error.schema.get("items")
     tail = ": no template can stand here" if isinstance(value, str) and is_template(value) else ""
     if wanted == ["array"] and isinstance(value, dict) and isinstance(inner, Mapping) and inner.get("type") == "object":
@@ -386,6 +495,22 @@ def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, s
     if examples := error.schema.get("examples"):
         return message, f"Write {words}, such as {_flow(examples[0])}{tail}."
     return message, f"Write {words}{tail}."
+
+
+def _ways(error: ValidationError | SchemaError) -> list[JSON]:
+    """In how many ways a value may be written, if there is a choice."""
+    return _list(error.parent.validator_value) if error.parent is not None else []
+
+
+_BOUNDS = {">=": "at_least", "=>": "at_least", "<=": "at_most", "=<": "at_most", ">": "above", "<": "below"}
+
+
+def _bound(error: ValidationError | SchemaError, text: str) -> str:
+    """A bound as one writes it in a test, where it was written with a sign: ``>= 1024``; else nothing."""
+    said = re.match(r"\s*(>=|=>|<=|=<|>|<)\s*\$?([\d.]+)\Z", text.rstrip())
+    assert isinstance(error.schema, Mapping)
+    takes = any("at_least" in way.get("properties", ()) for way in (error.schema, *_ways(error)))
+    return f"{{{_BOUNDS[said[1]]}: {said[2]}}}" if said is not None and takes else ""
 
 
 def _without_quotes(value: str, wanted: Sequence[str], words: str) -> str:
@@ -439,7 +564,8 @@ def _last_name(path: Sequence[str | int]) -> str:
 
 
 def _pattern(error: ValidationError | SchemaError, name: str) -> str:
-    words = {"names of tools": "Use letters, digits, _ and -; at most 64.",
+    words = {"type": "Write what kind of file it is: png, or image/png.",
+             "names of tools": "Use letters, digits, _ and -; at most 64.",
              "names of headers": "Use letters, digits and -.",
              "size": "Write WIDTHxHEIGHT, such as 1024x1024.", "aspect_ratio": "Write WIDTH:HEIGHT, such as 4:3.",
              "name": "Use letters, digits, dots, _ and -.", "timeout": "Write seconds, or 90s, 5m, 1h.",
@@ -447,6 +573,9 @@ def _pattern(error: ValidationError | SchemaError, name: str) -> str:
              "base_url": "Write an http:// or https:// address."}  # fmt: skip
     if error.validator_value == DURATION:
         return "Write seconds, or 12h, 7d." if name == "for" else words["timeout"]
+    value: Any = error.instance
+    if name in words and isinstance(value, str) and re.search(str(error.validator_value), value.lower()):
+        return f"Write {value.lower()}."
     return words.get(name, f"It must match {error.validator_value}.")
 
 
@@ -468,7 +597,7 @@ def _name(value: JSON) -> str:
 
 
 def _short(value: JSON) -> str:
-    text = str(value)
+    text = str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
 

@@ -280,6 +280,9 @@ def test_a_schema_that_refers_to_itself_and_ends_is_fine(schema: dict[str, Any])
         {"minimum": 1, "maximum": 1, "minLength": 3, "maxLength": 3, "minItems": 0, "maxItems": 0},
         {"type": ["array", "object"], "properties": {"a": {}}, "items": {}},
         {"type": "object", "items": {}},
+        {"type": "string", "nullable": False, "example": "string", "widget": "a text area"},
+        {"type": "object", "x-order": ["a"], "ui:widget": {"type": "text"}, "properties": {"title": {"title": "T"}}},
+        {"title": "Tea", "description": "what it is"},
     ],
 )
 def test_a_schema_that_says_what_it_may_has_no_fault(schema: dict[str, Any]) -> None:

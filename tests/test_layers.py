@@ -19,7 +19,7 @@ WORDS = {"errors", "codes", "model", "events"}
 READING = {"source", "misreading", "syntax", "missing", "templates", "shape", "keywords", "operands", "inference",
            "catalogue", "kinds", "schema", "hints", "meant", "slips", "validate", "masking", "cells", "pipeline",
            "fanout", "fitting", "price", "rows", "conversation", "checking", "doubts", "planning", "event_schema",
-           "outputs", "lockfile", "plugins", "cases", "braces"}  # fmt: skip
+           "outputs", "lockfile", "plugins", "cases", "braces", "synonyms"}  # fmt: skip
 DOING = {"fresh", "canned", "desk", "picking", "budget", "admission", "attempts", "calls", "work", "inside", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp", "salvage"}  # fmt: skip

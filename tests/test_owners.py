@@ -163,6 +163,16 @@ def test_pipelines_of_one_name_are_told_when_they_are_checked_together(cli: Cli)
     assert "green.yaml:1:7: warning: black.yaml is called tea, too: both write into out/tea." in done.err
 
 
+def test_problems_stand_in_the_order_in_which_their_files_are_named(cli: Cli) -> None:
+    Path("mate.yaml").write_text(Path(write("green.yaml")).read_text() + "colour: red\n")
+
+    done = cli("check", write("black.yaml"), "green.yaml", "mate.yaml")
+
+    told = [line for line in done.err.splitlines() if ".yaml:" in line]
+    assert "green.yaml:1:7: warning: black.yaml is called tea, too" in told[0]
+    assert "mate.yaml" in told[1]
+
+
 def test_pipelines_of_two_projects_may_have_one_name(cli: Cli) -> None:
     for project in ("one", "two"):
         Path(project).mkdir()

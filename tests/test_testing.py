@@ -158,6 +158,29 @@ def test_a_fault_stands_under_its_expectation_with_what_came_instead(cli: Cli, c
     ) in done.out
 
 
+def test_a_value_that_does_not_fit_its_schema_is_told_with_what_came(cli: Cli, card: Path) -> None:
+    cases(card, "    expect:\n      outputs:\n        card.json: {schema: {required: [price]}}\n")
+
+    done = cli("test")
+
+    assert "card.json has no price. [expected]" in done.out
+    assert '= It is {"title": "A pot"' in done.out
+
+
+def test_problems_of_a_test_file_without_a_pipeline_stand_in_its_order(cli: Cli, card: Path) -> None:
+    card.with_name("card.test.yaml").write_text(
+        "pipeline: tea.yaml\ncases:\n  a card:\n    expct: {state: done}\n  another:\n    colour: red\n"
+    )
+
+    done = cli("check", "card.test.yaml")
+
+    assert [line.split(":")[1] for line in done.err.splitlines() if line.startswith("card.test.yaml:")] == [
+        "1",
+        "4",
+        "6",
+    ]
+
+
 def test_a_run_that_fails_unexpectedly_fails_its_case_and_says_why(cli: Cli, card: Path) -> None:
     mode = "    mode: {canned: {draft: {text: no}, photo: {image: pot.png}}}\n"
     cases(card, "    expect: {cost: {below: 1}}\n", mode)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ..checking import CELL_NAME, DATA_SUFFIXES, IMAGE_SUFFIXES, Checked, CheckedStep, misfit
-from ..errors import PipelineProblems, Problem, nearest
+from ..errors import PipelineProblems, Problem, enumerated, nearest
 from ..fanout import CLOSED
 from ..inference import fields_read, infer
 from ..keywords import is_of_key
@@ -198,7 +198,15 @@ class _Loader:
         declared = self.checked.pipeline.inputs
         path: Path = (*self.path, "inputs")
         values: dict[str, JSON] = {}
-        for name, value in (self.said.get("inputs") or {}).items():
+        given: Mapping[str, JSON] = self.said.get("inputs") or {}
+        missing = [d.name for d in declared.values() if d.required and d.name not in given]
+        unknown = [name for name in given if name not in declared]
+        for name, value in given.items():
+            if unknown == [name] and len(missing) == 1:
+                message = f"{self.checked.pipeline.name} needs the input {missing[0]}, and has no input {name}."
+                self.add("unknown-input", message, (*path, name), f"Write {missing[0]}: instead.", key=True)
+                missing = []
+                continue
             if name not in declared:
                 self.add("unknown-input", f"{self.checked.pipeline.name} has no input {name}.", (*path, name),
                          nearest(name, list(declared)) or "It has none.", key=True)  # fmt: skip
@@ -211,7 +219,6 @@ class _Loader:
                 self.add("file", f"There is no file {value}.", (*path, name),
                          "Name a file by its path from this file's folder, or write a URL.")  # fmt: skip
             values[name] = value
-        missing = [d.name for d in declared.values() if d.required and d.name not in values]
         if missing:
             word = "inputs" if len(missing) > 1 else "input"
             message = f"{self.checked.pipeline.name} needs the {word} {' and '.join(missing)}."
@@ -251,14 +258,18 @@ class _Loader:
 
     def lacking(self, outputs: Mapping[str, Output], path: Path) -> None:
         """Fields that templates read of a canned step, and that its output does not have."""
+        readers: dict[tuple[str, str], list[str]] = {}
         for reader, template in _templates(self.checked):
             for step, name in fields_read(template):
                 given = outputs.get(step)
                 if given is None or name in given.scope() or name not in yields(self.checked.steps[step])["properties"]:
                     continue
-                message = f"{step} is canned without {name}, which {reader} reads."
-                if all(problem.message != message for problem in self.problems):
-                    self.add("not-canned", message, (*path, step), f"Add {name}: under {step}:.", key=True)
+                readers.setdefault((step, name), []).append(reader)
+        for (step, name), found in readers.items():
+            names = list(dict.fromkeys(found))
+            who = f"{enumerated(names)} read{'s' * (len(names) == 1)}"
+            message = f"{step} is canned without {name}, which {who}."
+            self.add("not-canned", message, (*path, step), f"Add {name}: under {step}:.", key=True)
 
     def canned_output(self, step: CheckedStep, values: Mapping[str, JSON], path: Path) -> Output | None:
         schema = yields(step)

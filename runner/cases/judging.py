@@ -237,8 +237,8 @@ def _number(name: str, value: JSON, wanted: Mapping[str, float]) -> Iterator[_Fa
 def _schema(name: str, value: JSON, wanted: JSON) -> Iterator[_Fault]:
     for error in Draft202012Validator(wanted).iter_errors(value):
         where = name + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path)
-        message, instead = explain(error, where)
-        yield _Fault((), message, instead)
+        message, _ = explain(error, where)
+        yield _Fault((), message, f"It is {_shown(error.instance)}.")
 
 
 def _size(name: str, value: Artifact, wanted: str) -> Iterator[_Fault]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from bisect import insort
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -39,23 +40,24 @@ def check(files: Sequence[Path], catalogue: Path | None, profile: str | None, fo
     files = _meant(files)
     tests = [file for file in files if is_test(file)]
     pipelines: list[loading.Read] = []
-    problems: list[Problem] = []
+    found: dict[str, list[Problem]] = {str(file): [] for file in files}
     for file in dict.fromkeys(file for file in files if file not in tests):
         try:
             pipelines.append(loading.read(file, catalogue, profile))
-            problems += pipelines[-1].problems
+            found[str(file)] += pipelines[-1].problems
         except Unreadable as err:  # the others are checked all the same
-            problems.append(err.problem)
-    problems += loading.of_all(pipelines)
+            found[str(file)].append(err.problem)
+    for problem in loading.of_all(pipelines):
+        insort(found[problem.mark.file], problem, key=lambda p: (p.mark.file != problem.mark.file, p.mark.line))
     if tests:
         from .. import testing
 
         for file in tests:
             try:
-                problems += testing.read(file, catalogue).problems
+                found[str(file)] += testing.read(file, catalogue).problems
             except Unreadable as err:
-                problems.append(err.problem)
-    problems = list(dict.fromkeys(problems))  # one may run another
+                found[str(file)].append(err.problem)
+    problems = list(dict.fromkeys(problem for each in found.values() for problem in each))  # one may run another
     wrong = any(not problem.warning for problem in problems)
     if form == "text":
         show(problems)
