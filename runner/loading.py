@@ -185,7 +185,7 @@ def _gathered(problems: Iterable[Problem]) -> list[Problem]:
         same = (problem.code, problem.mark.file, problem.message, problem.instead)
         found.setdefault(same if problem.code in _READ else number, []).append(problem)
     return [
-        replace(first, also=tuple(replace(other.mark, text="") for other in others))
+        replace(first, also=(*first.also, *(replace(other.mark, text="") for other in others)))
         for first, *others in found.values()
     ]
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 
-from . import braces, keywords, shape, source, templates
+from . import braces, keywords, outline, shape, source, templates
 from .errors import PipelineProblems, Problem, nearest
 from .kinds import KINDS
 from .kinds.nesting import parts
@@ -156,11 +156,10 @@ def load(
 
 
 def _load(text: str, file: str, read_file: ReadFile, profile: str | None) -> tuple[Pipeline | None, list[Problem]]:
-    try:
-        document = source.parse(text, file)
-    except PipelineProblems as err:
-        return None, list(err.problems)
-    problems = [*without_braces(document), *validate(document)]
+    document, misread = outline.read(text, file)
+    if document is None:
+        return None, misread
+    problems = [*misread, *without_braces(document), *validate(document)]
     if not isinstance(document.data, dict):
         return None, problems
     profiles = _mapping(document.data, "profiles")

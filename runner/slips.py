@@ -68,7 +68,7 @@ def _is_near(key: str, known: Mapping[str, JSON]) -> bool:
 
 
 def _without_space(document: Document) -> Iterator[Problem]:
-    for path, node in _mappings(document):
+    for path, node in mappings(document):
         children = node.children
         assert isinstance(children, dict)
         for key, (event, _) in list(children.items()):
@@ -90,7 +90,7 @@ def _later(mark: Any, by: int) -> Any:
     return yaml.Mark(mark.name, mark.index + by, mark.line, mark.column + by, None, 0)
 
 
-def _mappings(document: Document) -> Iterator[tuple[Path, Node]]:
+def mappings(document: Document) -> Iterator[tuple[Path, Node]]:
     """Every mapping of a document, and where it is."""
     left: list[tuple[Path, Node]] = [((), document.root)] if document.root is not None else []
     while left:
@@ -106,7 +106,7 @@ def _mappings(document: Document) -> Iterator[tuple[Path, Node]]:
 
 
 def _merged(document: Document) -> Iterator[Problem]:
-    for path, node in _mappings(document) if "<<" in document.text else ():
+    for path, node in mappings(document) if "<<" in document.text else ():
         children = node.children
         assert isinstance(children, dict)
         owner: Any = functools.reduce(lambda data, part: data[part], path, document.data)
@@ -141,7 +141,7 @@ def _fallen_in(document: Document) -> Iterator[Problem]:
         return
     names = list(steps)
     after = names[names.index("outputs") + 1 :]
-    if isinstance(said, dict) and said and not any(name in _of_steps() for name in said):
+    if isinstance(said, dict) and said and not any(name in of_steps() for name in said):
         beside = []
     elif said is None and document.raw(("steps", "outputs")) == "" and after and not _steps_among(steps, after):
         beside = after
@@ -164,12 +164,12 @@ def _fallen_in(document: Document) -> Iterator[Problem]:
 
 def _steps_among(steps: Mapping[str, JSON], names: Sequence[str]) -> bool:
     """Whether one of these may be a step: a mapping with a key of steps, or nothing yet."""
-    return any(value is None or (isinstance(value, dict) and any(key in _of_steps() for key in value))
+    return any(value is None or (isinstance(value, dict) and any(key in of_steps() for key in value))
                for value in (steps[name] for name in names))  # fmt: skip
 
 
 @functools.cache
-def _of_steps() -> frozenset[str]:
+def of_steps() -> frozenset[str]:
     return frozenset(["kind", "model", *CONTROL, *(name for kind in KINDS.values() for name in kind.PARAMS)])
 
 
