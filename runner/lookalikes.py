@@ -79,3 +79,12 @@ def in_line(number: int, line: str, at: int = 0) -> Iterator[Lookalike]:
         else:
             instead = ""
         yield Lookalike(number, column, character, instead)
+
+
+def around(word: str) -> Iterator[Lookalike]:
+    """Those before or behind a word."""
+    inner = word.strip("".join(character for character in word if _ANY.match(character)))
+    begin = word.find(inner) if inner else 0
+    for column, character in enumerate(word):
+        if not begin <= column < begin + len(inner) and _ANY.match(character):
+            yield Lookalike(0, column, character, " " if re.match(f"[{_BLANK}]", character) else "")

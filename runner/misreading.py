@@ -343,6 +343,26 @@ def of_a_key(lines: Sequence[str], at: Place) -> Misread:
     return Misread("A key must be text.", at, "Write the key as a word.", "key")
 
 
+_KEY_RUN_TOGETHER = re.compile(r"([A-Za-z_][\w.-]*)( *:| +)([\"'{\[].*)")
+
+
+def of_a_text_as_key(lines: Sequence[str], at: Place, key: str) -> Misread | None:
+    """A key that holds the begin of a value in braces or quotes, with no colon between them, or no space behind it."""
+    found = _KEY_RUN_TOGETHER.match(key)
+    if found is None or (
+        not any(found[3].count(one) != found[3].count(other) for one, other in ("{}", "[]"))
+        and (found[3].count(found[3][0]) % 2 == 0)
+    ):
+        return None
+    line, end = lines[at[0]], at[1] + found.end(2)
+    meant = {at[0]: _with(line, at[1] + found.end(1), end, ": ")}
+    if ":" not in found[2]:
+        cure = f"Write {found[1]}: {cut(line[end:].strip())}."
+        return Misread("A colon is missing after this.", at, cure, length=len(found[1]), meant=meant)
+    cure = f"Write a space after the colon: {found[1]}: {line[end:].strip()[:60]}."
+    return Misread("A space is missing after this colon.", (at[0], end - 1), cure, meant=meant)
+
+
 def of_items(lines: Sequence[str], at: Place, last: int) -> Misread | None:
     """An item of a list whose text goes on, without quotes, to the line ``last``, and one of these lines begins with a
     dash: an item that begins too far in, so that YAML takes it for more of the text.
@@ -404,7 +424,9 @@ def _column(line: str) -> int:
 def _out_of_its_text(lines: Sequence[str], began: Place) -> Misread | None:
     """A line of a text after ``|`` or ``>`` that begins no further in than the key of the text."""
     indent = _indent(lines[began[0]])
-    above = next((n for n in range(began[0] - 1, -1, -1) if lines[n].strip() and _indent(lines[n]) <= indent), None)
+    above = _above(lines, began[0])
+    if above is not None and not OPENS_TEXT.search(lines[above]):
+        above = next((n for n in range(began[0] - 1, -1, -1) if lines[n].strip() and _indent(lines[n]) <= indent), None)
     if above is None or not OPENS_TEXT.search(lines[above]):
         return None
     message = f"This begins no further in than line {above + 1}, so it is not of the text there."

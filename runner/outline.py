@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import source
-from .errors import Problem, counted
+from .errors import Mark, Problem, counted
 from .kinds import KINDS
 from .model import JSON
 from .schema import top_schema
@@ -37,8 +37,8 @@ class _Change:
 
     at: int
     lines: Mapping[int, str]
-    section: str = ""
-    """The section that may be missing above the line."""
+    above: str = ""
+    """The section, or the name of a step, that may be missing above the line."""
 
 
 def read(text: str, file: str) -> tuple[Document | None, list[Problem]]:
@@ -79,13 +79,20 @@ def _misplaced(document: Document) -> Iterator[int]:
         if not any(word in path for word in _FREE) and _is_step(_at(data, path)) and path:
             yield _line(node)
     for name, step in steps.items() if isinstance(steps, dict) else ():
-        if name.startswith("-") or (not isinstance(step, dict) and (step is not None or name in of_steps())):
+        if name.startswith("-") or (not _is_step(step) and (name in of_steps() or not isinstance(step, dict | None))):
             yield document.mark(("steps", name), key=True).line - 1
+    for section, entries in data.items():
+        for name, entry in entries.items() if section in _NAMED and isinstance(entries, dict) else ():
+            is_model = section == "inputs" and isinstance(entry, dict) and "model" in entry and "type" not in entry
+            if is_model or (entry is None and name in _NAMED):
+                yield document.mark((section, name), key=True).line - 1
     for key, value in data.items():
         if key not in _sections() and (key in of_steps() or (isinstance(value, dict) and not key.startswith("x-"))):
             yield document.mark((key,), key=True).line - 1
 
 
+_NAMED = ("inputs", "models", "profiles", "steps", "outputs")
+"""Sections whose entries have names."""
 _FREE = ("schema", "input", "tools", "messages", "default", "items", "enum", "matrix", "foreach")
 """Keys below which anything may be called anything."""
 
@@ -128,7 +135,7 @@ def _best(text: str, file: str, at: list[int], told: int | None) -> tuple[_Chang
         mended, wrong = source.read(rewriting.after, file)
         if mended is None or wrong or not isinstance(mended.data, dict) or any(True for _ in _misplaced(mended)):
             continue
-        if not change.section and _path(mended, change.at) is None:
+        if not change.above and _path(mended, change.at) is None:
             continue
         faults = len(validate(mended))
         if faults < least:
@@ -146,6 +153,7 @@ def _changes(lines: list[str], at: list[int]) -> Iterator[_Change]:
     near.sort(key=lambda n: (min(abs(n - line) for line in at), n))
     columns = sorted({_indent(lines[n]) for n in keys})
     yield from _sections_above(lines, keys)
+    yield from _steps_above(lines, near)
     for n in near:
         if found := re.match(r"( *)- ?(\w+: *)\Z", lines[n]):
             yield _Change(n, {n: found[1] + found[2]})
@@ -162,12 +170,23 @@ def _changes(lines: list[str], at: list[int]) -> Iterator[_Change]:
 def _sections_above(lines: list[str], keys: list[int]) -> Iterator[_Change]:
     """Sections that are nowhere, each above the first line of what may be theirs."""
     for section in ("steps", "outputs", "inputs", "models"):
-        if any(line.startswith(f"{section}:") for line in lines):
+        if any(re.match(rf"{section}:| +{section}: *\Z", line) for line in lines):
             continue
         for before, n in zip([None, *keys], keys, strict=False):
             is_first = before is None or not _indent(lines[before]) or not lines[n - 1].strip()
             if _indent(lines[n]) and is_first:
                 yield _Change(n, {n: f"{section}:\n{lines[n]}"}, section)
+
+
+def _steps_above(lines: list[str], near: list[int]) -> Iterator[_Change]:
+    """The name of a step that is nowhere and is read, above the first key of what may be that step."""
+    read = dict.fromkeys(re.findall(r"\bsteps\.(\w+)", "\n".join(lines)))
+    gone = next((name for name in read if not any(re.match(rf" +{name} *:", line) for line in lines)), None)
+    columns = {_indent(line) for line in lines if re.match(r" +\w+: *\Z", line)}
+    for n in near if gone is not None else ():
+        if re.match(r" +kind:", lines[n]):
+            for column in sorted((column for column in columns if column < _indent(lines[n])), reverse=True)[:1]:
+                yield _Change(n, {n: f"{' ' * column}{gone}:\n{lines[n]}"}, str(gone))
 
 
 def _block(lines: list[str], at: int) -> list[int]:
@@ -194,11 +213,12 @@ def _problem(change: _Change, mended: Document, before: str) -> Problem:
     line = source.lines_of(before)[change.at]
     found = _KEY.match(line)
     assert found is not None
-    if change.section:
-        mark = replace(mended.mark((change.section,), key=True), line=change.at + 1, text=line,
-                       column=_indent(line) + 1, length=len(line.strip()))  # fmt: skip
-        message = f"{change.section}: is missing above line {change.at + 1}."
-        return Problem("missing-key", message, mark, f"Write {change.section}: on a line of its own above it.")
+    if change.above:
+        mark = Mark(mended.file, change.at + 1, _indent(line) + 1, len(line.strip()), line)
+        message = f"{change.above}: is missing above line {change.at + 1}."
+        left = _indent(line) - _indent(change.lines[change.at])
+        cure = f"Write {change.above}: on a line of its own above it, {counted(left, 'space')} further left."
+        return Problem("missing-key", message, mark, cure)
     path = _path(mended, change.at)
     assert path is not None
     name = path[-1]

@@ -23,6 +23,7 @@ from .kinds.nesting import parts
 from .meant import renamed, without_braces
 from .model import JSON, UNITS, Ceiling
 from .schema import INPUT_TYPES
+from .slips import of_another_sort
 from .source import Document
 from .syntax import HalfTemplate, TemplateFault
 from .templates import Template, Tree, anything
@@ -159,6 +160,8 @@ def _load(text: str, file: str, read_file: ReadFile, profile: str | None) -> tup
     document, misread = outline.read(text, file)
     if document is None:
         return None, misread
+    if (other := of_another_sort(document)) is not None:
+        return None, [other]
     problems = [*misread, *without_braces(document), *validate(document)]
     if not isinstance(document.data, dict):
         return None, problems

@@ -103,15 +103,23 @@ def rewritten(text: str, meant: Mapping[int, str]) -> Rewriting:
     """A text with lines, by their number from 0, as they were meant."""
     starts = [0, *(found.end() for found in _BREAK.finditer(text))]
     lines = _BREAK.split(text)
-    parts, changes, done = [], [], 0
+    parts, changes, done = list[str](), list[tuple[int, int, int]](), 0
     for number, line in sorted(meant.items()):
         old, start = lines[number], starts[number]
         same = _alike(old, line)
         tail = _alike(old[same:][::-1], line[same:][::-1])
-        changes.append((start + same, len(old) - same - tail, len(line) - same - tail))
+        changes += _changes(start + same, old[same : len(old) - tail], line[same : len(line) - tail])
         parts += [text[done:start], line]
         done = start + len(old)
     return Rewriting(text, "".join([*parts, text[done:]]), tuple(changes))
+
+
+def _changes(start: int, old: str, new: str) -> list[tuple[int, int, int]]:
+    """What became of a part of a text; where only something was put around it, it is the same inside."""
+    before = new.find(old)
+    if not old or before < 0:
+        return [(start, len(old), len(new))]
+    return [(start, 0, before), (start + len(old), 0, len(new) - len(old) - before)]
 
 
 def _alike(one: str, other: str) -> int:
@@ -130,6 +138,8 @@ class Document:
     lines: list[str] = field(default_factory=list)
     rewritings: tuple[Rewriting, ...] = ()
     """How the text came to be what it was meant to be: marks are of the file as it is."""
+    unused: tuple[Any, ...] = ()
+    """Texts without quotes with an anchor before them that no alias names."""
 
     def mark(self, path: Path = (), *, key: bool = False) -> Mark:
         """Where the value at ``path`` stands, or, with ``key``, the key that names it.
@@ -267,19 +277,20 @@ def read(text: str, file: str) -> tuple[Document | None, list[Problem]]:
         return None, [Problem("yaml", "Half of a character stands here.", mark, "Save the file as UTF-8.")]
     problems: dict[Problem, None] = {}
     rewritings: list[Rewriting] = []
-    reached: misreading.Place = (-1, -1)
+    stopped: misreading.Place | None = None
+    mended = 0
     while True:
         composer = _Composer(text, file)
         with collector_paused():
             data, root = composer.compose()
-        document = Document(file, text, data, root, [], tuple(rewritings))
+        document = Document(file, text, data, root, [], tuple(rewritings), composer.unused())
+        if composer.stopped is not None and (composer.stopped == stopped or composer.stopped[0] < mended):
+            return None, list(problems)  # it was not meant so
         stopped = composer.stopped
-        if stopped is not None and stopped <= reached:  # it was not meant so
-            return None, list(problems)
         problems |= dict.fromkeys(_as_it_is(problem, document) for problem in composer.problems)
         if not composer.meant or len(rewritings) == MAX_MENDED:
             return document if not composer.problems else None, list(problems)
-        reached = stopped or reached
+        mended = min(composer.meant)
         rewritings.append(rewritten(text, composer.meant))
         text = rewritings[-1].after
 
@@ -337,6 +348,11 @@ class _Composer:
         self.stopped: misreading.Place | None = None
         """Where the file could not be read on."""
         self.strange: list[lookalikes.Lookalike] = []
+        self.anchored: dict[str, Any] = {}
+        """By anchor, texts without quotes that one stands before and no alias has named yet."""
+
+    def unused(self) -> tuple[Any, ...]:
+        return tuple(self.anchored.values())
 
     def compose(self) -> tuple[JSON, Node | None]:
         parser = _Parser(self.text)
@@ -373,8 +389,12 @@ class _Composer:
                 top = stack[-1] if stack else None
                 if top is not None and top.key is None and type(top.data) is dict:
                     self._key(top, event)
+                    if self.stopped is not None:
+                        return
                 else:
                     self._put(top, self._scalar(event), Node(event, event), event.anchor)
+                    if event.anchor and not event.style:
+                        self.anchored[event.anchor] = event
             elif kind in starts:
                 self._tag(event)
                 is_map = kind is starts[0]
@@ -421,6 +441,12 @@ class _Composer:
         top.key = event
         if not event.style and not event.value.isascii():
             self._lookalikes(event)
+        if not event.style and ("{" in event.value or "[" in event.value or '"' in event.value or "'" in event.value):
+            place = event.start_mark.line, event.start_mark.column
+            if found := misreading.of_a_text_as_key(self.lines, place, event.value):
+                self._misread(found)
+                self.stopped = place
+                return
         if event.anchor:
             self.anchors[event.anchor] = (event.value, Node(event, event))
         if event.value in top.node.children:
@@ -453,6 +479,7 @@ class _Composer:
 
     def _alias(self, stack: list[_Open], event: Any) -> bool:
         found = self.anchors.get(event.anchor)
+        self.anchored.pop(event.anchor, None)
         if found is None:
             name = event.anchor[:60]
             if name in self.anchors:
