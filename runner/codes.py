@@ -320,9 +320,10 @@ steps:
     Code(
         "E012",
         "indentation",
-        "A line stands beside what it belongs to",
-        "In YAML a line belongs to the one above it that begins further to the left. This one begins as far left as "
-        "the key that it was written under, so that the key is empty and the line belongs to something else.",
+        "A line begins too far to the left or to the right",
+        "In YAML a line belongs to the one above it that begins further to the left, and what belongs together begins "
+        "equally far in. This one begins elsewhere: beside what it belongs to, or within what stands beside it. Which "
+        "line that is follows from what leaves least to complain about when it is moved.",
         """\
 name: tea
 steps:
@@ -1568,10 +1569,11 @@ steps:
     Code(
         "W611",
         "cut-text",
-        "A text ends before a #",
+        "A text ends before a #, or begins behind an &",
         "In a text without quotes # after a blank begins a comment: the rest of the line is not part of the text, and "
         "no model reads it. This is told where something stands right behind #, as in a colour or a number; a comment "
-        "with a blank behind # is one.",
+        "with a blank behind # is one. A word with & before it, where a text begins, is the name of an anchor, by "
+        "which *name repeats the text; it is no part of the text either.",
         """\
 name: tea
 steps:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from jinja2 import nodes
@@ -72,6 +73,18 @@ def comments(document: Document) -> Iterator[Problem]:
             f"The text ends before {one_line(cut[2].split()[0].rstrip(',.;:'), 40)}: # after a blank begins a comment."
         )
         cure = 'Write quotes around the whole text: "…". If it is a comment, write a blank after #.'
+        yield Problem("cut-text", what, mark, cure, warning=True)
+
+
+def anchors(document: Document) -> Iterator[Problem]:
+    """Texts without quotes that begin with &: their first word is the name of an anchor, and no part of them."""
+    for event in document.unused:
+        if " " not in event.value:
+            continue  # not prose
+        name = f"&{event.anchor}"
+        mark = replace(document.mark_of(event), length=len(name))
+        what = f"The text begins behind {one_line(name, 40)}: & begins the name of an anchor, which no alias uses."
+        cure = 'Write quotes around the whole text: "…".'
         yield Problem("cut-text", what, mark, cure, warning=True)
 
 

@@ -52,9 +52,20 @@ def text_of(path: Path, what: str) -> str:
     except IsADirectoryError:
         raise Unreadable(f"{path} is a folder; name {what} in it.", start) from None
     except UnicodeDecodeError as err:
+        if (other := _media(path)) is not None:
+            raise Unreadable(f"{path} is {other}, and no text.", start, f"Name {what}.") from err
         raise Unreadable(f"{path} is not a text file in UTF-8.", _stray(path), "Save it as UTF-8.") from err
     except OSError as err:
         raise Unreadable(f"{path} cannot be read: {err.strerror}.", start) from None
+
+
+def _media(path: Path) -> str | None:
+    """What a file is that is a picture, a sound or a video."""
+    from .media import media_type  # noqa: PLC0415 - only on the way to a problem; --help is faster without
+
+    with path.open("rb") as file:
+        family = media_type(file.read(512)).partition("/")[0]
+    return {"image": "a picture", "audio": "a sound", "video": "a video"}.get(family)
 
 
 def _stray(path: Path) -> Mark:

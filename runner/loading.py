@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from . import catalogue, checking, doubts, masking, planning, source
+from . import catalogue, checking, doubts, lookalikes, masking, planning, source
 from . import pipeline as pipelines
 from .catalogue import Catalogue
 from .checking import Checked
@@ -145,14 +145,15 @@ def _checked(
 
     found, problems = pipelines.load(text, str(path), files.text, profile)
     secrets |= {value for name in _variables(found) if (value := env.get(name, "").strip())}
-    problems += [*doubts.quotes(found.document), *doubts.comments(found.document)] if found is not None else ()
+    if found is not None:
+        problems += [*doubts.quotes(found.document), *doubts.comments(found.document), *doubts.anchors(found.document)]
     documents = [(str(path), text), *((each.file, each.text) for each in (found.files.values() if found else ()))]
     problems = [*problems, *(warning for file, said in documents for warning in masking.warnings(file, said, secrets))]
     checked = None
     if found is not None:
         checked, more = checking.check(found, known, files.is_file, nested)
         problems = [*problems, *more]
-    problems = _without_echoes(problems)
+    problems = [_with_lookalikes(problem) for problem in _without_echoes(problems)]
     if checked is not None and not any(problem.warning is False for problem in problems):
         problems += [*_too_small(checked), *doubts.of(checked, files.is_file), *inside]
     if any(not problem.warning for problem in problems):
@@ -174,6 +175,17 @@ def _without_echoes(problems: list[Problem]) -> list[Problem]:
     return left
 
 
+def _with_lookalikes(problem: Problem) -> Problem:
+    """A word that is wrong for a blank before or behind it that YAML takes for a letter."""
+    mark = problem.mark
+    word = mark.text[mark.column - 1 : mark.column - 1 + mark.length]
+    strange = [each for each in lookalikes.around(word) if " " not in word]
+    if not strange or problem.warning or problem.code == "yaml":
+        return problem
+    at = replace(mark, column=mark.column + strange[0].column, length=1)
+    return replace(problem, message=strange[0].what, mark=at, instead="Remove it.")
+
+
 _READ = {"unknown-name", "unknown-field", "unknown-step", "unknown-input", "unknown-env", "unknown-model"}
 """Codes of names that are declared in one place and read in many."""
 
@@ -185,7 +197,7 @@ def _gathered(problems: Iterable[Problem]) -> list[Problem]:
         same = (problem.code, problem.mark.file, problem.message, problem.instead)
         found.setdefault(same if problem.code in _READ else number, []).append(problem)
     return [
-        replace(first, also=tuple(replace(other.mark, text="") for other in others))
+        replace(first, also=(*first.also, *(replace(other.mark, text="") for other in others)))
         for first, *others in found.values()
     ]
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from .braces import in_fault
-from .errors import counted
+from .errors import counted, cut
+from .lookalikes import OPENS_TEXT, Lookalike
 
 Place: TypeAlias = tuple[int, int]
 """Line and column, from 0."""
@@ -46,10 +47,11 @@ _SYNTAX: tuple[tuple[str, str, str, bool], ...] = (
 
 
 _KEY = re.compile(r"\s*(?:- +)?([\w.-]+) *:(?: |$)")
-_KEY_AND_VALUE = re.compile(r"\s*(?:- +)?([A-Za-z_][\w-]*):(?!//)(?![^'\"]*: )(\S.*)\Z")
+_KEY_AND_VALUE = re.compile(r"\s*(?:- +)?([A-Za-z_][\w.-]*):(?!//)(?![^'\"]*: )(\S.*)\Z")
+_KEY_WITHOUT_COLON = re.compile(r"\s*(?:- +)?([A-Za-z_][\w.-]*)(?: *[;=,] *| +)([^\s:;=].*)\Z")
+_EMPTY_KEY = re.compile(r"\s*(?:- +)?([\w.-]+) *: *(?:#.*)?\Z")
 _BEFORE_VALUE = re.compile(r"\s*(?:- +)*(?:[\w.-]+ *: +)?")
 _WORD = re.compile(r"\s*([\w.-]+) *(?: #.*)?\Z")
-_OPENS_TEXT = re.compile(r"[:-] +[|>][-+0-9]*\s*(?:#.*)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,10 @@ class Misread:
     instead: str
     code: str = "yaml"
     length: int = 1
+    meant: Mapping[int, str] = field(default_factory=dict)
+    """The lines as they were meant, by their number from 0, where that is sure."""
+    also: tuple[Place, ...] = ()
+    """Where else the same is wrong."""
 
 
 def told(said: str, lines: Sequence[str], at: Place, began: Place | None) -> Misread:
@@ -77,17 +83,24 @@ def told(said: str, lines: Sequence[str], at: Place, began: Place | None) -> Mis
         found := _no_space(lines, began[0] if began and "could not" in said else _above(lines, at[0]))
     ):
         return found
+    if "mapping values are not allowed" in said and (found := _first_without_colon(lines, at)):
+        return found
     if ("expected key" in said or "expected ','" in said) and (found := _ended_early(line, at)):
         return found
     if found := _half_template(lines, at if "expected key" in said else began or at):
+        return found
+    if ("expected key" in said or "expected ','" in said) and (found := _in_brackets(lines, at, began)):
         return found
     if "expected key" in said and at[1] == _indent(line) and (found := _between(lines, at[0])):
         return found
     if "mapping values are not allowed" in said and (found := _too_far_in(lines, at)):
         return found
-    if "could not find expected ':'" in said and began and (found := _out_of_its_text(lines, began)):
-        return found
-    if "could not find expected ':'" in said and began and (found := _no_colon(lines, began[0])):
+    if "could not find expected ':'" in said and began:
+        ways = (_no_colon(lines, began[0]), _out_of_its_text(lines, began), _text_below_its_key(lines, began[0]),
+                _without_colon(lines, began[0]))  # fmt: skip
+        if found := next(filter(None, ways), None):
+            return found
+    if "mapping values are not allowed" in said and (found := _colon_in_a_text(lines, at)):
         return found
     for words, message, instead, at_start in _SYNTAX:
         if words in said:
@@ -155,12 +168,14 @@ def _no_space(lines: Sequence[str], at: int | None) -> Misread | None:
     if at is None or found is None:
         return None
     cure = f"Write a space after the colon: {found[1]}: {found[2].strip()[:60]}."
-    return Misread("A space is missing after this colon.", (at, found.end(1)), cure)
+    place = (at, found.end(1))
+    meant = {at: _with(lines[at], found.end(1) + 1, found.end(1) + 1, " ")}
+    return Misread("A space is missing after this colon.", place, cure, meant=meant)
 
 
 def _above(lines: Sequence[str], at: int) -> int | None:
-    """The line above one that is not empty."""
-    return next((n for n in range(at - 1, -1, -1) if lines[n].strip()), None)
+    """The line above one that is not empty, and no comment."""
+    return next((n for n in range(at - 1, -1, -1) if lines[n].strip() and not lines[n].lstrip().startswith("#")), None)
 
 
 def _between(lines: Sequence[str], at: int) -> Misread | None:
@@ -206,14 +221,213 @@ def _no_colon(lines: Sequence[str], at: int) -> Misread | None:
     if word is None or _indent(below) <= _indent(lines[at]):
         return None
     place = (at, word.start(1))
-    return Misread("A colon is missing after this.", place, f"Write {word[1]}: here.", length=len(word[1]))
+    meant = {at: _with(lines[at], word.end(1), word.end(1), ":")}
+    cure = f"Write {word[1]}: here."
+    return Misread("A colon is missing after this.", place, cure, length=len(word[1]), meant=meant)
+
+
+def _without_colon(lines: Sequence[str], at: int) -> Misread | None:
+    """A key and its value with no colon between them, or with another sign in its place."""
+    found = _KEY_WITHOUT_COLON.match(lines[at])
+    if found is None:
+        return None
+    place = (at, found.start(1))
+    meant = {at: _with(lines[at], found.end(1), found.start(2), ": ")}
+    cure = f"Write {found[1]}: {cut(found[2].strip())}."
+    return Misread("A colon is missing after this.", place, cure, length=len(found[1]), meant=meant)
+
+
+def _first_without_colon(lines: Sequence[str], at: Place) -> Misread | None:
+    """The first line of a block, whose key has no colon, so that the block is the one text that begins with it."""
+    indent = _indent(lines[at[0]])
+    key = _KEY.match(lines[at[0]])
+    above = _above(lines, at[0])
+    if (
+        key is None
+        or key.end(1) != at[1]
+        or above is None
+        or _column(lines[above]) != indent
+        or _KEY.match(lines[above])
+    ):
+        return None
+    before = _above(lines, above)
+    if before is not None and _indent(lines[before]) >= indent and not lines[above].lstrip().startswith("-"):
+        return None
+    return _without_colon(lines, above)
+
+
+def _text_below_its_key(lines: Sequence[str], at: int) -> Misread | None:
+    """A text on the line below its key that begins no further in than that."""
+    above = _above(lines, at)
+    key = _EMPTY_KEY.match(lines[above]) if above is not None else None
+    if above is None or key is None or len(lines[at].split()) < 3 or _column(lines[above]) < _indent(lines[at]):
+        return None
+    indent = _column(lines[above])
+    block = list(itertools.takewhile(lambda n: lines[n].strip() and not _KEY.match(lines[n]), range(at, len(lines))))
+    message = f"This begins no further in than {key[1]}: on line {above + 1}, so it is not its text."
+    meant = {n: " " * (indent + 2) + lines[n].lstrip() for n in block}
+    cure = f"Begin it further in than {key[1]}:, or write it behind {key[1]}:."
+    return Misread(message, (at, _indent(lines[at])), cure, "indentation", len(lines[at].strip()), meant=meant)
+
+
+def _colon_in_a_text(lines: Sequence[str], at: Place) -> Misread | None:
+    """A text without quotes behind its key, with a colon and a blank in it."""
+    line = lines[at[0]]
+    value = _BEFORE_VALUE.match(line)
+    if value is None or not value[0].strip() or value.end() >= at[1] or line[value.end()] in "\"'[{|>&*!":
+        return None
+    text = _without_comment(line[value.end() :])
+    if text.endswith("}") and text.count("}") > text.count("{"):
+        meant = {at[0]: _with(line, value.end(), value.end(), "{")}
+        return Misread("A { is missing before this.", (at[0], value.end()), f"Write {cut('{' + text)}.", meant=meant)
+    if " " not in line[value.end() : at[1]].strip():
+        return None  # another key may be meant
+    meant = {at[0]: _with(line, value.end(), value.end() + len(text), quoted(text))}
+    cure = "Put the text in quotes if it holds a colon, or begin this line as far in as the lines above it."
+    return Misread("A colon cannot stand here.", at, cure, meant=meant)
+
+
+def _in_brackets(lines: Sequence[str], at: Place, began: Place | None) -> Misread | None:
+    """What cannot stand in braces or brackets: a bracket that closes nothing, or a text with a colon in it."""
+    line = lines[at[0]] if at[0] < len(lines) else ""
+    character = line[at[1] : at[1] + 1]
+    opened = {"]": "[", "}": "{"}.get(character)
+    if opened is not None and line[: at[1]].count(opened) <= line[: at[1]].count(character):
+        cure = "Remove it, or write the one that opens what it closes."
+        meant = {at[0]: _with(line, at[1], at[1] + 1, "")}
+        extra = line[at[1] - 1] == character
+        return Misread(f"This {character} closes nothing.", at, cure, meant=meant if extra else {})
+    value = re.search(r"([\w.-]+): +([^\s,\[\]{}\"'][^,\[\]{}\"']*)\Z", line[: at[1]])
+    if character != ":" or value is None or began is None or began[0] != at[0]:
+        return None
+    rest = re.match(r"[^,\[\]{}\"']*", line[at[1] :])
+    assert rest is not None
+    text = (value[2] + rest[0]).rstrip()
+    meant = {at[0]: _with(line, value.start(2), value.start(2) + len(text), quoted(text))}
+    return Misread("A colon cannot stand in a text without quotes.", at, f"Write {value[1]}: {quoted(text)}.",
+                   meant=meant)  # fmt: skip
+
+
+def of_lookalikes(lines: Sequence[str], strange: Sequence[Lookalike]) -> list[Misread]:
+    """Characters that look like others: each character once, at the first place where it stands."""
+    alike: dict[str, list[Lookalike]] = {}
+    for each in sorted(strange, key=lambda each: (each.line, each.column)):
+        alike.setdefault(each.character, []).append(each)
+    meant: dict[int, str] = {}
+    for each in sorted(strange, key=lambda each: each.column, reverse=True):
+        meant[each.line] = _with(meant.get(each.line, lines[each.line]), each.column, each.column + 1, each.instead)
+    return [
+        Misread(first.what, (first.line, first.column), first.cure, meant=meant,
+                also=tuple((each.line, each.column) for each in others))
+        for first, *others in alike.values()
+    ]  # fmt: skip
+
+
+def of_a_key(lines: Sequence[str], at: Place) -> Misread:
+    """Braces or brackets at ``at``, where a key must stand: a template, or a name with braces, without quotes."""
+    line, column = lines[at[0]], at[1]
+    if line[column - 1 : column + 1] == "{{" and column:
+        column -= 1
+        text = _value(line, column)
+        whole = re.match(r"\{\{.*?\}\}", text)
+        meant = {at[0]: _with(line, column, column + len(text), quoted(text))} if whole else {}
+        length = len(line[column + 1 :].partition("}}")[0]) + 3
+        code = "quotes"
+        return Misread("A text that begins with {{ must be in quotes.", (at[0], column),
+                       'Write quotes around the whole text: "{{ … }}".', code, length, meant)  # fmt: skip
+    name = re.match(r"\{ *\w+ *\}[^\s:\"'{},]*(?=:(?: |\Z))", line[column:])
+    if name is not None:
+        meant = {at[0]: _with(line, column, column + len(name[0]), quoted(name[0]))}
+        return Misread("A name that begins with { must be in quotes.", at, f"Write {quoted(name[0])}: here.", "key",
+                       len(name[0]), meant)  # fmt: skip
+    return Misread("A key must be text.", at, "Write the key as a word.", "key")
+
+
+_KEY_RUN_TOGETHER = re.compile(r"([A-Za-z_][\w.-]*)( *:| +)([\"'{\[].*)")
+
+
+def of_a_text_as_key(lines: Sequence[str], at: Place, key: str) -> Misread | None:
+    """A key that holds the begin of a value in braces or quotes, with no colon between them, or no space behind it."""
+    found = _KEY_RUN_TOGETHER.match(key)
+    if found is None or (
+        not any(found[3].count(one) != found[3].count(other) for one, other in ("{}", "[]"))
+        and (found[3].count(found[3][0]) % 2 == 0)
+    ):
+        return None
+    line, end = lines[at[0]], at[1] + found.end(2)
+    meant = {at[0]: _with(line, at[1] + found.end(1), end, ": ")}
+    if ":" not in found[2]:
+        cure = f"Write {found[1]}: {cut(line[end:].strip())}."
+        return Misread("A colon is missing after this.", at, cure, length=len(found[1]), meant=meant)
+    cure = f"Write a space after the colon: {found[1]}: {line[end:].strip()[:60]}."
+    return Misread("A space is missing after this colon.", (at[0], end - 1), cure, meant=meant)
+
+
+def of_items(lines: Sequence[str], at: Place, last: int) -> Misread | None:
+    """An item of a list whose text goes on, without quotes, to the line ``last``, and one of these lines begins with a
+    dash: an item that begins too far in, so that YAML takes it for more of the text.
+    """
+    item = re.match(r"\s*(?:- +)*-(?= +\Z)", lines[at[0]][: at[1]])
+    dashes = [n for n in range(at[0] + 1, last + 1) if n < len(lines) and re.match(r"\s+- ", lines[n])]
+    if item is None or not dashes or len(lines[dashes[0] - 1]) >= _WRAPPED:
+        return None
+    column = item.end() - 1
+    above = _above(lines, at[0])
+    is_first = above is None or not re.match(rf" {{{column}}}- ", lines[above])
+    if is_first and len(dashes) > 1 and len({_indent(lines[n]) for n in dashes}) == 1:
+        further = counted(_indent(lines[dashes[0]]) - column, "space")
+        message = f"This dash stands {further} further left than those below it, so they are more of its text."
+        meant = {at[0]: " " * _indent(lines[dashes[0]]) + lines[at[0]].lstrip()}
+        cure = f"Begin it as far in as the dash on line {dashes[0] + 1}."
+        return Misread(message, (at[0], column), cure, "indentation", meant=meant)
+    further = counted(_indent(lines[dashes[0]]) - column, "space")
+    message = f"This dash stands {further} further in than the item on line {at[0] + 1}, so it is more of its text."
+    meant = {n: " " * column + lines[n].lstrip() for n in dashes}
+    cure = f"Begin it as far in as the dash on line {at[0] + 1}."
+    return Misread(message, (dashes[0], _indent(lines[dashes[0]])), cure, "indentation", meant=meant)
+
+
+_WRAPPED = 60
+"""Characters of a line after which a program may have begun a new one within a text."""
+
+
+def _value(line: str, at: int) -> str:
+    """The text without quotes that begins at ``at``: to its comment, or to what ends it in braces and brackets."""
+    before = line[:at]
+    if before.count("{") + before.count("[") == before.count("}") + before.count("]"):
+        return _without_comment(line[at:])
+    found = re.match(r"(?:\{\{.*?\}\}|[^,{}\[\]])*", line[at:])
+    return found[0].rstrip() if found is not None else ""
+
+
+def quoted(text: str) -> str:
+    """A text as it stands in quotes."""
+    if '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _with(line: str, begin: int, end: int, instead: str) -> str:
+    return line[:begin] + instead + line[end:]
+
+
+def _without_comment(text: str) -> str:
+    return re.split(r"\s+#", text, maxsplit=1)[0].rstrip()
+
+
+def _column(line: str) -> int:
+    """Where the key of a line begins, behind the dash of an item."""
+    begin = re.match(r"\s*(?:- +)*", line)
+    return begin.end() if begin is not None else 0
 
 
 def _out_of_its_text(lines: Sequence[str], began: Place) -> Misread | None:
     """A line of a text after ``|`` or ``>`` that begins no further in than the key of the text."""
     indent = _indent(lines[began[0]])
-    above = next((n for n in range(began[0] - 1, -1, -1) if lines[n].strip() and _indent(lines[n]) <= indent), None)
-    if above is None or not _OPENS_TEXT.search(lines[above]):
+    above = _above(lines, began[0])
+    if above is not None and not OPENS_TEXT.search(lines[above]):
+        above = next((n for n in range(began[0] - 1, -1, -1) if lines[n].strip() and _indent(lines[n]) <= indent), None)
+    if above is None or not OPENS_TEXT.search(lines[above]):
         return None
     message = f"This begins no further in than line {above + 1}, so it is not of the text there."
     return Misread(message, (began[0], indent), f"Begin each line of a text further in than line {above + 1}.")

@@ -16,13 +16,14 @@ from typing import Any, Literal
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 
-from . import braces, keywords, shape, source, templates
+from . import braces, keywords, outline, shape, source, templates
 from .errors import PipelineProblems, Problem, nearest
 from .kinds import KINDS
 from .kinds.nesting import parts
 from .meant import renamed, without_braces
 from .model import JSON, UNITS, Ceiling
 from .schema import INPUT_TYPES
+from .slips import of_another_sort
 from .source import Document
 from .syntax import HalfTemplate, TemplateFault
 from .templates import Template, Tree, anything
@@ -158,13 +159,14 @@ def load(
 
 
 def _load(text: str, file: str, read_file: ReadFile, profile: str | None) -> tuple[Pipeline | None, list[Problem]]:
-    try:
-        document = source.parse(text, file)
-    except PipelineProblems as err:
-        return None, list(err.problems)
+    document, misread = outline.read(text, file)
+    if document is None:
+        return None, misread
+    if (other := of_another_sort(document)) is not None:
+        return None, [other]
     if not isinstance(document.data, dict):
-        return None, validate(document)
-    problems = [*without_braces(document), *named_lists(document), *validate(document)]
+        return None, [*misread, *validate(document)]
+    problems = [*misread, *without_braces(document), *named_lists(document), *validate(document)]
     profiles = _mapping(document.data, "profiles")
     problems += _strangers(document, profiles)
     names = tuple(name for name, said in profiles.items() if isinstance(said, dict))

@@ -9,16 +9,18 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
 
+from . import misreading
 from .catalogue import builtin
 from .errors import Problem, nearest
 from .kinds import KINDS
 from .model import JSON
-from .schema import CONTROL, step_schema
+from .schema import CONTROL, step_schema, top_schema
 from .source import Document, Node, read_scalar
 
 Path = tuple[str | int, ...]
@@ -32,7 +34,51 @@ _NO_SPACE = re.compile(r"([A-Za-z_]\w*):(?!//)(\S.*)\Z", re.DOTALL)
 
 def mended(document: Document) -> list[Problem]:
     """The problems of slips that can be mended by reading on as it was meant."""
-    return [*_without_space(document), *_merged(document), *_fallen_in(document), *_of_another_kind(document)]
+    return [
+        *_cut_at_commas(document),
+        *_without_space(document),
+        *_merged(document),
+        *_fallen_in(document),
+        *_kinds_by_another_name(document),
+        *_of_another_kind(document),
+    ]
+
+
+def of_another_sort(document: Document) -> Problem | None:
+    """What is wrong with a file that is none of a pipeline, but of something that belongs to one."""
+    data = document.data
+    if not isinstance(data, dict) or not data or "steps" in data:
+        return None
+    if isinstance(data.get("cases"), dict):
+        what, cure = "This file holds cases, so it is a test.", "Name the pipeline; runner test runs the cases."
+    elif isinstance(data.get("models"), list):
+        what, cure = (
+            "This file holds a list of models, so it is a catalogue.",
+            "Name the pipeline, and this as --catalogue.",
+        )
+    elif not any(key in _top() or _holds_steps(value) for key, value in data.items()):
+        what = "This file has no name: and no steps:, so it is no pipeline."
+        cure = "Name the pipeline. If these are values of its inputs, name this as --inputs."
+    else:
+        return None
+    mark = document.mark((next(iter(data)),), key=True)
+    return Problem("type", what, mark, cure)
+
+
+def _holds_steps(value: JSON) -> bool:
+    found = [value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return any(isinstance(each, dict) and not _of_steps_alone().isdisjoint(each) for each in found)
+
+
+@functools.cache
+def _of_steps_alone() -> frozenset[str]:
+    return frozenset(["kind", "model", "prompt"])
+
+
+@functools.cache
+def _top() -> Mapping[str, JSON]:
+    found: Mapping[str, JSON] = top_schema()["properties"]
+    return found
 
 
 def renamed(document: Document, path: Path, key: str, wanted: str) -> None:
@@ -64,11 +110,96 @@ def _is_near(key: str, known: Mapping[str, JSON]) -> bool:
     return nearest(key, list(known)).startswith("Did")
 
 
+# -- a comma in a text in braces ------------------------------------------------------------------------
+
+
+def _cut_at_commas(document: Document) -> Iterator[Problem]:
+    """Texts, numbers and lists in braces whose commas would need quotes, a point or brackets: what is behind the comma
+    is a key without a colon.
+    """
+    for path, node in mappings(document):
+        if not getattr(node.start, "flow_style", False) or not isinstance(node.children, dict):
+            continue
+        before, behind = "", list[str]()
+        for key in [*node.children, ""]:
+            if key and before and _is_bare(document, node.children[key]):
+                behind.append(key)
+                continue
+            if behind:
+                yield from _joined(document, (*path, before), behind)
+            before, behind = key, []
+
+
+def _is_bare(document: Document, child: tuple[Any, Node]) -> bool:
+    """Whether a key has no colon behind it."""
+    event, value = child
+    if event.style or getattr(value.start, "value", None) != "":
+        return False
+    end = event.end_mark.index
+    return document.text[end : end + 100].lstrip()[:1] != ":"
+
+
+def _joined(document: Document, path: Path, behind: Sequence[str]) -> Iterator[Problem]:
+    """A value with the keys that are more of it."""
+    node, owner_node, key = document.node(path), document.node(path[:-1]), str(path[-1])
+    owner: Any = functools.reduce(lambda data, part: data[part], path[:-1], document.data)
+    raw = document.raw(path)
+    if node is None or owner_node is None or not raw or node.start.style:
+        return
+    children = owner_node.children
+    assert isinstance(children, dict)
+    start, end = node.start.start_mark.index, children[behind[-1]][0].end_mark.index
+    text = document.text[start:end]
+    meant: JSON
+    whole = replace(document.mark(path), length=end - start)
+    comma = document.mark_inside(path, 0, 1)
+    comma = replace(comma, column=comma.column + node.start.end_mark.index - start)
+    if key in _LISTS or path[-2:-1] == ("matrix",):
+        meant = [read_scalar(each.strip()) for each in text.split(",")]
+        yield Problem("type", f"{key} must be a list; this is a text with commas.", whole, f"Write {key}: [{text}].")
+    elif re.fullmatch(r"-?\d+,\d+", text):
+        meant = float(text.replace(",", "."))
+        yield Problem("yaml", "A comma cannot stand in a number.", comma, f"Write {key}: {text.replace(',', '.')}.")
+    elif " " in raw or key in _TEXTS:
+        meant = text
+        cure = f"Write {key}: {misreading.quoted(text)}."
+        yield Problem("yaml", "A text without quotes ends at this comma.", comma, cure)
+    else:
+        return
+    owner[key] = meant
+    for each in behind:
+        del owner[each], children[each]
+
+
+_LISTS = ("enum", "examples", "required", "needs", "after", "images", "show", "foreach")
+_TEXTS = ("description", "prompt", "text", "system", "question", "title", "negative_prompt")
+"""Keys whose values are lists, and texts for readers or models."""
+
+
+# -- a kind under another name --------------------------------------------------------------------------
+
+
+def _kinds_by_another_name(document: Document) -> Iterator[Problem]:
+    """``Kind: edit_image``, ``type: edit_image``."""
+    steps = document.data.get("steps")
+    for name, step in steps.items() if isinstance(steps, dict) else ():
+        if not isinstance(step, dict) or "kind" in step:
+            continue
+        said = {key: value for key, value in step.items() if isinstance(value, str)}
+        ways = [key for key, value in said.items() if value in KINDS and key not in of_steps()]
+        ways = ways or [key for key in said if key not in of_steps() and _is_near(key.lower(), {"kind": None})]
+        if len(ways) == 1:
+            cure = f"Write kind: {said[ways[0]]}." if said[ways[0]] in KINDS else "Did you mean kind?"
+            mark = document.mark(("steps", name, ways[0]), key=True)
+            yield Problem("unknown-key", f"The step {name} does not know the key {ways[0]}.", mark, cure)
+            renamed(document, ("steps", name), ways[0], "kind")
+
+
 # -- a blank that is missing ----------------------------------------------------------------------------
 
 
 def _without_space(document: Document) -> Iterator[Problem]:
-    for path, node in _mappings(document):
+    for path, node in mappings(document):
         children = node.children
         assert isinstance(children, dict)
         for key, (event, _) in list(children.items()):
@@ -90,7 +221,7 @@ def _later(mark: Any, by: int) -> Any:
     return yaml.Mark(mark.name, mark.index + by, mark.line, mark.column + by, None, 0)
 
 
-def _mappings(document: Document) -> Iterator[tuple[Path, Node]]:
+def mappings(document: Document) -> Iterator[tuple[Path, Node]]:
     """Every mapping of a document, and where it is."""
     left: list[tuple[Path, Node]] = [((), document.root)] if document.root is not None else []
     while left:
@@ -106,7 +237,7 @@ def _mappings(document: Document) -> Iterator[tuple[Path, Node]]:
 
 
 def _merged(document: Document) -> Iterator[Problem]:
-    for path, node in _mappings(document) if "<<" in document.text else ():
+    for path, node in mappings(document) if "<<" in document.text else ():
         children = node.children
         assert isinstance(children, dict)
         owner: Any = functools.reduce(lambda data, part: data[part], path, document.data)
@@ -141,7 +272,7 @@ def _fallen_in(document: Document) -> Iterator[Problem]:
         return
     names = list(steps)
     after = names[names.index("outputs") + 1 :]
-    if isinstance(said, dict) and said and not any(name in _of_steps() for name in said):
+    if isinstance(said, dict) and said and not any(name in of_steps() for name in said):
         beside = []
     elif said is None and document.raw(("steps", "outputs")) == "" and after and not _steps_among(steps, after):
         beside = after
@@ -164,12 +295,12 @@ def _fallen_in(document: Document) -> Iterator[Problem]:
 
 def _steps_among(steps: Mapping[str, JSON], names: Sequence[str]) -> bool:
     """Whether one of these may be a step: a mapping with a key of steps, or nothing yet."""
-    return any(value is None or (isinstance(value, dict) and any(key in _of_steps() for key in value))
+    return any(value is None or (isinstance(value, dict) and any(key in of_steps() for key in value))
                for value in (steps[name] for name in names))  # fmt: skip
 
 
 @functools.cache
-def _of_steps() -> frozenset[str]:
+def of_steps() -> frozenset[str]:
     return frozenset(["kind", "model", *CONTROL, *(name for kind in KINDS.values() for name in kind.PARAMS)])
 
 

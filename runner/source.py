@@ -1,5 +1,7 @@
 """YAML text in, plain data and a mark for every node out; or the problems, each with its line.
 
+Where it is sure what a line was meant to be, that is read in its place, so that all problems are told at once.
+
 YAML 1.2 core scalars: ``16:9``, ``no`` and ``on`` are text. A repeated key, a tag, a second document, an alias
 that contains itself or that multiplies into a flood: problems. libyaml reads the events, this file composes
 them in one pass, so that a hostile file cannot exhaust the stack.
@@ -8,9 +10,10 @@ them in one pass, so that a hostile file cannot exhaust the stack.
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,7 +21,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from . import braces, misreading
+from . import braces, lookalikes, misreading
 from .errors import Mark, PipelineProblems, Problem
 from .model import JSON
 
@@ -69,6 +72,61 @@ class Node:
         return total
 
 
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """A text in which lines were replaced by what was meant: the text before, and each change by its place there, how
+    many characters it took and how many it gave.
+    """
+
+    before: str
+    after: str
+    changes: tuple[tuple[int, int, int], ...]
+
+    def index_before(self, index: int) -> int:
+        """Where a character of the text as it was meant stands in the one before."""
+        shift = 0
+        for start, removed, added in self.changes:
+            if index < start + shift:
+                break
+            if index < start + shift + added:
+                return start + min(index - start - shift, max(removed - 1, 0))
+            shift += added - removed
+        return index - shift
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text as YAML counts them."""
+    return _BREAK.split(text)
+
+
+def rewritten(text: str, meant: Mapping[int, str]) -> Rewriting:
+    """A text with lines, by their number from 0, as they were meant."""
+    starts = [0, *(found.end() for found in _BREAK.finditer(text))]
+    lines = _BREAK.split(text)
+    parts, changes, done = list[str](), list[tuple[int, int, int]](), 0
+    for number, line in sorted(meant.items()):
+        old, start = lines[number], starts[number]
+        same = _alike(old, line)
+        tail = _alike(old[same:][::-1], line[same:][::-1])
+        changes += _changes(start + same, old[same : len(old) - tail], line[same : len(line) - tail])
+        parts += [text[done:start], line]
+        done = start + len(old)
+    return Rewriting(text, "".join([*parts, text[done:]]), tuple(changes))
+
+
+def _changes(start: int, old: str, new: str) -> list[tuple[int, int, int]]:
+    """What became of a part of a text; where only something was put around it, it is the same inside."""
+    before = new.find(old)
+    if not old or before < 0:
+        return [(start, len(old), len(new))]
+    return [(start, 0, before), (start + len(old), 0, len(new) - len(old) - before)]
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two texts begin with in common."""
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
     """A file that has been read: ``data``, and where each part of it stands. A plain text has no ``root``."""
@@ -78,6 +136,10 @@ class Document:
     data: JSON
     root: Node | None
     lines: list[str] = field(default_factory=list)
+    rewritings: tuple[Rewriting, ...] = ()
+    """How the text came to be what it was meant to be: marks are of the file as it is."""
+    unused: tuple[Any, ...] = ()
+    """Texts without quotes with an anchor before them that no alias names."""
 
     def mark(self, path: Path = (), *, key: bool = False) -> Mark:
         """Where the value at ``path`` stands, or, with ``key``, the key that names it.
@@ -145,7 +207,8 @@ class Document:
         line, start = _line_of(self.text, begin, *first)
         column = begin - start
         text = self.line(line)
-        return Mark(self.file, line + 1, column + 1, max(1, min(end - begin, len(text) - column)), text)
+        mark = Mark(self.file, line + 1, column + 1, max(1, min(end - begin, len(text) - column)), text)
+        return self.as_it_is(mark)
 
     def mark_of(self, at: Any) -> Mark:
         """Where an event, or a node, stands; the beginning where there is none."""
@@ -155,7 +218,18 @@ class Document:
         first, last = start.start_mark, end.end_mark
         text = self.line(first.line)
         stop = last.column if last.line == first.line else len(text)
-        return Mark(self.file, first.line + 1, first.column + 1, max(1, stop - first.column), text)
+        return self.as_it_is(Mark(self.file, first.line + 1, first.column + 1, max(1, stop - first.column), text))
+
+    def as_it_is(self, mark: Mark) -> Mark:
+        """A mark of the text as it was meant, in the file as it is."""
+        for rewriting in reversed(self.rewritings):
+            start = _start_of(rewriting.after, mark.line - 1) + mark.column - 1
+            begin, end = rewriting.index_before(start), rewriting.index_before(start + mark.length)
+            line, first = _line_of(rewriting.before, begin)
+            text = _BREAK.split(rewriting.before[first:], maxsplit=1)[0]
+            length = max(1, min(end - begin, len(text) - (begin - first)))
+            mark = Mark(mark.file, line + 1, begin - first + 1, length, text)
+        return mark
 
     def line(self, number: int) -> str:
         """A line of the file, from 0."""
@@ -180,19 +254,50 @@ def _over(below: JSON, node: Node, above: JSON, there: Node, merged: Collection[
 
 def parse(text: str, file: str) -> Document:
     """Read one YAML document. Raises `PipelineProblems`."""
+    document, problems = read(text, file)
+    if document is None or problems:
+        raise PipelineProblems(problems)
+    return document
+
+
+MAX_MENDED = 40
+"""How often a file is read anew as it was meant."""
+
+
+def read(text: str, file: str) -> tuple[Document | None, list[Problem]]:
+    """One YAML document and what is wrong with how it is written. With problems the document is the one that was meant;
+    None where that is not sure.
+    """
     text = text.removeprefix("\ufeff")
     if len(text) > MAX_CHARACTERS:
-        raise PipelineProblems([Problem("too-much", "The file is too large.", Mark(file, 1, 1))])
+        return None, [Problem("too-much", "The file is too large.", Mark(file, 1, 1))]
     if half := re.search("[\ud800-\udfff]", text):
         line, start = _line_of(text, half.start())
         mark = Mark(file, line + 1, half.start() - start + 1)
-        raise PipelineProblems([Problem("yaml", "Half of a character stands here.", mark, "Save the file as UTF-8.")])
-    composer = _Composer(text, file)
-    with collector_paused():
-        data, root = composer.compose()
-    if composer.problems:
-        raise PipelineProblems(composer.problems)
-    return Document(file, text, data, root)
+        return None, [Problem("yaml", "Half of a character stands here.", mark, "Save the file as UTF-8.")]
+    problems: dict[Problem, None] = {}
+    rewritings: list[Rewriting] = []
+    stopped: misreading.Place | None = None
+    mended = 0
+    while True:
+        composer = _Composer(text, file)
+        with collector_paused():
+            data, root = composer.compose()
+        document = Document(file, text, data, root, [], tuple(rewritings), composer.unused())
+        if composer.stopped is not None and (composer.stopped == stopped or composer.stopped[0] < mended):
+            return None, list(problems)  # it was not meant so
+        stopped = composer.stopped
+        problems |= dict.fromkeys(_as_it_is(problem, document) for problem in composer.problems)
+        if not composer.meant or len(rewritings) == MAX_MENDED:
+            return document if not composer.problems else None, list(problems)
+        mended = min(composer.meant)
+        rewritings.append(rewritten(text, composer.meant))
+        text = rewritings[-1].after
+
+
+def _as_it_is(problem: Problem, document: Document) -> Problem:
+    also = tuple(document.as_it_is(mark) for mark in problem.also)
+    return replace(problem, mark=document.as_it_is(problem.mark), also=also)
 
 
 def read_scalar(text: str) -> JSON:
@@ -238,6 +343,16 @@ class _Composer:
         self.anchors: dict[str, tuple[JSON, Node] | None] = {}
         self.aliased = 0
         self.root: tuple[JSON, Node | None] | None = None
+        self.meant: dict[int, str] = {}
+        """Lines as they were meant, by their number from 0, where that is sure."""
+        self.stopped: misreading.Place | None = None
+        """Where the file could not be read on."""
+        self.strange: list[lookalikes.Lookalike] = []
+        self.anchored: dict[str, Any] = {}
+        """By anchor, texts without quotes that one stands before and no alias has named yet."""
+
+    def unused(self) -> tuple[Any, ...]:
+        return tuple(self.anchored.values())
 
     def compose(self) -> tuple[JSON, Node | None]:
         parser = _Parser(self.text)
@@ -253,6 +368,10 @@ class _Composer:
             self._add("yaml", message, self._mark_at(line, at - start), "Remove it, or save the file as UTF-8.")
         finally:
             parser.dispose()
+        if self.strange:
+            strange = dict.fromkeys([*self.strange, *lookalikes.found(self.lines)])
+            for found in misreading.of_lookalikes(self.lines, list(strange)):
+                self._misread(found)
         if self.root is None and not self.problems:
             self._add("empty", "The file is empty.", self._mark_at(0, 0), "Write name: and steps:.")
         return self.root or (None, None)
@@ -270,8 +389,12 @@ class _Composer:
                 top = stack[-1] if stack else None
                 if top is not None and top.key is None and type(top.data) is dict:
                     self._key(top, event)
+                    if self.stopped is not None:
+                        return
                 else:
                     self._put(top, self._scalar(event), Node(event, event), event.anchor)
+                    if event.anchor and not event.style:
+                        self.anchored[event.anchor] = event
             elif kind in starts:
                 self._tag(event)
                 is_map = kind is starts[0]
@@ -304,30 +427,39 @@ class _Composer:
 
     def _key_is_no_text(self, event: Any) -> None:
         """A key that is a collection. In nearly every case it is a template that is not in quotes."""
-        at = event.start_mark.index
+        at, start = event.start_mark.index, event.start_mark
+        self.stopped = start.line, start.column
         if half := braces.apart(self.text, at) or braces.unquoted(self.text, at - 1):
-            line, start = _line_of(self.text, half.offset)
-            mark = self._mark_at(line, half.offset - start, half.length)
+            line, begin = _line_of(self.text, half.offset)
+            mark = self._mark_at(line, half.offset - begin, half.length)
             self._add("template", f"This {half.what}.", mark, f'Write "{{{{ {half.expression} }}}}", in quotes.')
             return
-        if self.text[at - 1 : at + 1] != "{{":
-            self._add("key", "A key must be text.", self._mark(event), "Write the key as a word.")
-            return
-        start = event.start_mark
-        length = self.text[at - 1 :].partition("}}")[0].partition("\n")[0]
-        self._add("quotes", "A text that begins with {{ must be in quotes.",
-                  self._mark_at(start.line, start.column - 1, len(length) + 2),
-                  'Write quotes around the whole text: "{{ … }}".')  # fmt: skip
+        self._misread(misreading.of_a_key(self.lines, self.stopped))
 
     def _key(self, top: _Open, event: Any) -> None:
         assert isinstance(top.node.children, dict)
         top.key = event
+        if not event.style and not event.value.isascii():
+            self._lookalikes(event)
+        if not event.style and ("{" in event.value or "[" in event.value or '"' in event.value or "'" in event.value):
+            place = event.start_mark.line, event.start_mark.column
+            if found := misreading.of_a_text_as_key(self.lines, place, event.value):
+                self._misread(found)
+                self.stopped = place
+                return
         if event.anchor:
             self.anchors[event.anchor] = (event.value, Node(event, event))
         if event.value in top.node.children:
             first = top.node.children[event.value][0].start_mark.line + 1
             self._add("repeated-key", f"The key {event.value[:60]} stands twice here; the first is on line {first}.",
                       self._mark(event), "Rename or remove one of them.")  # fmt: skip
+
+    def _lookalikes(self, event: Any) -> None:
+        """A key with a character before, in or behind it that only looks like a blank, or like nothing."""
+        start = event.start_mark
+        stop = start.column + len(event.value) + 1
+        found = lookalikes.in_line(start.line, self.lines[start.line], start.column)
+        self.strange += [each for each in found if each.column < stop]
 
     def _put(self, top: _Open | None, value: JSON, node: Node, anchor: str | None) -> None:
         if anchor:
@@ -347,6 +479,7 @@ class _Composer:
 
     def _alias(self, stack: list[_Open], event: Any) -> bool:
         found = self.anchors.get(event.anchor)
+        self.anchored.pop(event.anchor, None)
         if found is None:
             name = event.anchor[:60]
             if name in self.anchors:
@@ -373,11 +506,19 @@ class _Composer:
         text: str = event.value
         if event.tag == _TAGS + "str" or not event.implicit[0]:
             return text
+        if event.end_mark.line > event.start_mark.line and not event.style:
+            self._dashes(event)
         value = read_scalar(text)
         if isinstance(value, float) and not math.isfinite(value):
             self._add("number", f"{text[:60]} is not a number that JSON knows.", self._mark(event),
                       "Write another number, or put it in quotes to keep it text.")  # fmt: skip
         return value
+
+    def _dashes(self, event: Any) -> None:
+        """A text of several lines without quotes of which one begins with a dash: an item that begins too far in."""
+        place, last = (event.start_mark.line, event.start_mark.column), event.end_mark.line
+        if found := misreading.of_items(self.lines, place, last):
+            self._misread(found)
 
     def _tag(self, event: Any) -> None:
         if event.tag and event.tag not in (_TAGS + "str", "!"):
@@ -388,8 +529,16 @@ class _Composer:
 
     def _syntax(self, err: yaml.MarkedYAMLError) -> None:
         at, began = ((mark.line, mark.column) if mark else None for mark in (err.problem_mark, err.context_mark))
-        found = misreading.told(str(err.problem or err.context or "it cannot be read"), self.lines, at or (0, 0), began)
-        self._add(found.code, found.message, self._mark_at(*found.place, found.length), found.instead)
+        self.stopped = stopped = at or (0, 0)
+        self.strange += [each for each in lookalikes.found(self.lines) if each.line <= stopped[0]]
+        if not self.strange:
+            said = str(err.problem or err.context or "it cannot be read")
+            self._misread(misreading.told(said, self.lines, stopped, began))
+
+    def _misread(self, found: misreading.Misread) -> None:
+        mark, also = self._mark_at(*found.place, found.length), tuple(self._mark_at(*place) for place in found.also)
+        self.problems.append(Problem(found.code, found.message, mark, found.instead, also=also))
+        self.meant |= found.meant
 
     def _add(self, code: str, message: str, mark: Mark, instead: str = "") -> None:
         self.problems.append(Problem(code, message, mark, instead))
@@ -417,6 +566,11 @@ def _line_of(text: str, index: int, line: int = 0, start: int = 0) -> tuple[int,
             break
         line, start = line + 1, found.end()
     return line, start
+
+
+def _start_of(text: str, line: int) -> int:
+    """Where a line, from 0, begins."""
+    return next((found.end() for found in itertools.islice(_BREAK.finditer(text), line - 1, None)), 0) if line else 0
 
 
 def _child(node: Node | None, part: str | int) -> tuple[Any, Node] | None:

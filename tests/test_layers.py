@@ -16,10 +16,11 @@ from .conftest import REPO
 PACKAGE = REPO / "runner"
 
 WORDS = {"errors", "codes", "model", "events"}
-READING = {"source", "misreading", "syntax", "missing", "templates", "shape", "keywords", "operands", "inference",
-           "catalogue", "kinds", "schema", "hints", "meant", "slips", "validate", "masking", "cells", "pipeline",
-           "fanout", "fitting", "price", "rows", "conversation", "checking", "doubts", "planning", "event_schema",
-           "outputs", "lockfile", "plugins", "cases", "braces", "synonyms"}  # fmt: skip
+READING = {"source", "misreading", "lookalikes", "outline", "syntax", "missing", "templates", "shape", "keywords",
+           "operands", "inference", "catalogue", "kinds", "schema", "hints", "meant", "slips", "validate", "masking",
+           "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "checking", "doubts",
+           "planning", "event_schema", "outputs", "lockfile", "plugins", "cases", "braces",
+           "synonyms"}  # fmt: skip
 DOING = {"fresh", "canned", "desk", "picking", "budget", "admission", "attempts", "calls", "work", "inside", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp", "salvage"}  # fmt: skip
@@ -50,8 +51,8 @@ MAY_IMPORT = {
 }
 
 ALONE = {"errors": set(), "codes": set(), "model": set(), "events": {"model"}, "braces": set(),
-         "misreading": {"braces", "errors"},
-         "source": {"braces", "errors", "misreading", "model"},
+         "lookalikes": set(), "misreading": {"braces", "errors", "lookalikes"},
+         "source": {"braces", "errors", "lookalikes", "misreading", "model"},
          "price": {"model"}, "kinds": {"catalogue", "errors", "model", "templates", "kinds", "plugins"}}  # fmt: skip
 """Files whose arrows are counted one by one: the words and the bottom of reading."""
 

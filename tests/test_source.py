@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import PipelineProblems
-from runner.source import MAX_ALIASED, MAX_DEPTH, Document, parse, read_scalar
+from runner.source import MAX_ALIASED, MAX_DEPTH, Document, parse, read, read_scalar
 
 SCALARS: list[tuple[str, Any]] = [
     ("16:9", "16:9"),
@@ -349,3 +349,101 @@ def test_a_place_in_any_text_has_a_mark(text: str, data: st.DataObject) -> None:
 
     shown = mark.text[mark.column - 1 : mark.column]
     assert value[offset].isspace() or shown in (value[offset], "\\")
+
+
+def told(text: str) -> list[tuple[str, int, int]]:
+    """What is wrong with a text that is still read."""
+    document, found = read(text, "f.yaml")
+    assert document is not None
+    return [(p.code, p.mark.line, p.mark.column) for p in found]
+
+
+def test_what_is_surely_meant_is_read_and_all_slips_are_told_at_once() -> None:
+    text = "a {{ x }}\nb: {{ y }} and {{ z }}\nc:\n  d:e\n  f: {{ y }}\n"
+
+    document, found = read(text, "f.yaml")
+
+    assert document is not None
+    assert document.data == {"a": "{{ x }}", "b": "{{ y }} and {{ z }}", "c": {"d": "e", "f": "{{ y }}"}}
+    assert [p.mark.line for p in found] == [1, 1, 2, 4, 5]
+
+
+def test_marks_are_of_the_file_as_it_is_and_not_as_it_was_meant() -> None:
+    document, _ = read("a: {{ x }} # why\nb: [c]\nd:\u00a0e\n", "f.yaml")
+
+    assert document is not None
+    assert (document.mark(("a",)).line, document.mark(("a",)).column, document.mark(("a",)).length) == (1, 4, 7)
+    assert document.mark(("a",)).text == "a: {{ x }} # why"
+    assert document.mark_inside(("a",), 3, 1).column == 7
+    assert document.mark(("b", 0)).line == 2
+    assert document.mark(("d",)).text == "d:\u00a0e"
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        pytest.param("a:\n- b\n - c\n - d\n", {"a": ["b", "c", "d"]}, id="the first item too far left"),
+        pytest.param("a:\n  - b\n  - c\n    - d\n", {"a": ["b", "c", "d"]}, id="the last item too far in"),
+        pytest.param("- a\n - b\n", ["a", "b"], id="a list that is the file"),
+        pytest.param("- - a\n   - b\n", [["a", "b"]], id="a list in a list"),
+    ],
+)
+def test_an_item_that_begins_too_far_in_is_no_text_of_the_one_above(text: str, data: Any) -> None:
+    document, found = read(text, "f.yaml")
+
+    assert document is not None
+    assert document.data == data
+    assert [p.code for p in found] == ["indentation"]
+
+
+LONG = "a line that some program has broken where it is too long for one line"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a: b\n  - c\n", id="a dash in a text that is no item"),
+        pytest.param(f"- {LONG}\n  - like this\n", id="a dash where a program breaks lines"),
+        pytest.param("- b\n  -c\n", id="a dash with a letter behind it"),
+        pytest.param("- |\n  b\n   - c\n", id="a dash in a block"),
+        pytest.param("- 'b\n   - c'\n", id="a dash in quotes"),
+        pytest.param("- b\n  c\n", id="a text of two lines"),
+        pytest.param("a: Prix\u00a0:\u00a03\u00a0€\n", id="no-break spaces in a text"),
+        pytest.param("a: \u00a0b\n", id="a no-break space that begins a text"),
+        pytest.param("a: |\n  \u00a0\u00a0b:\u00a0c\n", id="no-break spaces in a block"),
+        pytest.param("Prix\u00a0net: 3\n", id="a no-break space in a name"),
+        pytest.param("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645: 3\n", id="a joiner in a Persian name"),
+        pytest.param("a: \uff1ab\n", id="a full-width colon in a text"),
+        pytest.param("a: &b c d\n", id="an anchor that nothing uses"),
+        pytest.param("{a: b, c}\n", id="a name without a value"),
+        pytest.param("a: {b: 'c: d'}\n", id="a colon in quotes in braces"),
+    ],
+)
+def test_what_is_right_stays_right(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        pytest.param("a:\n  b: c\n\u00a0 d: e\n", (3, 1), id="before a key"),
+        pytest.param("a:\n  b:\u00a0c\n  d: e\n", (2, 5), id="behind the colon of a first key"),
+        pytest.param("a:\n  b: c\n\u3000\n  d: e\n", (3, 1), id="alone on a line"),
+        pytest.param("{a:\u00a0b, c: d}\n", (1, 4), id="in braces"),
+        pytest.param("a\u200b: b\n", (1, 2), id="before a colon"),
+        pytest.param("a:\n  b\uff1ac\n  d: e\n", (2, 4), id="for a colon"),
+    ],
+)
+def test_a_character_that_looks_like_a_blank_is_told_where_it_stands(text: str, place: tuple[int, int]) -> None:
+    document, found = read(text, "f.yaml")
+
+    assert document is not None
+    assert [(p.mark.line, p.mark.column) for p in found] == [place]
+    assert "U+" in found[0].message
+
+
+def test_what_is_not_sure_is_told_and_not_read() -> None:
+    document, found = read("a: {b: c\nd: e\n", "f.yaml")
+
+    assert document is None
+    assert len(found) == 1
