@@ -24,7 +24,7 @@ from .errors import (
     nearest,
 )
 from .events import Event, RunState, Sink
-from .files import is_url
+from .files import from_here, is_url
 from .fresh import Fresh
 from .loading import Given, Read, plan, project, read
 from .options import BASE_URL, Options
@@ -89,7 +89,7 @@ def plan_again(past: RunState, options: Options) -> tuple[Read, Plan]:
     if not Path(past.file).exists():
         msg = f"The pipeline {past.file} of the run {past.run} is gone. If it has another name now: {_RENAMED}."
         raise UsageError(msg)
-    found = localised(read(Path(past.file), options.catalogue, options.profile), options)
+    found = localised(read(from_here(Path(past.file)), options.catalogue, options.profile), options)
     checked = found.whole()
     inputs = {name: value for name, value in past.inputs.items() if name in checked.pipeline.inputs}
     try:

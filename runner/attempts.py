@@ -37,7 +37,7 @@ from .errors import (
 from .events import AttemptFailed, CallPaid, CallStarted, JobEnded, JobMoved, JobSending, JobSubmitted, Sink, TextGrew
 from .fresh import Fresh
 from .lockfile import Locked
-from .model import JSON, Call, Chat, Finished, Job, Reply, Ticket
+from .model import JSON, Call, Chat, Finished, Job, Moved, Reply, Ticket
 from .pipeline import Retry
 
 RESCUE_WITHIN = 5.0
@@ -73,7 +73,7 @@ class Provider(Protocol):
 
     def pause(self, call: Call) -> float: ...
     async def submit(self, job: Job, within: float, sending: Callable[[], None]) -> Ticket: ...
-    async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished: ...
+    async def wait(self, ticket: Ticket, moved: Moved) -> Finished: ...
     async def collect(self, job: Job, finished: Finished) -> Reply: ...
     async def chat(self, chat: Chat, grew: Callable[[str], None] | None, sending: Callable[[], None]) -> Reply: ...
     async def cancel(self, ticket: Ticket) -> Finished | None: ...
@@ -424,11 +424,11 @@ class Attempts:
                 self._ended("CANCELLED")
         return self.finished
 
-    def _moved(self, status: str) -> None:
+    def _moved(self, status: str, queued: float | None = None, ran: float | None = None) -> None:
         for fault in _FREE:  # it goes on: what stood between us and the job is over
             self.failed.pop(fault, None)
         assert self.ticket is not None
-        self.tools.emit(JobMoved(self.tools.clock(), self.cell, self.ticket.job, status))
+        self.tools.emit(JobMoved(self.tools.clock(), self.cell, self.ticket.job, status, queued, ran))
 
     def _ended(self, status: str) -> None:
         if self.ticket is not None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
@@ -110,7 +111,7 @@ class Records:
 
         file, marks = _places(done, root(self.env))
         if self.wanted.junit is not None:
-            _write(self.wanted.junit, junit.xml(done.state, done.missing, done.differs, file, marks))
+            _write(self.wanted.junit, junit.xml(done.state, done.missing, done.differs, file, marks, done.waiting))
         wanted = [self.wanted.summary] if self.wanted.summary else []
         if wanted or on_github(self.env):
             text = markdown.text(done.state, done.outputs, done.missing, done.differs)
@@ -123,10 +124,12 @@ class Records:
         from .reports.github import at, command
 
         def tell(name: str, sentence: str, title: str, place: str) -> None:
-            where = at(marks[place]) if place in marks else {"line": 1}
-            print(command(name, sentence, file=file, **where, title=title), file=self.stderr)
+            mark = marks.get(place)
+            where = at(mark) if mark is not None else {"line": 1}
+            named = mark.file if mark is not None else file
+            print(command(name, sentence, file=named, **where, title=title), file=self.stderr)
 
-        for cell in done.state.cells.values():
+        for cell in map(done.state.cells.__getitem__, done.state.in_order(done.state.cells)):
             if cell.state == "failed":
                 tell("error", cell.message, f"{cell.cell} failed", cell.cell)
         wrong = "error" if done.exit_code else "warning"
@@ -134,9 +137,10 @@ class Records:
             tell(wrong, sentence, "not as it is locked", f"lock: {before_colon(sentence)}")
         for sentence in done.state.told:
             tell(wrong, sentence, "budget", "budget")
-        wrong, made = ("notice", "is not made yet") if done.state.outcome == "waiting" else ("error", "was not made")
-        wrong = "notice" if done.state.outcome == "done" else wrong
         for name, why in done.missing.items():
+            later = done.state.outcome == "waiting" or name in done.waiting
+            wrong = "notice" if later or done.state.outcome == "done" else "error"
+            made = "is not made yet" if later else "was not made"
             tell(wrong, f"{name} {made}: {why}", name, f"output {name}")
         if path := self.env.get("GITHUB_STEP_SUMMARY"):
             _write(Path(path), f"{_cut(summary)}\n", more=True)
@@ -200,13 +204,24 @@ def outputs(done: Done) -> dict[str, str]:
 
 def _places(done: Done, base: Path) -> tuple[str, dict[str, Mark]]:
     """The pipeline's file as its repository names it, and where in it belongs what there is to tell."""
-    path = Path(done.state.file)
-    name = path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
-    try:
-        document = source.parse(path.read_text(encoding="utf-8"), name)
-    except (OSError, UnicodeDecodeError, PipelineProblems):  # edited since: the file is all that can be named
-        return name, {}
-    return name, places(done.state, done.differs, done.missing, document)
+    top = Path(done.state.file)
+
+    @cache
+    def read(name: str) -> source.Document | None:
+        """A pipeline beside the one that was run; None if it was edited since."""
+        path = (top.parent / name).resolve()
+        try:
+            return source.parse(path.read_text(encoding="utf-8"), _within(base, path))
+        except (OSError, UnicodeDecodeError, PipelineProblems):
+            return None
+
+    document = read(top.name)
+    found = places(done.state, done.differs, done.missing, document, read) if document is not None else {}
+    return _within(base, top), found  # without places the file is all that can be named
+
+
+def _within(base: Path, path: Path) -> str:
+    return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
 
 
 def _can_be_written(path: Path) -> None:

@@ -35,6 +35,8 @@ FIELDS = {
     "job": "Runpod's id of the job.",
     "most": "The most that it takes of each budget, in usd, tokens, images and seconds; null where nobody can tell.",
     "status": "Runpod's word for the state of the job.",
+    "queued": "Seconds for which the job waited for a worker, as Runpod says; null where it does not.",
+    "ran": "Seconds for which a worker had the job, as Runpod says when it has ended; null where it does not.",
     "text": "What has been said since the last such event.",
     "fault": "What went wrong, in a word, as retry: {on: […]} names it.",
     "message": "What went wrong or what there is to know, in a sentence.",

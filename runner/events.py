@@ -117,12 +117,16 @@ class JobSubmitted:
 
 @dataclass(frozen=True, slots=True)
 class JobMoved:
-    """Runpod says that the job is in another state (``IN_QUEUE``, ``IN_PROGRESS``)."""
+    """Runpod says that the job is in another state (``IN_QUEUE``, ``IN_PROGRESS``, or the one that it ended in)."""
 
     at: float
     cell: str
     job: str
     status: str
+    queued: float | None = None
+    """Seconds for which it waited until a worker took it, by Runpod's clock; None where Runpod does not say."""
+    ran: float | None = None
+    """Seconds for which a worker had it, known when it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +349,8 @@ _EVENTS: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Event)}
 _FIELDS: dict[type[Any], tuple[str, ...]] = {cls: tuple(f.name for f in fields(cls)) for cls in _EVENTS.values()}
 LATER = {("CallPaid", "tokens"), ("CallDone", "images"), ("CallDone", "seconds"), ("CallDone", "candidate"),
          ("CallStarted", "candidate"), ("AttemptFailed", "key"), ("RunResumed", "file"), ("RunStarted", "empty"),
-         ("RunFinished", "digests"), ("RunFinished", "values")}  # fmt: skip
+         ("RunFinished", "digests"), ("RunFinished", "values"), ("JobMoved", "queued"),
+         ("JobMoved", "ran")}  # fmt: skip
 """Fields that journals of this format may lack: they came later, and have a default."""
 assert isinstance(Event, UnionType)
 
@@ -539,6 +544,11 @@ class RunState:
         plain = sum(step_of(cell) not in self.opened for cell in self.cells)
         return plain + sum(self.opened.values())
 
+    def in_order(self, ids: Iterable[str]) -> list[str]:
+        """Steps or cells by their ids in the order of the pipeline, what is inside a step with it."""
+        place = {step: number for number, step in enumerate(self.kinds)}
+        return sorted(ids, key=lambda each: place.get(step_of(each.partition("/")[0]), len(place)))
+
     def cell(self, cell_id: str) -> CellState:
         """The state of a cell; a cell that appears while the run goes on is new here."""
         if cell_id not in self.cells:
@@ -596,7 +606,7 @@ class RunState:
             self.paid += cell.cost
             self.left += cell.tickets.items()
             self.left_unknown.update(cell.unknown)
-            if cell.calls or cell.state == "done" or cell.before:
+            if cell.calls or cell.state == "done" or cell.before or (cell.asked and cell.answer):
                 self.earlier[cell.cell] = cell
         self.opened.clear()
         self.cells = {step: self._begun(step) for step in event.steps}

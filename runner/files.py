@@ -29,6 +29,11 @@ def place(name: str, folder: Path) -> str:
     return name if is_url(name) or is_inline(name) else str((folder / name).resolve())
 
 
+def from_here(path: Path) -> Path:
+    """A path as one would type it in the folder that we stand in."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def pipelines_and_tests(folder: Path, deepest: int | None = None) -> Iterator[Path]:
     """Pipelines and tests below a folder, as one would type them; what is hidden, installed or made is left out."""
     for here, folders, names in os.walk(folder):

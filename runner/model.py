@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 JSON: TypeAlias = Any
 """null, bool, int, float, str, list, dict with str keys; and `Artifact` where it is said so."""
@@ -245,6 +245,12 @@ class Ticket:
     endpoint: str
     job: str
     stream: bool = False
+
+
+class Moved(Protocol):
+    """Is told each state of a job, and for how many seconds it was queued and ran, once that is known."""
+
+    def __call__(self, status: str, queued: float | None = None, ran: float | None = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

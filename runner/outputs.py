@@ -45,6 +45,17 @@ def outputs_of(
     return values, missing, frozenset(skipped)
 
 
+def unended(outputs: Mapping[str, Tree], names: Mapping[str, JSON]) -> dict[str, set[str]]:
+    """The outputs that lack nothing but steps which have not ended, and those steps."""
+    steps: Outputs = names["steps"]
+    found = {}
+    for name, tree in outputs.items():
+        lacking = {step for step in _read(tree) if step not in steps and steps.absent.get(step) != "skipped"}
+        if lacking and not lacking & steps.absent.keys():
+            found[name] = lacking
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Wrong:
     """Why an output, or that of one cell, is not there."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
 from .cases.case import output_named
 from .errors import Mark
@@ -13,16 +16,27 @@ from .source import Document, Node
 
 Path = tuple[str | int, ...]
 
+Read: TypeAlias = Callable[[str], Document | None]
+"""Gives a pipeline by its path from the folder of the one that was run; None where it cannot be read."""
+
+_SLASH = re.compile(r"/(?![^\[]*\])")
+"""Between a cell and one of the pipeline that it runs; a key may hold slashes of its own."""
+
 _PARAM = re.compile(r"([a-z_]+)((?:\.\w+|\[[0-9]+\])*)(?::| (?:needs|must be|cannot be|has no|knows no) )")
 """What a message begins with that is about a param, or a part of one: ``messages[0].content: …``."""
 _LACKING = re.compile(r"there is no (?:field )?(\w+)")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
-def places(state: RunState, differs: Sequence[str], missing: Mapping[str, str], document: Document) -> dict[str, Mark]:
+def places(
+    state: RunState, differs: Sequence[str], missing: Mapping[str, str], document: Document, read: Read
+) -> dict[str, Mark]:
     """Where what a run has to tell belongs: by cell, ``output NAME``, ``lock: CELL`` and ``budget``."""
     profile = state.options.get("profile")
-    found = {name: of_cell(document, cell, profile) for name, cell in state.cells.items()}
+    found: dict[str, Mark | None] = {}
+    for name, cell in state.cells.items():
+        there, called = innermost(document, name, read)
+        found[name] = of_cell(there, replace(cell, cell=called), profile)
     found |= {f"lock: {cell}": found.get(cell) or _of_step(document, cell) for cell in map(before_colon, differs)}
     found |= {f"output {name}": of_output(document, name) for name in missing}
     if document.node(("budget",)) is not None:
@@ -33,6 +47,22 @@ def places(state: RunState, differs: Sequence[str], missing: Mapping[str, str], 
 def before_colon(told: str) -> str:
     """The cell that a sentence about one begins with."""
     return told.partition(":")[0]
+
+
+def innermost(document: Document, cell: str, read: Read) -> tuple[Document, str]:
+    """The pipeline that the step of a cell stands in, and what the cell is called there: ``child.yaml`` and ``photo``
+    of ``icon/photo``. Where one cannot be read, it is the pipeline that runs it.
+    """
+    parts, folder = _SLASH.split(cell), ""
+    while len(parts) > 1:
+        step = ("steps", step_of(parts[0]))
+        by_tool = document.raw((*step, "tools", step_of(parts[1]), "file"))
+        name = by_tool or document.raw((*step, "file"))
+        inner = read(path := posixpath.join(folder, name)) if name else None
+        if inner is None:
+            break
+        document, folder, parts = inner, posixpath.dirname(path), parts[2 if by_tool else 1 :]
+    return document, "/".join(parts)
 
 
 def of_cell(document: Document, cell: CellState, profile: str | None = None) -> Mark | None:

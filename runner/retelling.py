@@ -18,13 +18,13 @@ import anyio
 
 from . import app, journal, loading, reasons, seeing
 from .errors import PipelineProblems, RunnerError, StoreFailed
-from .events import AttemptFailed, CellState, Event, RunResumed, RunStarted
+from .events import AttemptFailed, CellAnswered, CellAsked, CellState, Event, RunResumed, RunStarted
 from .history import Run, asked, counts, request, since
 from .masking import masked
 from .media import look, thumbnail
 from .model import JSON, Artifact, step_of, titled
 from .options import Options
-from .places import of_cell
+from .places import innermost, of_cell
 from .publish import write, written
 from .reports import page
 from .reports.changes import Change, changes
@@ -32,7 +32,7 @@ from .reports.changes import lines as diff_lines
 from .reports.graph import Graph, Link, Node
 from .reports.money import column, unpaid
 from .reports.runs import left
-from .reports.timeline import timeline
+from .reports.timeline import Timeline, timeline
 from .runfolder import files_of
 from .source import Document, parse
 from .store import Store
@@ -46,7 +46,7 @@ ONE = 12_000_000
 """Bytes of one piece of sound or video that a page holds; a larger one is a link."""
 
 SMALL, PREVIEW = 768, 480
-"""Pixels a side of a smaller picture, and of one among the outputs."""
+"""Pixels a side of a smaller picture, and of one among the outputs or the candidates."""
 
 CELLS = 300
 """Cells that a page shows in full."""
@@ -190,6 +190,13 @@ class _Told:
     """By cell: key, request as text, whether the store answered."""
     unanswered: Mapping[str, str] = field(default_factory=dict)
     lacking: bool = False
+    beside: dict[str, Document | None] = field(default_factory=dict)
+    """Pipelines that its steps run, by their paths from its own folder."""
+    changed: set[str] = field(default_factory=set)
+    """Those of them that were written after the run."""
+    picks: dict[str, tuple[CellAsked | None, CellAnswered | None]] = field(default_factory=dict)
+    """The last question of each cell that has candidates, and its answer."""
+    timeline: Timeline = field(default_factory=lambda: Timeline({}, []))
 
     def requests(self, cell: str) -> list[JSON]:
         """What a cell asked, as far as it is known."""
@@ -207,6 +214,7 @@ class _Told:
 
     def retell(self) -> page.Run:
         run, state = self.run, self.run.state
+        self.timeline = timeline(self.events)
         text = self._text()
         document = _document(text, Path(state.file).name)
         graph = self._graph(text)
@@ -215,7 +223,11 @@ class _Told:
         room = max(24, CELLS // max(1, len(groups)))
         tries: dict[str, list[page.Try]] = {}
         for event in self.events:
-            if isinstance(event, AttemptFailed):
+            if isinstance(event, CellAsked) and event.asks == "pick":
+                self.picks[event.cell] = event, None
+            elif isinstance(event, CellAnswered) and event.of:
+                self.picks[event.cell] = self.picks.get(event.cell, (None, None))[0], event
+            elif isinstance(event, AttemptFailed):
                 tried = page.Try(event.attempt, event.fault, event.message, event.wait)
                 tries.setdefault(event.cell, []).append(tried)
         steps, number = [], 0
@@ -238,7 +250,7 @@ class _Told:
             file=_relative(Path(state.file)) if state.file else "",
             steps=steps,
             graph=graph,
-            timeline=timeline(self.events),
+            timeline=self.timeline,
             inputs={name: value for name, value in state.inputs.items() if value is not None},
             files={
                 n: self.shelf.medium(n, v, f"The input {n}") for n, v in state.inputs.items() if isinstance(v, Artifact)
@@ -301,8 +313,6 @@ class _Told:
         counts: dict[str, int] = {}
         for cell in cells:
             counts[cell.state] = counts.get(cell.state, 0) + 1
-        began = min((cell.started for cell in cells if cell.started), default=None)
-        ended = max((cell.ended for cell in cells if cell.ended and cell.started), default=None)
         opened = self.run.state.opened.get(name)
         if opened is not None and (rest := opened - len(cells)) > 0:
             counts["waiting"] = counts.get("waiting", 0) + rest  # they were never started
@@ -316,7 +326,7 @@ class _Told:
             of=max(len(cells), opened or 0),
             counts=counts,
             cost=sum(cell.paid for cell in cells),
-            seconds=ended - began if began is not None and ended is not None else None,
+            seconds=self.timeline.seconds(cell.cell for cell in cells),
         )
 
     def _cell(self, cell: CellState, anchor: str, document: Document | None, tries: Sequence[page.Try]) -> page.Cell:
@@ -337,22 +347,62 @@ class _Told:
             anchor=anchor,
             state=cell.state,
             cost=cell.paid,
-            seconds=cell.ended - cell.started if cell.started and cell.ended else None,
+            seconds=self.timeline.seconds([cell.cell]),
             model=(cell.output.model if cell.output else None) or cell.label,
             message=cell.message,
             fault=cell.fault,
-            place=_place(document, cell) if cell.state == "failed" else None,
+            place=self._place(document, cell) if document is not None and cell.state == "failed" else None,
             tries=tries,
             asked=[self._asked(cell, *call) for call in self.calls.get(cell.cell, ())],
             text=_said(values),
             data=values.get("data"),
             has_data=values.get("data") is not None,
             media=media,
+            candidates=list(self._candidates(cell.cell)),
+            picked=self._picked(cell.cell),
             before=self._before(requests) if any(f.media == "image" for f in files) else None,
             kept=_kept(self.run.folder, cell),
             extra=extra,
             open_jobs=[f"T{left(each)[1:]}." for each in cell.tickets.values()],
         )
+
+    def _question(self, cell: str) -> tuple[CellAsked | None, CellAnswered | None]:
+        """Which candidates of a cell were shown, and which of them was chosen, as far as the run knows."""
+        asked, answer = self.picks.get(cell, (None, None))
+        return asked, answer if asked is None or answer is None or answer.key == asked.key else None
+
+    def _picked(self, cell: str) -> str:
+        _, answer = self._question(cell)
+        return f"{answer.answer} of {answer.of}" if answer is not None else ""
+
+    def _candidates(self, cell: str) -> Iterator[page.Candidate]:
+        """What a person could choose from, small, whether or not somebody has chosen yet."""
+        asked, answer = self._question(cell)
+        for number, values in asked.shown.items() if asked is not None else ():
+            file = next(_files(values), None)
+            name = f"candidate {number} of {cell}"
+            medium = self.shelf.medium(name, file, f"{name[:1].upper()}{name[1:]}", side=PREVIEW) if file else None
+            text = "" if file else _start(_said(values) or json.dumps(values.get("data"), ensure_ascii=False, indent=2))
+            yield page.Candidate(number, answer is not None and str(answer.answer) == number, medium, text)
+
+    def _place(self, document: Document, cell: CellState) -> page.Place | None:
+        """Where a cell failed, in this pipeline or in one that a step of it runs, as that file is now."""
+        there, name = innermost(document, cell.cell, self._beside)
+        inside = there is not document
+        note = "changed after the run" if inside and there.file in self.changed else ""
+        return _place(there, replace(cell, cell=name), inside=inside, note=note)
+
+    def _beside(self, name: str) -> Document | None:
+        """A pipeline by its path from the folder of this one."""
+        if name not in self.beside:
+            path = Path(self.run.state.file).parent / name
+            try:
+                changed = path.stat().st_mtime > self.run.state.last
+                self.beside[name] = _document(path.read_text(encoding="utf-8"), name)
+            except (OSError, UnicodeDecodeError):
+                self.beside[name], changed = None, False
+            self.changed |= {name} if changed else set()
+        return self.beside[name]
 
     def _asked(self, cell: CellState, key: str, text: str, stored: bool) -> page.Asked:  # noqa: FBT001 - as it is kept
         said = request(text or self.unanswered.get(key, ""))
@@ -546,10 +596,10 @@ def _line(document: Document | None, path: tuple[str | int, ...]) -> int | None:
     return document.mark(path, key=True).line if document is not None and node is not None else None
 
 
-def _place(document: Document | None, cell: CellState) -> page.Place | None:
-    """Where in the pipeline a cell failed: the parameter that its message begins with, else its step."""
+def _place(document: Document, cell: CellState, *, inside: bool, note: str) -> page.Place | None:
+    """Where in its pipeline a cell failed: the parameter that its message begins with, else its step."""
     step = step_of(cell.cell.partition("/")[0])
-    if document is None or (begin := _line(document, ("steps", step))) is None:
+    if (begin := _line(document, ("steps", step))) is None:
         return None
     lines = document.text.splitlines()
     indent = len(lines[begin - 1]) - len(lines[begin - 1].lstrip())
@@ -563,7 +613,7 @@ def _place(document: Document | None, cell: CellState) -> page.Place | None:
     numbered = [(n, lines[n - 1], n == hot) for n in shown]
     while numbered and not numbered[-1][1].strip():
         numbered.pop()
-    return page.Place(document.file, hot, numbered)
+    return page.Place(document.file, hot, tuple(numbered), inside, note)
 
 
 def _relative(path: Path) -> str:

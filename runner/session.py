@@ -10,7 +10,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -29,8 +29,8 @@ from .files import is_inline, is_url, place
 from .fresh import Fresh
 from .journal import Journal, read
 from .lockfile import Locked
-from .model import JSON, Artifact, Question, Reply, Ticket
-from .outputs import outputs_of
+from .model import JSON, Artifact, Question, Reply, Ticket, step_of
+from .outputs import outputs_of, unended
 from .planning import Plan
 from .provenance import Facts, Made, Makers
 from .publish import REST, digests_of, kept_of, publish, without_file
@@ -65,6 +65,8 @@ class Done:
     """What else is to be said, a sentence each."""
     faults: tuple[str, ...] = ()
     """What has failed without failing the run, a sentence each."""
+    waiting: Collection[str] = ()
+    """Those of the outputs that are missing which lack nothing but the answer of a person."""
 
 
 @dataclass(slots=True, eq=False)
@@ -212,7 +214,15 @@ class Session:
         notes = await anyio.to_thread.run_sync(_left, folder, self.state, made)
         notes += tuple(without_file(values.get(REST)))
         notes += ("No lock is written: that is done when a run has made all.",) if self.lock and not lock else ()
-        return Done(self.state, folder.path, {**outputs, **lock}, missing, code, differs, notes)
+        waiting = self._waiting(plan, named or {}) & missing.keys()
+        return Done(self.state, folder.path, {**outputs, **lock}, missing, code, differs, notes, waiting=waiting)
+
+    def _waiting(self, plan: Plan, names: Mapping[str, JSON]) -> set[str]:
+        """The outputs whose steps wait for a person, none of their cells having failed."""
+        if self.stopped or not names:
+            return set()
+        bad = {step_of(cell.cell) for cell in self.state.cells.values() if cell.state in ("failed", "blocked")}
+        return {name for name, steps in unended(plan.outputs, names).items() if not bad & steps}
 
     def _write_lock(self, missing: dict[str, str]) -> dict[str, Path]:
         """Write the lock, before the run counts as done: one that is killed in between is taken up again."""

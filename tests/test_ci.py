@@ -100,8 +100,8 @@ def test_a_summary_is_a_table_of_steps(cli: Cli, pipeline: Path, tmp_path: Path)
     assert rows[:4] == [
         ["<code>words</code>", "❌ failed"],
         ["<code>late</code>", "⛔ blocked"],
-        ["<code>poem</code>", "✅ done"],
         ["<code>cups</code>", "✅ 2 done"],
+        ["<code>poem</code>", "✅ done"],
     ]
     assert "no &#124; json" in said
     assert "- output <code>tea.md</code> not made:" in said
@@ -406,6 +406,51 @@ def test_what_failed_is_told_where_the_param_or_the_template_of_it_stands(
     lines = {case.get("name"): case.get("line") for case in ET.parse("junit.xml").getroot()[0]}  # noqa: S314 - ours
     name = cell.removesuffix(" failed") if " " in cell else f"output {cell}"
     assert f"line={lines[name]}," in place
+
+
+def test_cells_are_in_the_order_of_the_file(cli: Cli, pipeline: Path, tmp_path: Path) -> None:
+    cli("run", pipeline, "--local", "--quiet", "--junit", "junit.xml")
+
+    names = [case.get("name", "") for case in ET.parse("junit.xml").getroot()[0]]  # noqa: S314 - ours
+    assert [name.partition("[")[0] for name in names[:5]] == ["words", "late", "cups", "cups", "poem"]
+
+
+INSIDE = (
+    "name: inside\nsteps:\n  bad:\n    kind: parse_json\n    text: nonsense\noutputs: {a: '{{ steps.bad.data }}'}\n"
+)
+
+
+def test_what_failed_in_a_pipeline_inside_is_told_in_its_own_file(cli: Cli, pipeline: Path, on_github: Path) -> None:
+    Path("parts").mkdir()
+    Path("parts/inside.yaml").write_text(INSIDE)
+    Path("parts/between.yaml").write_text(
+        "name: between\nsteps:\n  in: {kind: run_pipeline, file: inside.yaml}\n"
+        "outputs: {a: '{{ steps.in.outputs.a }}'}\n"
+    )
+    pipeline.write_text("name: tea\nsteps:\n  each: {kind: run_pipeline, file: parts/between.yaml, foreach: [a/b]}\n")
+
+    done = cli("run", pipeline, "--local", "--quiet", "--junit", "junit.xml")
+
+    assert "::error file=parts/inside.yaml,line=3,col=3,endColumn=6,title=each[a-b]/in/bad failed::" in done.err
+    case = next(case for case in ET.parse("junit.xml").getroot()[0] if str(case.get("name")).endswith("bad"))  # noqa: S314 - ours
+    assert (case.get("file"), case.get("line")) == ("parts/inside.yaml", "3")
+
+
+def test_what_waits_for_a_person_is_no_failure_beside_one(cli: Cli, pipeline: Path, on_github: Path) -> None:
+    picture = "kind: generate_image, model: black-forest-labs/flux-1-schnell, prompt: tea, size: 512x512"
+    edit = "kind: edit_image, model: qwen/qwen-image-edit, prompt: warm"
+    pipeline.write_text(
+        "name: tea\nsteps:\n  bad: {kind: parse_json, text: nonsense}\n"
+        f"  photo: {{{picture}, pick: {{of: 2}}}}\n  late: {{{edit}, image: '{{{{ steps.photo.image }}}}'}}\n"
+        "outputs: {bad: '{{ steps.bad.data }}', late.png: '{{ steps.late.image }}'}\n"
+    )
+
+    done = cli("run", pipeline, "--local", "--quiet", "--junit", "junit.xml")
+
+    ends = {case.get("name"): [each.tag for each in case] for case in ET.parse("junit.xml").getroot()[0]}  # noqa: S314 - ours
+    assert (done.code, ends["output bad"], ends["output late.png"]) == (1, ["failure"], ["skipped"])
+    assert "late.png is not made yet: it needs late" in done.err
+    assert "::error file=tea.yaml,line=6,col=11,endColumn=14,title=bad::bad was not made: it needs bad" in done.err
 
 
 def test_what_a_budget_says_is_told_where_it_stands(cli: Cli, pipeline: Path, on_github: Path) -> None:

@@ -75,7 +75,7 @@ async def test_a_file_of_the_same_bytes_is_not_sent_as_somebody_elses_url(
     store = Store(tmp_path)
     async with Runpod(emulator.url, "k", store) as runpod:
         made = await runpod.collect(job := Job("g@1", "pruna", {"prompt": "x"}), await runpod.wait(
-            await runpod.submit(job, 30), lambda _: None))  # fmt: skip
+            await runpod.submit(job, 30), lambda *_: None))  # fmt: skip
         del made
         png = tmp_path / "a.png"
         png.write_bytes(b"x" * 10)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
@@ -197,6 +197,12 @@ def test_boxes_never_overlap_and_links_begin_and_end_at_their_boxes(
         assert path[0][along] == pytest.approx(boxes[source][along] + boxes[source][2 + along])
         assert path[-1][along] == pytest.approx(boxes[target][along])
         assert [point[along] for point in path] == sorted(point[along] for point in path)
+        for one, other in pairwise(path):
+            left, right = sorted((one[1 - along], other[1 - along]))
+            for box in boxes.values():  # a box is drawn over the links, so none may lie on its way
+                beside = box[1 - along] >= right - 0.01 or box[1 - along] + box[3 - along] <= left + 0.01
+                before = box[along] >= other[along] - 0.01 or box[along] + box[2 + along] <= one[along] + 0.01
+                assert beside or before
 
 
 def test_a_thousand_steps_are_laid_out_while_one_waits() -> None:

@@ -333,7 +333,7 @@ anyio_only = pytest.mark.anyio
 
 
 async def asked(runpod: Runpod, job: Job) -> Reply:
-    return await runpod.collect(job, await runpod.wait(await runpod.submit(job, 30), lambda _: None))
+    return await runpod.collect(job, await runpod.wait(await runpod.submit(job, 30), lambda *_: None))
 
 
 FLUX = Job("g@1", "flux", {"prompt": "x", "size": "64*64"}, media="image")
@@ -368,7 +368,7 @@ async def test_a_job_that_had_not_ended_is_not_waited_for_for_ever(tmp_path: Pat
         async with Runpod(f"{url}/v2", "k", Store(tmp_path / "a"), carrier=recording(tape)) as runpod:
             ticket = await runpod.submit(FLUX, 30)
             with anyio.move_on_after(0.5):
-                await runpod.wait(ticket, lambda _: None)
+                await runpod.wait(ticket, lambda *_: None)
     looks = list((tmp_path / "tape").glob("*status-sync*"))
 
     async with Runpod(
@@ -376,7 +376,7 @@ async def test_a_job_that_had_not_ended_is_not_waited_for_for_ever(tmp_path: Pat
     ) as runpod:
         ticket = await runpod.submit(FLUX, 30)
         with pytest.raises(NotRecorded, match="has not ended there"):
-            await runpod.wait(ticket, lambda _: None)
+            await runpod.wait(ticket, lambda *_: None)
 
     assert len(looks) == 1
 

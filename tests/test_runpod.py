@@ -396,7 +396,7 @@ async def test_a_picture_of_this_run_is_sent_as_its_url_and_an_older_one_as_its_
     store = Store(tmp_path)
     job = Job("g@1", "flux", {"prompt": "x", "size": "64*64"}, media="image")
     async with Runpod(emulator.url, "k", store) as runpod:
-        reply = await runpod.collect(job, await runpod.wait(await runpod.submit(job, 30), lambda _: None))
+        reply = await runpod.collect(job, await runpod.wait(await runpod.submit(job, 30), lambda *_: None))
         await runpod.submit(Job("e@1", "edit", {"prompt": "x", "image": reply.files[0]}), 30)
     async with Runpod(emulator.url, "k", store) as runpod:
         await runpod.submit(Job("e@1", "edit", {"prompt": "x", "image": reply.files[0]}), 30)
@@ -460,6 +460,17 @@ async def test_a_server_that_repeats_the_key_does_not_make_us_repeat_it(tmp_path
 
     assert "rpa_secret123" not in str(caught.value)
     assert "[key]" in str(caught.value)
+
+
+async def test_the_end_of_a_job_says_for_how_long_it_was_queued_and_ran(tmp_path: Path) -> None:
+    body = b'{"id": "j", "status": "FAILED", "error": "no", "delayTime": 1500, "executionTime": 250}'
+    told: list[tuple[str, float | None, float | None]] = []
+    with server({"/v2/flux/status/j": (200, {}, body)}) as (url, _):
+        async with Runpod(f"{url}/v2", "k", Store(tmp_path)) as runpod:
+            with pytest.raises(JobFailed):
+                await runpod.wait(Ticket("flux", "j"), lambda *said: told.append(said))
+
+    assert told == [("FAILED", 1.5, 0.25)]
 
 
 async def test_a_job_that_was_faster_than_its_cancellation_is_not_lost(tmp_path: Path) -> None:

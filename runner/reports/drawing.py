@@ -168,10 +168,10 @@ class _Pen:
             yield f'<text class="{look}" x="{_PAD:.0f}" y="{8 + 14 + _LINE * number:.0f}">{_safe(said)}</text>'
         if link:
             yield "</a>"
-        if inner:
-            left, top = (w - inner[1]) / 2, h - inner[2] - _PAD
-            yield f'<g transform="translate({left:.1f} {top:.1f})">{"".join(inner[0])}</g>'
         yield "</g>"
+        if inner:  # beside its group and not in it, whose state is not that of each of its steps
+            left, top = x + (w - inner[1]) / 2, y + h - inner[2] - _PAD
+            yield f'<g transform="translate({left:.1f} {top:.1f})">{"".join(inner[0])}</g>'
 
     def _wire(self, link: Link, path: Sequence[Point]) -> str:
         """A curve through its corners that leaves and arrives along the ranks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from ..errors import Mark
@@ -15,24 +15,32 @@ _LEFT_OUT = ("skipped", "blocked", "cancelled", "waiting", "running", "asking")
 
 
 def xml(
-    state: RunState, missing: Mapping[str, str], differs: Sequence[str], file: str, marks: Mapping[str, Mark]
+    state: RunState,
+    missing: Mapping[str, str],
+    differs: Sequence[str],
+    file: str,
+    marks: Mapping[str, Mark],
+    waiting: Collection[str] = (),
 ) -> str:
-    """The run. ``file`` is the pipeline as its repository names it, ``marks`` where in it each test case belongs."""
+    """The run. ``file`` is the pipeline as its repository names it, ``marks`` where in it each test case belongs; of
+    what is ``missing`` those that are ``waiting`` lack nothing but the answer of a person.
+    """
     suite = Element("testsuite", name=_clean(state.pipeline), timestamp=_when(state.started))
 
     def placed(name: str, seconds: float = 0.0) -> Element:
         case = _case(suite, state.pipeline, name, seconds)
-        case.set("file", _clean(file))
-        case.set("line", str(marks[name].line if name in marks else 1))
+        mark = marks.get(name)
+        case.set("file", _clean(mark.file if mark is not None else file))
+        case.set("line", str(mark.line if mark is not None else 1))
         return case
 
-    for cell in state.cells.values():
+    for cell in map(state.cells.__getitem__, state.in_order(state.cells)):
         _end(placed(cell.cell, _seconds(cell)), cell)
     if state.exceeded:
         _failure(placed("budget"), "budget", " ".join(state.told))
     for name, why in missing.items():
         case = placed(f"output {name}")
-        if state.outcome == "waiting":
+        if state.outcome == "waiting" or name in waiting:
             SubElement(case, "skipped", message=_clean(f"not made yet: {why}; a person has to answer first"))
         elif state.outcome == "done":
             SubElement(case, "skipped", message=_clean(f"not made: {why}"))

@@ -62,12 +62,14 @@ def layout(sizes: Mapping[str, tuple[float, float]], links: Sequence[tuple[str, 
         places[name] = (spots[name].at - first - across / 2, top)
     paths = []
     for source, target, *between in ((c[0], c[-1], *c[1:-1]) for c in chains):
-        points = [(spots[source].at - first, places[source][1] + turned[source][1])]
+        x = spots[source].at - first
+        points = [(x, places[source][1] + turned[source][1]), (x, tops[rank[source]] + thick[rank[source]])]
         for number, name in enumerate(between, rank[source] + 1):
             x = spots[name].at - first
             points += [(x, tops[number]), (x, tops[number] + thick[number])]
-        points.append((spots[target].at - first, places[target][1]))
-        paths.append(points)
+        x = spots[target].at - first
+        points += [(x, tops[rank[target]]), (x, places[target][1])]
+        paths.append(list(dict.fromkeys(points)))  # it bends between ranks only: in one, other boxes may be higher
     along = max(0.0, along - GAP_ALONG)
     if not sideways:
         return Layout(places, paths, wide, along)

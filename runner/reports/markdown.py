@@ -37,7 +37,8 @@ def text(state: RunState, outputs: Mapping[str, Path], missing: Mapping[str, str
     lines += [f"| {' | '.join(row if pictures else row[:-1])} |" for row in rows[:_MOST_STEPS]]
     if len(rows) > _MOST_STEPS:
         lines += ["", f"… and {len(rows) - _MOST_STEPS} steps more."]
-    bad = [cell for cell in state.cells.values() if cell.state == "failed" or (cell.message and cell.state != "done")]
+    cells = map(state.cells.__getitem__, state.in_order(state.cells))
+    bad = [cell for cell in cells if cell.state == "failed" or (cell.message and cell.state != "done")]
     if bad or missing:
         lines += ["", *(f"- {_code(cell.cell)} {cell.state}: {_said(cell.message)}" for cell in bad[:_MOST_FAILURES])]
         lines += [f"- … and {len(bad) - _MOST_FAILURES} more"] if len(bad) > _MOST_FAILURES else []
@@ -57,7 +58,8 @@ def _rows(state: RunState) -> Iterator[tuple[str, ...]]:
     steps: dict[str, list[CellState]] = {step: [] for step, cells in state.opened.items() if cells == 0}
     for cell in state.cells.values():
         steps.setdefault(step_of(cell.cell), []).append(cell)
-    for step, cells in steps.items():
+    for step in state.in_order(steps):
+        cells = steps[step]
         began = [cell.started for cell in cells if cell.started]
         ended = [cell.ended for cell in cells if cell.ended]
         cost = sum(cell.paid for cell in cells)

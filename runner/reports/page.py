@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,7 +26,7 @@ from .changes import Change
 from .changes import lines as diff_lines
 from .graph import Graph
 from .runs import duration
-from .timeline import WORDS, Phase, Timeline, lasted
+from .timeline import WORDS, Phase, Span, Timeline, lasted, lasting, took
 
 EMBEDDABLE = frozenset({
     "image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp", "audio/wav", "audio/x-wav",
@@ -36,6 +37,9 @@ EMBEDDABLE = frozenset({
 GLYPHS = {"done": "✓", "cached": "◆", "failed": "✗", "blocked": "■", "skipped": "–", "cancelled": "○", "running": "▶",
           "waiting": "…", "asking": "?", "cut": "✂", "damaged": "✗"}  # fmt: skip
 SAID = {"cached": "from the store"}
+
+_OF_CELL = re.compile(r" \((?:item|key|matrix): .*\)\Z", re.DOTALL)
+"""The end of a message that says of which item its cell is."""
 
 _WIDE, _NARROW = 980.0, 330.0
 """Pixels that a drawing has beside the margins of a page on a desk, and on a telephone."""
@@ -88,6 +92,20 @@ class Place:
     file: str
     line: int
     lines: Sequence[tuple[int, str, bool]]
+    inside: bool = False
+    """Whether it is in another pipeline, which a step of this one runs: that is not in the page."""
+    note: str = ""
+    """What there is to know of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One of several outputs of a cell, of which a person chooses one."""
+
+    number: str
+    chosen: bool
+    medium: Medium | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +125,9 @@ class Cell:
     data: JSON = None
     has_data: bool = False
     media: Sequence[Medium] = ()
+    candidates: Sequence[Candidate] = ()
+    picked: str = ""
+    """Which of how many was chosen: ``2 of 3``."""
     before: Medium | None = None
     """The picture that was edited."""
     kept: str = ""
@@ -117,6 +138,21 @@ class Cell:
     @property
     def key(self) -> str:
         return self.id.rpartition("[")[2].removesuffix("]") if self.id.endswith("]") else self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong in one or more cells at one place, for one reason."""
+
+    cells: Sequence[Cell]
+
+    @property
+    def message(self) -> str:
+        """What is said of all of them; nothing where each has words of its own."""
+        if len(self.cells) == 1:
+            return self.cells[0].message
+        said = {_OF_CELL.sub("", cell.message) for cell in self.cells}
+        return said.pop() if len(said) == 1 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +246,14 @@ class Run:
                 found[state] = found.get(state, 0) + number
         return found
 
-    def failures(self) -> list[Cell]:
-        return [cell for step in self.steps for cell in step.cells if cell.state == "failed"]
+    def failures(self) -> list[Failure]:
+        """What went wrong, the cells together that failed at one line for one reason."""
+        found: dict[tuple[str, str, Place | None], list[Cell]] = {}
+        for step in self.steps:
+            for cell in step.cells:
+                if cell.state == "failed":
+                    found.setdefault((step.id, cell.fault, cell.place), []).append(cell)
+        return [Failure(cells) for cells in found.values()]
 
     def cells(self) -> dict[str, Cell]:
         return {cell.id: cell for step in self.steps for cell in step.cells}
@@ -264,7 +306,15 @@ def _environment() -> Environment:
         loader=PackageLoader("runner.reports", "page"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    filters = {"duration": _lasts, "money": _money, "json": _tokens, "lasted": lasted, "percent": _percent}
+    filters = {
+        "duration": _lasts,
+        "money": _money,
+        "json": _tokens,
+        "lasted": lasted,
+        "percent": _percent,
+        "lasting": lasting,
+        "took": took,
+    }
     env.filters.update(filters)
     env.globals |= {"glyphs": GLYPHS, "said": SAID, "phases": WORDS, "drawings": _drawings, "spans": _spans,
                     "tick": _tick}  # fmt: skip
@@ -331,11 +381,10 @@ def _after(step: Step) -> str:
     return f" · {_lasts(step.seconds)}" if step.seconds else ""
 
 
-def _spans(run: Run, cell: Cell) -> list[tuple[Phase, str, str, str]]:
-    """What a cell's row of the timeline is made of: phase, left edge, width, in words."""
-    track = run.timeline.tracks.get(cell.id)
+def _spans(run: Run, spans: Sequence[Span]) -> list[tuple[Phase, str, str, str]]:
+    """What a row of the timeline is made of: phase, left edge, width, in words."""
     found = []
-    for span in track.spans if track else ():
+    for span in spans:
         left, right = run.timeline.place(span.start), run.timeline.place(span.end)
         words = f"{WORDS[span.phase]}, {_lasts(span.end - span.start)}"
         found.append((span.phase, f"{100 * left:.3f}%", f"{100 * (right - left):.3f}%", words))

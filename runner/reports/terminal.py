@@ -198,7 +198,7 @@ def line_of(event: Event, *, free: bool = False, paid: float | None = None) -> s
             return f"{event.cell}: asks {event.label}{tries}"
         case JobSubmitted():
             return f"{event.cell}: job {event.job} on {event.endpoint}"
-        case JobMoved(status="COMPLETED"):
+        case JobMoved(status="COMPLETED" | "FAILED" | "CANCELLED" | "TIMED_OUT"):
             return ""  # what came of it is told next
         case JobMoved():
             return f"{event.cell}: {event.status}"

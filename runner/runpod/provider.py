@@ -24,7 +24,7 @@ from ..errors import (
     JobTimedOut,
     Rejected,
 )
-from ..model import JSON, Artifact, Call, Chat, Finished, Job, Reply, Ticket
+from ..model import JSON, Artifact, Call, Chat, Finished, Job, Moved, Reply, Ticket
 from . import wire
 from .carrier import NETWORK, Carrier
 from .client import RUN_LIMIT, RUNSYNC_LIMIT, Client, NotFound
@@ -132,7 +132,7 @@ class Runpod:
             raise FateUnknown(msg, keep=wire.shown(said, 1_000_000))
         return Ticket(job.endpoint, str(taken["id"]), job.stream)
 
-    async def wait(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:
+    async def wait(self, ticket: Ticket, moved: Moved) -> Finished:
         """The output of a job, when it has ended. Raises what it ended with, if that is not COMPLETED."""
         if ticket.stream:
             return await self._streamed(ticket, moved)
@@ -141,10 +141,10 @@ class Runpod:
         started = anyio.current_time()
         while True:
             envelope = await self._look(ticket, started)
-            self._ended(ticket, envelope)
             if envelope.status != status:
                 status = envelope.status
-                moved(status)
+                moved(status, envelope.queued, envelope.ran)
+            self._ended(ticket, envelope)
             if envelope.status == "COMPLETED":
                 self._times.took(ticket.endpoint, anyio.current_time() - started)
                 return Finished(envelope.output, wire.cost(envelope.output))
@@ -270,7 +270,7 @@ class Runpod:
                 msg = f"the job ran out of Runpod's time on {where}: no worker took it, or its worker did not report"
                 raise JobTimedOut(msg)
 
-    async def _streamed(self, ticket: Ticket, moved: Callable[[str], None]) -> Finished:
+    async def _streamed(self, ticket: Ticket, moved: Moved) -> Finished:
         """All parts of a job's output: as its end tells them, else as they were read on the way."""
         # What was read is not told again, so it is kept for another try after a broken connection.
         parts = self._parts.setdefault(ticket.job, [])
@@ -283,12 +283,13 @@ class Runpod:
             new = said if isinstance(said, list) else said.get("stream") if isinstance(said, dict) else None
             parts += [part["output"] if isinstance(part, dict) and "output" in part else part for part in new or []]
             envelope = _read(ticket, said if isinstance(said, dict) else await self._status(ticket))
-            self._ended(ticket, envelope)
+            end = _read(ticket, await self._status(ticket)) if envelope.status == "COMPLETED" else envelope
             if envelope.status != status:
                 status = envelope.status
-                moved(status)
+                moved(status, end.queued, end.ran)
+            self._ended(ticket, envelope)
             if envelope.status == "COMPLETED":
-                whole = _read(ticket, await self._status(ticket)).output
+                whole = end.output
                 told = not parts or (isinstance(whole, list) and len(whole) >= len(parts))
                 output = whole if told else parts
                 if output is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -32,6 +33,10 @@ class Envelope:
     status: str
     output: JSON = None
     error: str = ""
+    queued: float | None = None
+    """Seconds for which it waited for a worker."""
+    ran: float | None = None
+    """Seconds for which a worker had it."""
 
 
 def parsed(content: bytes) -> JSON:
@@ -51,7 +56,15 @@ def envelope(body: JSON) -> Envelope:
     said = str(body["status"]).upper()
     status = {"ERROR": "FAILED", "RUNNING": "IN_PROGRESS"}.get(said, said)
     error = error_text(body) if status == "FAILED" else ""
-    return Envelope(str(body.get("id") or ""), status, body.get("output"), error)
+    queued, ran = _seconds(body.get("delayTime")), _seconds(body.get("executionTime"))
+    return Envelope(str(body.get("id") or ""), status, body.get("output"), error, queued, ran)
+
+
+def _seconds(milliseconds: JSON) -> float | None:
+    """A time as Runpod tells it, in seconds; None where that is no time."""
+    if not isinstance(milliseconds, int | float) or isinstance(milliseconds, bool):
+        return None
+    return milliseconds / 1000 if 0 <= milliseconds < math.inf else None
 
 
 def error_text(body: JSON) -> str:
