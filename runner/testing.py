@@ -95,7 +95,7 @@ def read(path: Path, own: Path | None = None) -> Tests:
 
     if pipeline.pipeline is not None and pipeline.checked is not None:
         found, more = cases.load(document, pipeline.pipeline.profiles, read_in, _Beside(path.parent))
-        problems += more
+        problems = list(dict.fromkeys([*problems, *more]))
     problems.sort(key=_place)
     return Tests(path, pipeline, tuple(found), (*problems, *pipeline.problems), profiles)
 
