@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from . import catalogue, checking, doubts, masking, planning, source
+from . import catalogue, checking, doubts, lockfile, masking, planning, source
 from . import pipeline as pipelines
 from .catalogue import Catalogue
 from .checking import Checked
@@ -37,6 +37,8 @@ class Read:
     """The author's own catalogue that it was read with."""
     secrets: frozenset[str] = frozenset()
     """Values of the variables with keys that it uses: hidden in all that is shown."""
+    files: frozenset[Path] = frozenset()
+    """The files that its text is in: its own, those of its prompts and schemas, the pipelines that it runs."""
 
     @property
     def writes(self) -> bool:
@@ -85,8 +87,9 @@ def read(
     except PipelineProblems as err:
         known, wrong = catalogue.builtin(), list(err.problems)
     seen: set[str] = set()
+    files = {path}
     env = os.environ if env is None else env
-    check = partial(_checked, path, text, known, (path.resolve(),), env, seen)
+    check = partial(_checked, path, text, known, (path.resolve(),), env, seen, files)
     found, checked, problems = check(profile)
     if found is not None and profile is not None and found.profile is None:
         others = f" {near}" if (near := nearest(profile, found.profiles)) else ""
@@ -101,7 +104,7 @@ def read(
     problems = list(dict.fromkeys(problems))  # two steps of one alias have what is wrong with it in common
     problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
     hidden = tuple(masking.hidden(p, seen) for p in _gathered(problems))
-    return Read(path, text, found, checked, hidden, own, frozenset(seen))
+    return Read(path, text, found, checked, hidden, own, frozenset(seen), frozenset(files))
 
 
 def of_all(found: Iterable[Read]) -> list[Problem]:
@@ -120,13 +123,14 @@ def _checked(
     above: tuple[Path, ...],
     env: Mapping[str, str],
     secrets: set[str],
+    texts: set[Path],
     profile: str | None,
 ) -> tuple[Pipeline | None, Checked | None, list[Problem]]:
     """A pipeline and those that it runs, in a profile where they have it.
 
-    ``above`` are the files that run this one; ``secrets`` grows by theirs.
+    ``above`` are the files that run this one; ``secrets`` grows by theirs, ``texts`` by the files that are read.
     """
-    files = _Files(path)
+    files = _Files(path, texts)
     inside: list[Problem] = []
     """Warnings of the pipelines that it runs."""
 
@@ -139,7 +143,7 @@ def _checked(
         except (OSError, ValueError) as err:
             why = "it is not a text file in UTF-8" if isinstance(err, UnicodeError) else str(err)
             return [Problem("file", f"{inner} cannot be read: {why}.", Mark(str(inner), 1, 1), "Name a pipeline file.")]
-        _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()), env, secrets, profile)
+        _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()), env, secrets, texts, profile)
         inside.extend(problem for problem in problems if problem.warning and problem not in inside)
         return checked or [problem for problem in problems if not problem.warning]
 
@@ -283,6 +287,22 @@ def _inputs_file(path: Path, declared: Mapping[str, Input]) -> Mapping[str, JSON
     return data
 
 
+def reads(read: Read, given: Given) -> Iterator[Path]:
+    """The files that a run with these inputs reads, as far as they can be told before it."""
+    yield from read.files
+    yield project(read.path) / "runner.yaml"
+    yield from filter(None, (read.catalogue, given.file))
+    if read.pipeline is None:
+        return
+    yield lockfile.beside(read.path, read.pipeline.profile)
+    inputs = read.pipeline.inputs
+    for name, text in given.typed.items():
+        if name in inputs and "artifact" in inputs[name].schema and not is_inline(text):
+            yield Path(text)
+    for file, named, _ in planning.Nested(read.checked, {}).files() if read.checked is not None else ():
+        yield from (Path(file).parent / name for name in named if not is_inline(name))
+
+
 def project(path: Path) -> Path:
     """The project of a pipeline: the nearest folder above it that is one; else where we stand, if it lies below; else
     its own folder.
@@ -301,14 +321,16 @@ def of_project() -> Iterator[Path]:
 
 
 class _Files:
-    """Reads beside a pipeline, and nothing outside its project."""
+    """Reads beside a pipeline, and nothing outside its project; notes the ``texts`` that were read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, texts: set[Path]) -> None:
         self.folder = path.resolve().parent
         self.project = project(path)
+        self.texts = texts
 
     def text(self, name: str) -> str:
         path = self._inside(name)
+        self.texts.add(path)
         return path.read_text(encoding="utf-8")
 
     def is_file(self, name: str) -> bool:

@@ -435,12 +435,15 @@ def test_a_pipeline_a_folder_or_nothing_names_the_tests(cli: Cli, card: Path) ->
     ("named", "told"),
     [
         ([], "There is no *.test.yaml file in"),
+        (["empty"], "There is no *.test.yaml file in empty. Write one beside a pipeline"),
         (["card.yaml"], "card.yaml has no tests: there is no card.test.yaml."),
         (["cart.yaml"], "There is no file cart.yaml."),
         (["cart.test.yaml"], "There is no file cart.test.yaml.\n"),
     ],
 )
 def test_where_there_are_no_tests_that_is_said(cli: Cli, card: Path, named: list[str], told: str) -> None:
+    card.with_name("empty").mkdir()
+
     done = cli("test", *named)
 
     assert done.code == 2
@@ -477,8 +480,44 @@ def test_a_junit_file_that_cannot_be_written_is_told(cli: Cli, card: Path) -> No
 
     done = cli("test", "--junit", "pot.png/junit.xml")
 
-    assert done.code == 1
+    assert done.code == 2
     assert "pot.png/junit.xml cannot be written" in done.err
+    assert "store" not in done.err
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (".", ". cannot be written: Is a directory. Name another file."),
+        ("-", "It is written into a file. Name one."),
+        ("card.test.yaml", "--junit would write over card.test.yaml, which is no report but a source."),
+        ("card.yaml", "--junit would write over card.yaml, which is no report but a source."),
+    ],
+)
+def test_a_file_that_is_none_or_is_read_is_no_place_for_junit(cli: Cli, card: Path, name: str, told: str) -> None:
+    cases(card, "    expect: {state: done}\n")
+    before = card.read_text()
+
+    done = cli("test", "--junit", name)
+
+    assert done.code == 2
+    assert told in done.err
+    assert (card.read_text(), (card.parent / "card.yaml").read_text()) == (before, CARD)
+
+
+def test_junit_is_written_into_a_pipe(cli: Cli, card: Path) -> None:
+    cases(card, "    expect: {state: done}\n")
+    pipe = card.with_name("pipe")
+    os.mkfifo(pipe)
+
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        done = cli("test", "--junit", pipe)
+        said = reader.communicate(timeout=30)[0]
+
+    assert done.code == 0
+    assert b'tests="1"' in said
+    assert pipe.is_fifo()
 
 
 # -- pytest -----------------------------------------------------------------------------------------
