@@ -1215,7 +1215,8 @@ steps:
         "asserts-nothing",
         "A case expects nothing",
         "A case that expects nothing holds whatever comes of it, as long as the run does not fail, and so says nothing "
-        "about the pipeline. Say under expect: what must be so, if only {state: done}.",
+        "about the pipeline. Say under expect: what must be so, if only {state: done}. A pattern or a schema that fits "
+        "anything says nothing either.",
         """\
 cases:
   a line:

@@ -151,7 +151,7 @@ def test_a_fault_stands_under_its_expectation_with_what_came_instead(cli: Cli, c
     done = cli("test")
 
     assert (
-        'card.test.yaml:10:34: facts.data.title does not contain "cup". [expected]\n'
+        'card.test.yaml:10:34: facts.data.title does not contain "cup".\n'
         "   10 |           data.title: {contains: cup}\n"
         "      |                                  ^^^\n"
         '      = It is "A pot".\n'
@@ -188,7 +188,7 @@ def test_a_run_that_fails_unexpectedly_fails_its_case_and_says_why(cli: Cli, car
     done = cli("test")
 
     assert done.code == 1
-    assert "card.test.yaml:2:3: The run failed, and the case does not expect that. [expected]" in done.out
+    assert "card.test.yaml:2:3: The run failed, and the case does not expect that." in done.out
     assert "= facts: there is no JSON in the text" in done.out
 
 
@@ -539,7 +539,7 @@ def test_pytest_finds_the_cases_by_itself(card: Path) -> None:
     assert done.returncode == 1
     assert "card.test.yaml::one PASSED" in done.stdout
     assert "card.test.yaml::two FAILED" in done.stdout
-    assert "card.test.yaml:13:28: The run costs 0 USD, not above 0.1. [expected]" in done.stdout
+    assert "card.test.yaml:13:28: The run costs 0 USD, not above 0.1." in done.stdout
     assert "Traceback" not in done.stdout
     assert sorted(card.parent.rglob("*")) == before
 
