@@ -177,7 +177,8 @@ class Records:
         for sentence in done.state.told:
             tell(wrong, sentence, "budget", "budget")
         wrong, made = ("notice", "is not made yet") if done.state.outcome == "waiting" else ("error", "was not made")
-        wrong = "notice" if done.state.outcome == "done" else wrong
+        told = done.state.outcome == "done" or done.state.told  # that a budget is used up is the one error
+        wrong = "notice" if told else wrong
         for name, why in done.missing.items():
             tell(wrong, f"{name} {made}: {why}", name, f"output {name}")
         if path := self.env.get("GITHUB_STEP_SUMMARY"):

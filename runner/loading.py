@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from .known import PIPELINE, models, text_of
 from .model import JSON
 from .pipeline import Input, Pipeline
 from .planning import Plan, Written
+from .source import Document
 
 TEXT = "generate_text"
 
@@ -231,7 +233,12 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
     """The plan of a pipeline with these inputs. A ``preview`` may leave inputs out."""
     checked = read.whole()
     declared = checked.pipeline.inputs
-    values = dict(_inputs_file(given.file, declared)) if given.file else {}
+    values: dict[str, JSON] = {}
+    if given.file:
+        document = _inputs_file(given.file, declared)
+        values = dict(document.data)
+        if wrong := list(_misfits(document, declared, given)):
+            raise PipelineProblems(wrong)
     files = [name for name, d in declared.items() if "artifact" in d.schema]
     folders = {name: given.file.parent for name in values if given.file}
     folders |= dict.fromkeys(given.values, given.beside)
@@ -269,22 +276,85 @@ def _named(text: str) -> str:
     return "--inputs FILE reads inputs from a file in YAML or JSON" if there else ""
 
 
-def _inputs_file(path: Path, declared: Mapping[str, Input]) -> Mapping[str, JSON]:
+def _inputs_file(path: Path, declared: Mapping[str, Input]) -> Document:
+    """The document of a file of inputs, which is a mapping. JSON is read as such, and has no marks."""
+    table = path.suffix.lower() in (".csv", ".tsv")
     try:
         text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix.lower() == ".json" else source.parse(text, str(path)).data
+        if path.suffix.lower() == ".json":
+            document = Document(str(path), text, json.loads(text), None)
+        else:
+            document = source.parse(text, str(path))
     except json.JSONDecodeError as err:
         msg = f"The inputs file {path} is not JSON: {err.msg}, line {err.lineno}, column {err.colno}."
         raise UsageError(msg) from err
+    except PipelineProblems as err:
+        if table:
+            raise UsageError(_no_mapping(path, "", declared, table=True)) from err
+        raise
     except (OSError, UnicodeDecodeError) as err:
         msg = f"The inputs file {path} cannot be read: {getattr(err, 'strerror', None) or 'it is not UTF-8'}."
         raise UsageError(msg) from err
-    if not isinstance(data, dict):
-        lists = [name for name, each in declared.items() if each.type == "list"] if isinstance(data, list) else []
-        cure = f" Write {lists[0]}: above the list." if lists else ""
-        msg = f"The inputs file {path} must be a mapping of input names to values.{cure}"
-        raise UsageError(msg)
-    return data
+    if not isinstance(document.data, dict):
+        raise UsageError(_no_mapping(path, document.data, declared, table=table))
+    return document
+
+
+def _no_mapping(path: Path, data: JSON, declared: Mapping[str, Input], *, table: bool) -> str:
+    """What to say of a file of inputs that is no mapping, with an example of one."""
+    if table:
+        return (
+            f"The inputs file {path} is a table. Inputs are read from YAML or JSON: docs/batch.md has the line that "
+            "makes such a file of a table."
+        )
+    lists = [name for name, each in declared.items() if each.type == "list"]
+    name = next(iter([*lists, *declared]), "")
+    if lists and isinstance(data, list):
+        cure = f" Write {name}: above the list."
+    elif lists:
+        cure = f" Write {name}: and under it the items, each on a line of its own behind a dash."
+    else:
+        cure = f" Write {name}: and its value." if name else ""
+    return f"The inputs file {path} must be a mapping of input names to values.{cure}"
+
+
+def _misfits(document: Document, declared: Mapping[str, Input], given: Given) -> Iterator[Problem]:
+    """What is wrong with the inputs of a file, each in its place; what is given elsewhere counts there."""
+    placed: Document | None = None
+
+    def mark(path: tuple[str | int, ...], *, key: bool = False) -> Mark:
+        nonlocal placed
+        if placed is None:
+            placed = document
+            if document.root is None:  # of JSON, which nearly always is YAML
+                with suppress(PipelineProblems):
+                    placed = source.parse(document.text, document.file)
+        return placed.mark(path, key=key) if placed.root is not None else Mark(document.file, 1, 1)
+
+    for name, value in document.data.items():
+        if name not in declared:
+            cure = nearest(name, list(declared)) or "It has none: remove it."
+            yield Problem("unknown-input", f"The pipeline has no input {name}.", mark((name,), key=True), cure)
+        elif name in given.values or name in given.typed:
+            continue
+        elif why := checking.misfit(declared[name], value):
+            dashes = _without_dashes(document, name) if declared[name].type == "list" else ""
+            yield Problem("input", why.message, mark((name, *why.path)), dashes or why.instead)
+        elif "artifact" in declared[name].schema and not (is_url(value) or is_inline(value)):
+            file = place(value, Path(document.file).parent)
+            if not Path(file).is_file():
+                cure = "Name a file by its path from this file's folder, or write a URL."
+                yield Problem("file", f"There is no file {value}.", mark((name,)), cure)
+
+
+def _without_dashes(document: Document, name: str) -> str:
+    """How the lines under an input are written as a list; empty if it has not several."""
+    node = document.node((name,))
+    if node is None or getattr(node.start, "style", '"') or node.children is not None:
+        return ""
+    lines = document.text[node.start.start_mark.index : node.end.end_mark.index].splitlines()
+    items = [line.strip() for line in lines if line.strip()]
+    return f"Write a dash before each line, - {items[0]}, or [{', '.join(items)}]." if len(items) > 1 else ""
 
 
 def reads(read: Read, given: Given) -> Iterator[Path]:

@@ -394,10 +394,12 @@ def test_a_scheduled_run_of_nothing_fails(folder: Path, tmp_path: Path, files: s
     ids=["action", "workflow"],
 )  # fmt: skip
 def test_each_use_saves_the_store_under_a_key_of_its_own(folder: Path, tmp_path: Path, used: Any) -> None:
-    steps, _ = used
+    steps, inputs = used
     env = {"GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "1"}
 
-    first, second = (run(*used, folder, tmp_path / name, left_out=("Install runner",), env=env) for name in "ab")
+    first, second = (
+        run(steps, inputs, folder, tmp_path / name, left_out=("Install runner",), env=env) for name in "ab"
+    )
 
     keys = [job.outputs["store"]["key"] for job in (first, second)]
     caches = [step["with"] for step in steps if "actions/cache" in step.get("uses", "")]

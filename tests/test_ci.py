@@ -505,6 +505,19 @@ def test_what_a_budget_says_is_told_where_it_stands(cli: Cli, pipeline: Path, on
     assert "::error file=tea.yaml,line=4,col=1,endColumn=7,title=budget::" in done.err
 
 
+def test_a_budget_that_is_used_up_is_one_error_and_what_it_leaves_out_is_none(
+    cli: Cli, pipeline: Path, on_github: Path
+) -> None:
+    outputs = "outputs: {a.txt: '{{ steps.a.text }}', b.txt: '{{ steps.a.text }}'}\n"
+    pipeline.write_text(f"{ASKS}budget: {{usd: 0.000001}}\n{outputs}")
+
+    done = cli("run", pipeline, "--local", "--quiet")
+
+    assert done.code == 4
+    assert done.err.count("::error ") == 1
+    assert done.err.count("::notice ") == 2
+
+
 def test_later_steps_read_how_it_ended_and_each_output(cli: Cli, pipeline: Path, on_github: Path) -> None:
     cli("run", pipeline, "--local", "--quiet")
 
