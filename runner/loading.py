@@ -350,7 +350,7 @@ def _misfits(document: Document, declared: Mapping[str, Input], given: Given) ->
 def _without_dashes(document: Document, name: str) -> str:
     """How the lines under an input are written as a list; empty if it has not several."""
     node = document.node((name,))
-    if node is None or getattr(node.start, "style", '"') or node.children is not None:
+    if node is None or node.children is not None or node.start.style:
         return ""
     lines = document.text[node.start.start_mark.index : node.end.end_mark.index].splitlines()
     items = [line.strip() for line in lines if line.strip()]
