@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -59,6 +59,48 @@ class Wanted:
     junit: Path | None = None
     summary: Path | None = None
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that are to be written, by their options."""
+        events = Path(self.events) if self.events not in (None, "-") else None
+        named = {"--events": events, "--junit": self.junit, "--summary": self.summary}
+        return {option: path for option, path in named.items() if path is not None}
+
+
+class WouldOverwrite(UsageError):
+    """A report is to be written over a file that is read, or over another report. Then none is written."""
+
+
+def spare(read: Iterable[Path], written: Mapping[str, Path]) -> None:
+    """See to it that none of the files that are ``written``, by their options, is ``read``, or written twice.
+
+    `WouldOverwrite` says which is. No report is YAML: a file of that is somebody's source, whoever reads it.
+    """
+    files = {option: path for option, path in written.items() if not _is_special(path)}
+    sources = set(map(_identity, read)) if files else set()
+    options: dict[object, str] = {}
+    for option, path in files.items():
+        if (this := _identity(path)) in sources or (path.suffix in (".yaml", ".yml") and path.exists()):
+            msg = f"{option} would write over {path}, which is no report but a source. Name another file."
+            raise WouldOverwrite(msg)
+        if (other := options.setdefault(this, option)) != option:
+            msg = f"{other} and {option} both write {path}. Name two files."
+            raise WouldOverwrite(msg)
+
+
+def _identity(path: Path) -> object:
+    """What a file is known by, whatever its path."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # there is none, or it cannot be the name of one
+        return str(path.absolute())
+    return found.st_dev, found.st_ino
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a device or a pipe, which is written into and never over."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
 
 @dataclass(slots=True)
 class Records:
@@ -73,12 +115,12 @@ class Records:
     def __enter__(self) -> Self:
         for path in (self.wanted.junit, self.wanted.summary):
             if path is not None:
-                _can_be_written(path)
+                can_be_written(path)
         if self.wanted.events == "-":
             self._events = self.stdout
         elif self.wanted.events is not None:
             path = Path(self.wanted.events)
-            _can_be_written(path)
+            can_be_written(path)
             self._events = path.open("w", encoding="utf-8")
         return self
 
@@ -111,12 +153,12 @@ class Records:
 
         file, marks = _places(done, root(self.env))
         if self.wanted.junit is not None:
-            _write(self.wanted.junit, junit.xml(done.state, done.missing, done.differs, file, marks, done.waiting))
+            write(self.wanted.junit, junit.xml(done.state, done.missing, done.differs, file, marks, done.waiting))
         wanted = [self.wanted.summary] if self.wanted.summary else []
         if wanted or on_github(self.env):
             text = markdown.text(done.state, done.outputs, done.missing, done.differs)
             for path in wanted:
-                _write(path, text)
+                write(path, text)
             if on_github(self.env):
                 self._github(done, text, file, marks)
 
@@ -137,15 +179,16 @@ class Records:
             tell(wrong, sentence, "not as it is locked", f"lock: {before_colon(sentence)}")
         for sentence in done.state.told:
             tell(wrong, sentence, "budget", "budget")
+        told = done.state.outcome == "done" or done.state.told  # that a budget is used up is the one error
         for name, why in done.missing.items():
             later = done.state.outcome == "waiting" or name in done.waiting
-            wrong = "notice" if later or done.state.outcome == "done" else "error"
+            wrong = "notice" if later or told else "error"
             made = "is not made yet" if later else "was not made"
             tell(wrong, f"{name} {made}: {why}", name, f"output {name}")
         if path := self.env.get("GITHUB_STEP_SUMMARY"):
-            _write(Path(path), f"{_cut(summary)}\n", more=True)
+            write(Path(path), f"{_cut(summary)}\n", more=True)
         if path := self.env.get("GITHUB_OUTPUT"):
-            _write(Path(path), github.outputs(outputs(done)), more=True)
+            write(Path(path), github.outputs(outputs(done)), more=True)
 
 
 @contextmanager
@@ -153,6 +196,9 @@ def not_started(wanted: Wanted, name: str, env: Mapping[str, str]) -> Iterator[N
     """Write into the reports that are wanted why a run could not begin, or did not come to its end."""
     try:
         yield
+    except WouldOverwrite:
+        tell_outcome("not started", env)
+        raise
     except (UsageError, PipelineProblems, CannotStart, StoreFailed) as err:
         from .reports import junit, markdown
         from .reports.formats import place
@@ -166,11 +212,11 @@ def not_started(wanted: Wanted, name: str, env: Mapping[str, str]) -> Iterator[N
         tell_outcome(ended, env)
         with suppress(RunnerError):  # what went wrong first is told
             if wanted.junit is not None:
-                _write(wanted.junit, junit.not_started(name, told))
+                write(wanted.junit, junit.not_started(name, told))
             if wanted.summary is not None:
-                _write(wanted.summary, summary)
+                write(wanted.summary, summary)
             if on_github(env) and (path := env.get("GITHUB_STEP_SUMMARY")):
-                _write(Path(path), summary, more=True)
+                write(Path(path), summary, more=True)
         raise
 
 
@@ -178,7 +224,7 @@ def tell_outcome(outcome: str, env: Mapping[str, str]) -> None:
     """Tell later steps of a job how a run ended that leaves nothing else: ``not started``, or ``not ended``."""
     if on_github(env) and (path := env.get("GITHUB_OUTPUT")):
         with suppress(RunnerError):  # what went wrong first is told
-            _write(Path(path), github.outputs({"outcome": outcome}), more=True)
+            write(Path(path), github.outputs({"outcome": outcome}), more=True)
 
 
 def outputs(done: Done) -> dict[str, str]:
@@ -224,7 +270,10 @@ def _within(base: Path, path: Path) -> str:
     return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
 
 
-def _can_be_written(path: Path) -> None:
+def can_be_written(path: Path) -> None:
+    """See to it that there can be a file. `UsageError` says why there cannot."""
+    if _is_special(path):  # somebody may read it: to open it once more would be the end of it for them
+        return
     there = path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -237,12 +286,16 @@ def _can_be_written(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _write(path: Path, text: str, *, more: bool = False) -> None:
+RUN_HAS_ENDED = "The run itself has ended; see runner show."
+
+
+def write(path: Path, text: str, *, more: bool = False, instead: str = RUN_HAS_ENDED) -> None:
+    """Write a report into a file, a device or a pipe. `RunnerError` if it cannot be, with what is good to know then."""
     try:
         with path.open("a" if more else "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as err:
-        msg = f"{path} cannot be written: {err.strerror}. The run itself has ended; see runner show."
+        msg = f"{path} cannot be written: {err.strerror}. {instead}"
         raise RunnerError(msg) from err
 
 

@@ -427,8 +427,8 @@ outputs:
         "E104",
         "unknown-input",
         "There is no input of this name",
-        "An input is declared under inputs: before a template can read it, and a step that runs another pipeline can "
-        "only fill the inputs that this one has.",
+        "An input is declared under inputs: before a template can read it. A step that runs another pipeline, and a "
+        "file of --inputs, can only fill the inputs that the pipeline has.",
         """\
 name: tea
 inputs:
@@ -826,7 +826,8 @@ steps:
         "E209",
         "input",
         "A value does not fit its input",
-        "The default of an input, or what a step hands to another pipeline, is not what the input's declaration says.",
+        "The default of an input, what a step hands to another pipeline, or what a file of --inputs gives is not what "
+        "the input's declaration says.",
         """\
 name: tea
 inputs:
@@ -1216,7 +1217,8 @@ steps:
         "asserts-nothing",
         "A case expects nothing",
         "A case that expects nothing holds whatever comes of it, as long as the run does not fail, and so says nothing "
-        "about the pipeline. Say under expect: what must be so, if only {state: done}.",
+        "about the pipeline. Say under expect: what must be so, if only {state: done}. A pattern or a schema that fits "
+        "anything says nothing either.",
         """\
 cases:
   a line:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from . import catalogue, checking, doubts, lookalikes, masking, planning, source
+from . import catalogue, checking, doubts, lockfile, lookalikes, masking, planning, source
 from . import pipeline as pipelines
 from .catalogue import Catalogue
 from .checking import Checked
@@ -20,6 +21,7 @@ from .known import PIPELINE, models, text_of
 from .model import JSON
 from .pipeline import Input, Pipeline
 from .planning import Plan, Written
+from .source import Document
 
 TEXT = "generate_text"
 
@@ -37,6 +39,8 @@ class Read:
     """The author's own catalogue that it was read with."""
     secrets: frozenset[str] = frozenset()
     """Values of the variables with keys that it uses: hidden in all that is shown."""
+    files: frozenset[Path] = frozenset()
+    """The files that its text is in: its own, those of its prompts and schemas, the pipelines that it runs."""
 
     @property
     def writes(self) -> bool:
@@ -85,8 +89,9 @@ def read(
     except PipelineProblems as err:
         known, wrong = catalogue.builtin(), list(err.problems)
     seen: set[str] = set()
+    files = {path}
     env = os.environ if env is None else env
-    check = partial(_checked, path, text, known, (path.resolve(),), env, seen)
+    check = partial(_checked, path, text, known, (path.resolve(),), env, seen, files)
     found, checked, problems = check(profile)
     if found is not None and profile is not None and found.profile is None:
         others = f" {near}" if (near := nearest(profile, found.profiles)) else ""
@@ -101,7 +106,7 @@ def read(
     problems = list(dict.fromkeys(problems))  # two steps of one alias have what is wrong with it in common
     problems.sort(key=lambda p: (p.mark.file != str(path), p.mark.line, p.mark.column))
     hidden = tuple(masking.hidden(p, seen) for p in _gathered(problems))
-    return Read(path, text, found, checked, hidden, own, frozenset(seen))
+    return Read(path, text, found, checked, hidden, own, frozenset(seen), frozenset(files))
 
 
 def of_all(found: Iterable[Read]) -> list[Problem]:
@@ -120,13 +125,14 @@ def _checked(
     above: tuple[Path, ...],
     env: Mapping[str, str],
     secrets: set[str],
+    texts: set[Path],
     profile: str | None,
 ) -> tuple[Pipeline | None, Checked | None, list[Problem]]:
     """A pipeline and those that it runs, in a profile where they have it.
 
-    ``above`` are the files that run this one; ``secrets`` grows by theirs.
+    ``above`` are the files that run this one; ``secrets`` grows by theirs, ``texts`` by the files that are read.
     """
-    files = _Files(path)
+    files = _Files(path, texts)
     inside: list[Problem] = []
     """Warnings of the pipelines that it runs."""
 
@@ -139,7 +145,7 @@ def _checked(
         except (OSError, ValueError) as err:
             why = "it is not a text file in UTF-8" if isinstance(err, UnicodeError) else str(err)
             return [Problem("file", f"{inner} cannot be read: {why}.", Mark(str(inner), 1, 1), "Name a pipeline file.")]
-        _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()), env, secrets, profile)
+        _, checked, problems = _checked(inner, text, known, (*above, inner.resolve()), env, secrets, texts, profile)
         inside.extend(problem for problem in problems if problem.warning and problem not in inside)
         return checked or [problem for problem in problems if not problem.warning]
 
@@ -239,7 +245,12 @@ def plan(read: Read, given: Given, env: Mapping[str, str], *, preview: bool = Fa
     """The plan of a pipeline with these inputs. A ``preview`` may leave inputs out."""
     checked = read.whole()
     declared = checked.pipeline.inputs
-    values = dict(_inputs_file(given.file, declared)) if given.file else {}
+    values: dict[str, JSON] = {}
+    if given.file:
+        document = _inputs_file(given.file, declared)
+        values = dict(document.data)
+        if wrong := list(_misfits(document, declared, given)):
+            raise PipelineProblems(wrong)
     files = [name for name, d in declared.items() if "artifact" in d.schema]
     folders = {name: given.file.parent for name in values if given.file}
     folders |= dict.fromkeys(given.values, given.beside)
@@ -277,22 +288,101 @@ def _named(text: str) -> str:
     return "--inputs FILE reads inputs from a file in YAML or JSON" if there else ""
 
 
-def _inputs_file(path: Path, declared: Mapping[str, Input]) -> Mapping[str, JSON]:
+def _inputs_file(path: Path, declared: Mapping[str, Input]) -> Document:
+    """The document of a file of inputs, which is a mapping. JSON is read as such, and has no marks."""
+    table = path.suffix.lower() in (".csv", ".tsv")
     try:
         text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix.lower() == ".json" else source.parse(text, str(path)).data
+        if path.suffix.lower() == ".json":
+            document = Document(str(path), text, json.loads(text), None)
+        else:
+            document = source.parse(text, str(path))
     except json.JSONDecodeError as err:
         msg = f"The inputs file {path} is not JSON: {err.msg}, line {err.lineno}, column {err.colno}."
         raise UsageError(msg) from err
+    except PipelineProblems as err:
+        if table:
+            raise UsageError(_no_mapping(path, "", declared, table=True)) from err
+        raise
     except (OSError, UnicodeDecodeError) as err:
         msg = f"The inputs file {path} cannot be read: {getattr(err, 'strerror', None) or 'it is not UTF-8'}."
         raise UsageError(msg) from err
-    if not isinstance(data, dict):
-        lists = [name for name, each in declared.items() if each.type == "list"] if isinstance(data, list) else []
-        cure = f" Write {lists[0]}: above the list." if lists else ""
-        msg = f"The inputs file {path} must be a mapping of input names to values.{cure}"
-        raise UsageError(msg)
-    return data
+    if not isinstance(document.data, dict):
+        raise UsageError(_no_mapping(path, document.data, declared, table=table))
+    return document
+
+
+def _no_mapping(path: Path, data: JSON, declared: Mapping[str, Input], *, table: bool) -> str:
+    """What to say of a file of inputs that is no mapping, with an example of one."""
+    if table:
+        return (
+            f"The inputs file {path} is a table. Inputs are read from YAML or JSON: docs/batch.md has the line that "
+            "makes such a file of a table."
+        )
+    lists = [name for name, each in declared.items() if each.type == "list"]
+    name = next(iter([*lists, *declared]), "")
+    if lists and isinstance(data, list):
+        cure = f" Write {name}: above the list."
+    elif lists:
+        cure = f" Write {name}: and under it the items, each on a line of its own behind a dash."
+    else:
+        cure = f" Write {name}: and its value." if name else ""
+    return f"The inputs file {path} must be a mapping of input names to values.{cure}"
+
+
+def _misfits(document: Document, declared: Mapping[str, Input], given: Given) -> Iterator[Problem]:
+    """What is wrong with the inputs of a file, each in its place; what is given elsewhere counts there."""
+    placed: Document | None = None
+
+    def mark(path: tuple[str | int, ...], *, key: bool = False) -> Mark:
+        nonlocal placed
+        if placed is None:
+            placed = document
+            if document.root is None:  # of JSON, which nearly always is YAML
+                with suppress(PipelineProblems):
+                    placed = source.parse(document.text, document.file)
+        return placed.mark(path, key=key) if placed.root is not None else Mark(document.file, 1, 1)
+
+    for name, value in document.data.items():
+        if name not in declared:
+            cure = nearest(name, list(declared)) or "It has none: remove it."
+            yield Problem("unknown-input", f"The pipeline has no input {name}.", mark((name,), key=True), cure)
+        elif name in given.values or name in given.typed:
+            continue
+        elif why := checking.misfit(declared[name], value):
+            dashes = _without_dashes(document, name) if declared[name].type == "list" else ""
+            yield Problem("input", why.message, mark((name, *why.path)), dashes or why.instead)
+        elif "artifact" in declared[name].schema and not (is_url(value) or is_inline(value)):
+            file = place(value, Path(document.file).parent)
+            if not Path(file).is_file():
+                cure = "Name a file by its path from this file's folder, or write a URL."
+                yield Problem("file", f"There is no file {value}.", mark((name,)), cure)
+
+
+def _without_dashes(document: Document, name: str) -> str:
+    """How the lines under an input are written as a list; empty if it has not several."""
+    node = document.node((name,))
+    if node is None or node.children is not None or node.start.style:
+        return ""
+    lines = document.text[node.start.start_mark.index : node.end.end_mark.index].splitlines()
+    items = [line.strip() for line in lines if line.strip()]
+    return f"Write a dash before each line, - {items[0]}, or [{', '.join(items)}]." if len(items) > 1 else ""
+
+
+def reads(read: Read, given: Given) -> Iterator[Path]:
+    """The files that a run with these inputs reads, as far as they can be told before it."""
+    yield from read.files
+    yield project(read.path) / "runner.yaml"
+    yield from filter(None, (read.catalogue, given.file))
+    if read.pipeline is None:
+        return
+    yield lockfile.beside(read.path, read.pipeline.profile)
+    inputs = read.pipeline.inputs
+    for name, text in given.typed.items():
+        if name in inputs and "artifact" in inputs[name].schema and not is_inline(text):
+            yield Path(text)
+    for file, named, _ in planning.Nested(read.checked, {}).files() if read.checked is not None else ():
+        yield from (Path(file).parent / name for name in named if not is_inline(name))
 
 
 def project(path: Path) -> Path:
@@ -313,14 +403,16 @@ def of_project() -> Iterator[Path]:
 
 
 class _Files:
-    """Reads beside a pipeline, and nothing outside its project."""
+    """Reads beside a pipeline, and nothing outside its project; notes the ``texts`` that were read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, texts: set[Path]) -> None:
         self.folder = path.resolve().parent
         self.project = project(path)
+        self.texts = texts
 
     def text(self, name: str) -> str:
         path = self._inside(name)
+        self.texts.add(path)
         return path.read_text(encoding="utf-8")
 
     def is_file(self, name: str) -> bool:

@@ -43,13 +43,23 @@ class Tests:
         """What keeps its cases from being run."""
         return [problem for problem in self.problems if not problem.warning]
 
+    def reads(self) -> Iterator[Path]:
+        """The files that were read for it."""
+        yield self.path
+        if self.pipeline is not None:
+            yield from loading.reads(self.pipeline, loading.Given())
+
 
 def files(named: Sequence[Path]) -> list[Path]:
     """The test files that are meant: those named, those of pipelines or in folders named; else all of this project."""
     found: dict[Path, None] = {}
     for path in named:
         if path.is_dir():
-            found |= dict.fromkeys(_in(path))
+            inside = list(_in(path))
+            if not inside:
+                msg = f"There is no *{SUFFIX} file in {path}. {_ONE_BESIDE}"
+                raise UsageError(msg)
+            found |= dict.fromkeys(inside)
         elif path.name.endswith(SUFFIX):
             found[path] = None
         else:
@@ -63,9 +73,12 @@ def files(named: Sequence[Path]) -> list[Path]:
         found = dict.fromkeys(path for path in loading.of_project() if is_test(path))
         if not found:
             project = loading.project(Path.cwd() / "x")
-            msg = f"There is no *{SUFFIX} file in {project}. Write one beside a pipeline: NAME{SUFFIX} for NAME.yaml."
+            msg = f"There is no *{SUFFIX} file in {project}. {_ONE_BESIDE}"
             raise UsageError(msg)
     return list(found)
+
+
+_ONE_BESIDE = f"Write one beside a pipeline: NAME{SUFFIX} for NAME.yaml."
 
 
 def _in(folder: Path) -> Iterator[Path]:
@@ -95,7 +108,7 @@ def read(path: Path, own: Path | None = None) -> Tests:
 
     if pipeline.pipeline is not None and pipeline.checked is not None:
         found, more = cases.load(document, pipeline.pipeline.profiles, read_in, _Beside(path.parent))
-        problems += more
+        problems = list(dict.fromkeys([*problems, *more]))
     problems.sort(key=_place)
     return Tests(path, pipeline, tuple(found), (*problems, *pipeline.problems), profiles)
 

@@ -46,13 +46,12 @@ def validate(document: Document) -> list[Problem]:
         what = f"A pipeline begins with name: and steps:; this is {_name(data)}."
         return [Problem("type", what, document.mark(), "Write name: and steps:.")]
     mended = [*slips.mended(document), *meant.mended(document)]
-    faults = [_Fault(tuple(e.absolute_path), e) for e in _errors(_top_validator(), data)]
+    faults = _faults(document, _top_validator())
     steps = data.get("steps")
     if isinstance(steps, dict):
         for name, step in steps.items():
             kind = step.get("kind") if isinstance(step, dict) else None
-            validator = _step_validator(kind if isinstance(kind, str) else None)
-            faults += [_Fault(("steps", name, *e.absolute_path), e) for e in _errors(validator, step)]
+            faults += _faults(document, _step_validator(kind if isinstance(kind, str) else None), ("steps", name))
     found = [*mended, *(p for fault in faults for p in _problems(document, fault))]
     for fault in faults:
         _put_right(document, fault)
@@ -154,10 +153,24 @@ def against(
     document: Document, schema: JSON, at: tuple[str | int, ...] = (), *, what: str = "The pipeline"
 ) -> list[Problem]:
     """Every fault of the part of a document at a place, against any schema. ``what`` the document is called."""
-    data = functools.reduce(lambda data, part: data[part], at, document.data)
-    errors = _errors(Draft202012Validator(schema), data)
-    faults = [_Fault((*at, *error.absolute_path), error, what) for error in errors]
+    faults = _faults(document, Draft202012Validator(schema), at, what)
     return [problem for fault in faults for problem in _problems(document, fault)]
+
+
+def _faults(
+    document: Document, validator: Validator, at: tuple[str | int, ...] = (), what: str = "The pipeline"
+) -> list[_Fault]:
+    """What a validator finds in the part of a document at a place, when numbers are texts where text is wanted."""
+
+    def found() -> list[_Fault]:
+        part = functools.reduce(lambda data, part: data[part], at, document.data)
+        return [_Fault((*at, *error.absolute_path), error, what) for error in _errors(validator, part)]
+
+    faults = found()
+    numbers = [fault for fault in faults if _is_text_as_written(document, fault)]
+    for fault in numbers:
+        _put(document.data, fault.path, document.raw(fault.path))
+    return found() if numbers else faults
 
 
 @functools.cache
@@ -223,9 +236,7 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
             owner = _last_name(path)
             yield Problem("name", f"{_short(value)} cannot be a name in {owner}.",
                           document.mark((*path, value), key=True), _pattern(error, f"names of {owner}"))  # fmt: skip
-        case "type" if _is_text_as_written(document, fault):
-            pass
-        case "enum" if not _is_of_type(error) and not _is_bare(document, path, value):
+        case "enum" if not _is_of_type(error):
             pass  # which is told
         case "type" if (meant_by := _in_short(error, path)) is not None:
             message, _ = explain(error, _last_name(path))
@@ -462,16 +473,10 @@ def _key_meant(key: str, step: Mapping[str, JSON], known: Mapping[str, JSON]) ->
 
 
 def _is_text_as_written(document: Document, fault: _Fault) -> bool:
-    """Whether a bare number stands where text is wanted: then the text is put there as it was written."""
-    if _list(fault.error.validator_value) != ["string"] or not _is_bare(document, fault.path, fault.error.instance):
-        return False
-    _put(document.data, fault.path, document.raw(fault.path))
-    return True
-
-
-def _is_bare(document: Document, path: Sequence[str | int], value: JSON) -> bool:
-    """Whether a value that is no text was written as a word or a number."""
-    return value is not None and bool(document.raw(path))
+    """Whether a bare number, or true or false, stands where text is wanted: it is meant as it was written."""
+    error = fault.error
+    wants_text = error.validator == "type" and _list(error.validator_value) == ["string"]
+    return wants_text and error.instance is not None and bool(document.raw(fault.path))
 
 
 def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, str]:

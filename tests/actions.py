@@ -36,13 +36,13 @@ class Job:
 
 
 def outputs_of(file: Path) -> dict[str, str]:
-    """What GitHub's own reader takes from the file of outputs: a name, a mark of its own, lines until that mark."""
+    """What GitHub reads in the file of outputs: a name and its value, or a name, a mark, and lines until that mark."""
     found: dict[str, str] = {}
     lines = iter(file.read_text(encoding="utf-8").split("\n"))
     for line in lines:
         if line:
-            name, mark = line.split("<<")
-            found[name] = "\n".join(iter(lambda: next(lines), mark))
+            name, mark = re.split("<<|=", line, maxsplit=1)
+            found[name] = mark if line.startswith(f"{name}=") else "\n".join(iter(lambda: next(lines), mark))
     return found
 
 
@@ -70,7 +70,7 @@ def run(
     folder: Path,
     temp: Path,
     *,
-    left_out: Sequence[str] = ("Install runner",),
+    left_out: Sequence[str] = ("Install runner", "Name the store"),
     github: Mapping[str, Any] | None = None,
     secrets: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,

@@ -171,9 +171,11 @@ def test_the_key_is_masked_and_reaches_runpod(folder: Path, tmp_path: Path, emul
 # -- changed pipelines ---------------------------------------------------------------------------------
 
 
-def pull_request(folder: Path, base: str, temp: Path, env: Mapping[str, str] | None = None) -> Job:
+def pull_request(
+    folder: Path, base: str, temp: Path, env: Mapping[str, str] | None = None, pipelines: str = "pipelines"
+) -> Job:
     github = {"event": {"pull_request": {"base": {"sha": base}}}}
-    return run(*workflow("changed-pipelines.yml"), folder, temp, github=github, env=env)
+    return run(*workflow("changed-pipelines.yml", folder=pipelines), folder, temp, github=github, env=env)
 
 
 def changed(job: Job) -> list[str]:
@@ -209,6 +211,53 @@ def test_a_changed_prompt_is_a_change_of_every_pipeline_and_one_that_is_gone_is_
     job = pull_request(folder, base, tmp_path / "temp")
 
     assert changed(job) == ["pipelines/one.yaml", "pipelines/two words.yaml"]
+
+
+def test_a_changed_prompt_elsewhere_is_a_change_of_the_pipelines_that_name_it(folder: Path, tmp_path: Path) -> None:
+    for name in ("prompts", "shared"):
+        (folder / name).mkdir()
+    (folder / "prompts/tea.txt").write_text("Tea.")
+    (folder / "pipelines/one.yaml").write_text(TEXT.format(name="one", text="{file: ../prompts/tea.txt}"))
+    (folder / "shared/cup.yaml").write_text(TEXT.format(name="cup", text="{file: ../prompts/tea.txt}"))
+    (folder / "pipelines/three.yaml").write_text(
+        "name: three\nsteps: {a: {kind: run_pipeline, file: ../shared/cup.yaml}}\n"
+    )
+    base = committed(folder)
+    (folder / "prompts/tea.txt").write_text("Green tea.")
+    changed_prompt = committed(folder)
+    (folder / "prompts/tea.txt").rename(folder / "prompts/cha.txt")
+    committed(folder)
+
+    edited = pull_request(folder, base, tmp_path / "temp", pipelines="./pipelines/")
+    renamed = pull_request(folder, changed_prompt, tmp_path / "other")
+
+    assert changed(edited) == changed(renamed) == ["pipelines/one.yaml", "pipelines/three.yaml"]
+    assert renamed.failed
+
+
+def test_a_folder_without_pipelines_fails_the_job_and_one_whose_last_is_gone_does_not(
+    folder: Path, tmp_path: Path
+) -> None:
+    base = committed(folder)
+    nowhere = pull_request(folder, base, tmp_path / "temp", pipelines="pipeline")
+    shutil.rmtree(folder / "pipelines")
+    committed(folder)
+
+    gone = pull_request(folder, base, tmp_path / "temp")
+
+    assert nowhere.codes == {"Find what has changed": 2}
+    assert "::error title=runner::There is no pipeline in the folder pipeline." in nowhere.log
+    assert not gone.failed
+    assert changed(gone) == []
+
+
+def test_a_push_has_nothing_to_compare_with_and_fails_the_job(folder: Path, tmp_path: Path) -> None:
+    committed(folder)
+
+    job = pull_request(folder, "", tmp_path / "temp")
+
+    assert job.codes == {"Find what has changed": 2}
+    assert "::error title=runner::There is nothing to compare with." in job.log
 
 
 def test_a_problem_in_a_changed_pipeline_fails_the_job(folder: Path, tmp_path: Path) -> None:
@@ -329,6 +378,35 @@ def test_a_scheduled_run_that_would_pass_its_budget_fails_and_sends_nothing(
 
     assert job.codes == {"Run them": 4}
     assert emulator.count("run") == 0
+
+
+@pytest.mark.parametrize("files", ["", "\n\n"])
+def test_a_scheduled_run_of_nothing_fails(folder: Path, tmp_path: Path, files: str) -> None:
+    job = run(*workflow("scheduled-pipelines.yml", files=files, budget="0.01"), folder, tmp_path / "temp")
+
+    assert job.codes == {"Run them": 2}
+    assert "::error title=runner::No pipeline is named." in job.log
+
+
+@pytest.mark.parametrize(
+    "used", [action(command="run", files="pipelines/one.yaml", arguments="--local"),
+             workflow("scheduled-pipelines.yml", files="pipelines/one.yaml", budget="1", arguments="--local")],
+    ids=["action", "workflow"],
+)  # fmt: skip
+def test_each_use_saves_the_store_under_a_key_of_its_own(folder: Path, tmp_path: Path, used: Any) -> None:
+    steps, inputs = used
+    env = {"GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "1"}
+
+    first, second = (
+        run(steps, inputs, folder, tmp_path / name, left_out=("Install runner",), env=env) for name in "ab"
+    )
+
+    keys = [job.outputs["store"]["key"] for job in (first, second)]
+    caches = [step["with"] for step in steps if "actions/cache" in step.get("uses", "")]
+    assert keys[0] != keys[1]
+    assert all(key.startswith("runner-store-7-1-") for key in keys)
+    assert [each["key"] for each in caches] == ["${{ steps.store.outputs.key }}"] * 2
+    assert caches[0]["restore-keys"] == "runner-store-"
 
 
 # -- what is published ---------------------------------------------------------------------------------

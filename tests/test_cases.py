@@ -17,8 +17,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from runner import testing
+from runner import loading, testing
+from runner.cases import case
 from runner.cases.schema import cases_schema
+from runner.model import Artifact
 from runner.reports import problems as report
 from runner.source import parse
 
@@ -63,6 +65,30 @@ def test_a_mistake_in_a_test_file_is_one_problem_with_a_cure(name: str, mistake:
 
 def test_every_text_belongs_to_a_mistake_in_a_test_file() -> None:
     assert {path.stem for path in MISTAKES.glob("*.txt")} == set(NAMES)
+
+
+class NotAsked:
+    """Whoever asks about files beside a test file."""
+
+    def is_file(self, name: str) -> bool:
+        raise AssertionError(name)
+
+    def is_recording(self, name: str) -> bool:
+        raise AssertionError(name)
+
+    def artifact(self, name: str) -> Artifact:
+        raise AssertionError(name)
+
+
+def test_a_case_that_is_left_out_is_told_by_whoever_leaves_it_out(mistake: Callable[[str], Path]) -> None:
+    path = mistake("size-is-a-number")
+    document = parse(path.read_text(encoding="utf-8"), path.name)
+    checked = loading.read(Path("card.yaml")).whole()
+
+    found, problems = case.load(document, (), lambda _: checked, NotAsked())
+
+    assert found == []
+    assert [problem.code for problem in problems] == ["value"]
 
 
 # -- the schema -------------------------------------------------------------------------------------

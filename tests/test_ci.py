@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from runner.events import CellDone, CellStarted, Event, RunFinished, RunStarted, fold
 from runner.model import Artifact
@@ -143,6 +144,94 @@ def test_what_cannot_be_written_is_told_before_anything_runs(
     assert done.code == 2
     assert words in done.err
     assert not (tmp_path / ".runner").exists()
+
+
+@pytest.mark.parametrize("option", ["--junit", "--summary"])
+def test_a_report_is_a_file_and_not_the_standard_output(cli: Cli, pipeline: Path, option: str) -> None:
+    done = cli("run", pipeline, "--local", option, "-")
+
+    assert done.code == 2
+    assert "It is written into a file. Name one." in done.err
+    assert not Path("-").exists()
+
+
+READS = """\
+name: reads
+inputs: {colour: {type: string, default: red}, photo: {type: image}}
+steps:
+  tea: {kind: render_text, text: {file: tea.md}}
+  inner: {kind: run_pipeline, file: inner.yaml}
+  edit: {kind: edit_image, model: qwen/qwen-image-edit, image: "{{ inputs.photo }}", prompt: "{{ inputs.colour }}"}
+outputs: {tea.txt: "{{ steps.tea.text }}", edit.png: "{{ steps.edit.image }}"}
+"""
+
+
+@pytest.fixture
+def sources(pipeline: Path, tmp_path: Path) -> dict[str, bytes]:
+    """A pipeline with all that it reads: the files and what is in them."""
+    (tmp_path / "reads.yaml").write_text(READS)
+    (tmp_path / "inner.yaml").write_text("name: inner\nsteps:\n  a: {kind: render_text, text: a}\n")
+    (tmp_path / "tea.md").write_text("Tea.")
+    (tmp_path / "in.json").write_text('{"colour": "blue"}')
+    Image.new("RGB", (8, 8)).save(tmp_path / "cup.png")
+    (tmp_path / "linked.xml").hardlink_to(tmp_path / "reads.yaml")
+    return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("option", ["--junit", "--summary", "--events"])
+@pytest.mark.parametrize(
+    "name", ["reads.yaml", "inner.yaml", "./tea.md", "in.json", "cup.png", "linked.xml", "reads.lock.yaml"]
+)
+def test_no_report_is_written_over_what_is_read(
+    cli: Cli, sources: dict[str, bytes], tmp_path: Path, option: str, name: str
+) -> None:
+    done = cli("run", "reads.yaml", "--local", "--inputs", "in.json", "-i", "photo=cup.png", option, name)
+
+    assert done.code == 2
+    assert done.err == (
+        f"Error: {option} would write over {Path(name)}, which is no report but a source. Name another file.\n"
+    )
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == sources
+
+
+@pytest.mark.parametrize("arguments", [["resume"], ["run", "reads.yaml", "--profile", "none"], ["run", "none.yaml"]])
+def test_no_report_of_what_cannot_begin_is_written_over_a_source(
+    cli: Cli, sources: dict[str, bytes], tmp_path: Path, arguments: list[str]
+) -> None:
+    done = cli(*arguments, "--junit", "inner.yaml")
+
+    assert done.code == 2
+    assert (tmp_path / "inner.yaml").read_bytes() == sources["inner.yaml"]
+
+
+def test_a_resumed_run_writes_no_report_over_what_it_reads(cli: Cli, pipeline: Path, tmp_path: Path) -> None:
+    pipeline.write_text(PIPELINE.replace("text: |\n      one\n      two\n", "text: {file: poem.md}\n"))
+    (tmp_path / "poem.md").write_text("one")
+    cli("run", pipeline, "--local")
+
+    done = cli("resume", "--summary", "poem.md")
+
+    assert done.code == 2
+    assert (tmp_path / "poem.md").read_text() == "one"
+
+
+def test_two_reports_are_two_files(cli: Cli, pipeline: Path, tmp_path: Path) -> None:
+    done = cli("run", pipeline, "--local", "--junit", "report", "--summary", tmp_path / "report")
+
+    assert done.code == 2
+    assert "--junit and --summary both write " in done.err
+
+
+@pytest.mark.parametrize("option", ["--junit", "--summary", "--events"])
+def test_a_pipe_is_written_into(cli: Cli, pipeline: Path, tmp_path: Path, option: str) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        cli("run", pipeline, "--local", option, pipe)
+        said = reader.communicate(timeout=30)[0]
+
+    assert b"poem" in said
+    assert pipe.is_fifo()
 
 
 ASKS = "name: tea\nsteps:\n  a: {kind: generate_text, model: qwen/qwen3-32b-awq, prompt: Tea.}\n"
@@ -459,6 +548,19 @@ def test_what_a_budget_says_is_told_where_it_stands(cli: Cli, pipeline: Path, on
     done = cli("run", pipeline, "--local", "--quiet")
 
     assert "::error file=tea.yaml,line=4,col=1,endColumn=7,title=budget::" in done.err
+
+
+def test_a_budget_that_is_used_up_is_one_error_and_what_it_leaves_out_is_none(
+    cli: Cli, pipeline: Path, on_github: Path
+) -> None:
+    outputs = "outputs: {a.txt: '{{ steps.a.text }}', b.txt: '{{ steps.a.text }}'}\n"
+    pipeline.write_text(f"{ASKS}budget: {{usd: 0.000001}}\n{outputs}")
+
+    done = cli("run", pipeline, "--local", "--quiet")
+
+    assert done.code == 4
+    assert done.err.count("::error ") == 1
+    assert done.err.count("::notice ") == 2
 
 
 def test_later_steps_read_how_it_ended_and_each_output(cli: Cli, pipeline: Path, on_github: Path) -> None:

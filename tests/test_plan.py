@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from runner import loading
 from runner.errors import UsageError
@@ -12,6 +13,8 @@ from runner.model import Artifact, Cell, Chat, Job
 from runner.pipeline import Input
 from runner.planning import Plan, derived_seed, read_inputs, render, with_seed
 from runner.reports import planned as report
+
+from .conftest import Cli
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
 WRITER, PAINTER = "qwen/qwen3-32b-awq", "black-forest-labs/flux-1-schnell"
@@ -396,3 +399,93 @@ def test_what_is_typed_wins_over_the_file_and_the_file_over_the_default() -> Non
         "data": {},
         "photo": None,
     }
+
+
+# -- inputs in a file -------------------------------------------------------------------------------
+
+OF_A_SHOP = """\
+name: shop
+inputs:
+  season: {type: string, enum: [winter, spring]}
+  teas: {type: list, default: []}
+  photo: {type: image, default: cup.png}
+steps:
+  edit: {kind: edit_image, model: qwen/qwen-image-edit, image: "{{ inputs.photo }}", prompt: "{{ inputs.season }}"}
+  line: {kind: render_text, text: "{{ inputs.teas | join(', ') }}"}
+outputs: {edit.png: "{{ steps.edit.image }}", line.txt: "{{ steps.line.text }}"}
+"""
+
+
+SESAON = """\
+in.yaml:1:1: The pipeline has no input sesaon. [E104 unknown-input]
+    1 | sesaon: winter
+      | ^^^^^^
+      = Did you mean season?
+"""
+
+
+@pytest.fixture
+def shop(cli: Cli, tmp_path: Path) -> Path:
+    (tmp_path / "shop.yaml").write_text(OF_A_SHOP)
+    Image.new("RGB", (8, 8)).save(tmp_path / "cup.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("in.yaml", "sesaon: winter\n", SESAON),
+        ("in.yaml", "# of May\nseason: summer\n", "in.yaml:2:9: season cannot be summer. [E209 input]\n"),
+        ("in.json", '{\n"season": "summer"\n}', "in.json:2:11: season cannot be summer. [E209 input]\n"),
+        ("in.json", '{\n\t"season": "summer"\n}', ": season cannot be summer. [E209 input]\n"),
+        ("in.yaml", "season: winter\nphoto: jug.png\n", "in.yaml:2:8: There is no file jug.png. [E211 file]\n"),
+        ("in.yaml", "season: winter\nteas:\n  earl grey\n  sencha\n",
+         "      = Write a dash before each line, - earl grey, or [earl grey, sencha].\n"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_file_of_inputs_is_told_in_its_place(
+    cli: Cli, shop: Path, name: str, text: str, told: str
+) -> None:
+    (shop / name).write_text(text)
+
+    done = cli("plan", "shop.yaml", "--inputs", name)
+
+    assert done.code == 2
+    assert told in done.err
+    assert "\n1 problem. " in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("teas.txt", "earl grey\nsencha\n", "Write teas: and under it the items, each on a line of its own behind"),
+        (
+            "teas.csv",
+            "name,price\nsencha,7\n",
+            "The inputs file teas.csv is a table. Inputs are read from YAML or JSON",
+        ),
+        (
+            "teas.csv",
+            "name, 'price'\n\"a\"b\n",
+            "The inputs file teas.csv is a table. Inputs are read from YAML or JSON",
+        ),
+        ("teas.yaml", "- sencha\n", "Write teas: above the list."),
+    ],
+)
+def test_a_file_that_is_no_mapping_of_inputs_is_told_with_what_to_write(
+    cli: Cli, shop: Path, name: str, text: str, told: str
+) -> None:
+    (shop / name).write_text(text)
+
+    done = cli("plan", "shop.yaml", "--inputs", name)
+
+    assert done.code == 2
+    assert told in done.err
+
+
+def test_what_is_typed_counts_in_place_of_what_a_file_of_inputs_says(cli: Cli, shop: Path) -> None:
+    (shop / "in.yaml").write_text("season: summer\nphoto: jug.png\n")
+
+    done = cli("plan", "shop.yaml", "--inputs", "in.yaml", "-i", "season=winter", "-i", "photo=cup.png")
+
+    assert done.code == 0

@@ -151,7 +151,7 @@ def test_a_fault_stands_under_its_expectation_with_what_came_instead(cli: Cli, c
     done = cli("test")
 
     assert (
-        'card.test.yaml:10:34: facts.data.title does not contain "cup". [expected]\n'
+        'card.test.yaml:10:34: facts.data.title does not contain "cup".\n'
         "   10 |           data.title: {contains: cup}\n"
         "      |                                  ^^^\n"
         '      = It is "A pot".\n'
@@ -163,7 +163,7 @@ def test_a_value_that_does_not_fit_its_schema_is_told_with_what_came(cli: Cli, c
 
     done = cli("test")
 
-    assert "card.json has no price. [expected]" in done.out
+    assert "card.json has no price." in done.out
     assert '= It is {"title": "A pot"' in done.out
 
 
@@ -188,7 +188,7 @@ def test_a_run_that_fails_unexpectedly_fails_its_case_and_says_why(cli: Cli, car
     done = cli("test")
 
     assert done.code == 1
-    assert "card.test.yaml:2:3: The run failed, and the case does not expect that. [expected]" in done.out
+    assert "card.test.yaml:2:3: The run failed, and the case does not expect that." in done.out
     assert "= facts: there is no JSON in the text" in done.out
 
 
@@ -435,12 +435,15 @@ def test_a_pipeline_a_folder_or_nothing_names_the_tests(cli: Cli, card: Path) ->
     ("named", "told"),
     [
         ([], "There is no *.test.yaml file in"),
+        (["empty"], "There is no *.test.yaml file in empty. Write one beside a pipeline"),
         (["card.yaml"], "card.yaml has no tests: there is no card.test.yaml."),
         (["cart.yaml"], "There is no file cart.yaml."),
         (["cart.test.yaml"], "There is no file cart.test.yaml.\n"),
     ],
 )
 def test_where_there_are_no_tests_that_is_said(cli: Cli, card: Path, named: list[str], told: str) -> None:
+    card.with_name("empty").mkdir()
+
     done = cli("test", *named)
 
     assert done.code == 2
@@ -477,8 +480,44 @@ def test_a_junit_file_that_cannot_be_written_is_told(cli: Cli, card: Path) -> No
 
     done = cli("test", "--junit", "pot.png/junit.xml")
 
-    assert done.code == 1
+    assert done.code == 2
     assert "pot.png/junit.xml cannot be written" in done.err
+    assert "store" not in done.err
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (".", ". cannot be written: Is a directory. Name another file."),
+        ("-", "It is written into a file. Name one."),
+        ("card.test.yaml", "--junit would write over card.test.yaml, which is no report but a source."),
+        ("card.yaml", "--junit would write over card.yaml, which is no report but a source."),
+    ],
+)
+def test_a_file_that_is_none_or_is_read_is_no_place_for_junit(cli: Cli, card: Path, name: str, told: str) -> None:
+    cases(card, "    expect: {state: done}\n")
+    before = card.read_text()
+
+    done = cli("test", "--junit", name)
+
+    assert done.code == 2
+    assert told in done.err
+    assert (card.read_text(), (card.parent / "card.yaml").read_text()) == (before, CARD)
+
+
+def test_junit_is_written_into_a_pipe(cli: Cli, card: Path) -> None:
+    cases(card, "    expect: {state: done}\n")
+    pipe = card.with_name("pipe")
+    os.mkfifo(pipe)
+
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        done = cli("test", "--junit", pipe)
+        said = reader.communicate(timeout=30)[0]
+
+    assert done.code == 0
+    assert b'tests="1"' in said
+    assert pipe.is_fifo()
 
 
 # -- pytest -----------------------------------------------------------------------------------------
@@ -500,7 +539,7 @@ def test_pytest_finds_the_cases_by_itself(card: Path) -> None:
     assert done.returncode == 1
     assert "card.test.yaml::one PASSED" in done.stdout
     assert "card.test.yaml::two FAILED" in done.stdout
-    assert "card.test.yaml:13:28: The run costs 0 USD, not above 0.1. [expected]" in done.stdout
+    assert "card.test.yaml:13:28: The run costs 0 USD, not above 0.1." in done.stdout
     assert "Traceback" not in done.stdout
     assert sorted(card.parent.rglob("*")) == before
 

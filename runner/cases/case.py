@@ -103,14 +103,15 @@ def load(
 ) -> tuple[list[Case], list[Problem]]:
     """The cases of a document, and what is wrong with them for a pipeline with these profiles.
 
-    Cases of the wrong form are left out.
+    Cases of the wrong form are left out, each with what is wrong with its form, which `read` has told, too.
     """
     problems: list[Problem] = []
     cases = []
     schema = cases_schema()["properties"]["cases"]["additionalProperties"]
     data = document.data.get("cases")
     for name, said in data.items() if isinstance(data, dict) else ():
-        if against(document, schema, ("cases", name)):
+        if wrong := against(document, schema, ("cases", name)):
+            problems += wrong
             continue
         profile = said.get("profile")
         if profile is not None and profile not in profiles:
@@ -412,8 +413,11 @@ class _Loader:
             elif word in (*vacuous.COUNTS, "number"):
                 self.tell(vacuous.bounds(word, wanted), (*path, word))
             elif word == "schema":
-                for inner, message, instead in schema_faults(wanted):
+                faults = schema_faults(wanted)
+                for inner, message, instead in faults:
                     self.add("schema", message, (*path, word, *inner), instead, key=is_of_key(inner))
+                if not faults:
+                    self.tell(vacuous.schema(shape, name, wanted), (*path, word))
 
 
 def _templates(checked: Checked) -> Iterator[tuple[str, Template]]:

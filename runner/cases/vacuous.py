@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from jsonschema import Draft202012Validator
 
@@ -25,6 +25,15 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
 }
 """What files are by their bytes."""
 _NAMES = {"image": "picture", "audio": "sound", "video": "video"}
+_OF_TYPES: Mapping[str, tuple[str, ...]] = {
+    "string": ("minLength", "maxLength", "pattern"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    "array": ("items", "prefixItems", "contains", "minItems", "maxItems", "uniqueItems", "unevaluatedItems"),
+    "object": ("properties", "patternProperties", "additionalProperties", "propertyNames", "required", "minProperties",
+               "maxProperties", "dependentRequired", "dependentSchemas", "unevaluatedProperties"),
+}  # fmt: skip
+"""The words of a JSON Schema that are about values of one type: any other value fits them."""
+_OF = {word: kind for kind, words in _OF_TYPES.items() for word in words}
 
 
 def bounds(word: str, said: JSON) -> Iterator[Fault]:
@@ -89,3 +98,51 @@ def file_type(media: str | None, suffix: str, said: str) -> Iterator[Fault]:
 
 def _same(kind: str) -> str:
     return "jpeg" if kind == "jpg" else kind
+
+
+def schema(shape: Shape, name: str, said: Mapping[str, JSON]) -> Iterator[Fault]:
+    """A JSON Schema that any value of this shape fits."""
+    types = {"number" if each == "integer" else each for each in shape.types}
+    if _demands(said, types):
+        return
+    if types - {"null"} == {"string"}:
+        cure = "Write contains: with what stands in it, or words: {at_least: 1}."
+    elif types - {"null"} == {"number"}:
+        cure = "Write number: {at_least: 1}."
+    else:
+        cure = "Write what it must have, such as {type: object, required: [title]}."
+    yield (), "asserts-nothing", f"This schema fits {name} whatever it is, so this asserts nothing.", cure
+
+
+def _demands(said: JSON, types: Collection[str] = ()) -> bool:
+    """Whether there is a value of these types, or any where none are said, that does not fit a schema."""
+    if not isinstance(said, Mapping):
+        return said is False
+    return any(_word_demands(word, each, said, types) for word, each in said.items())
+
+
+def _word_demands(word: str, said: JSON, schema: Mapping[str, JSON], types: Collection[str]) -> bool:
+    if types and _OF.get(word, next(iter(types))) not in types:
+        return False
+    match word, said:
+        case ("minLength" | "minItems" | "minProperties", int() | float()):
+            return said > 0
+        case ("pattern", str()):
+            return not any(pattern(re.compile(said)))
+        case ("required" | "dependentRequired" | "uniqueItems", _):
+            return bool(said)
+        case ("properties" | "patternProperties" | "dependentSchemas", Mapping()):
+            return any(map(_demands, said.values()))
+        case ("items" | "additionalProperties" | "propertyNames" | "unevaluatedItems" | "unevaluatedProperties", _):
+            return _demands(said)
+        case ("prefixItems", list()):
+            return any(map(_demands, said))
+        case ("allOf", list()):
+            return any(_demands(each, types) for each in said)
+        case ("anyOf", list()):
+            return all(_demands(each, types) for each in said)
+        case ("if", _):
+            return any(_demands(schema.get(branch, {}), types) for branch in ("then", "else"))
+        case ("format", _):  # which is for readers alone
+            return False
+    return word in Draft202012Validator.VALIDATORS

@@ -32,6 +32,16 @@ class File(click.Path):
         return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
+class Report(File):
+    """The path of a report. ``-`` is none: what is said to people goes to the standard output."""
+
+    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, as `Path`."""
+        if value == "-":
+            self.fail("It is written into a file. Name one.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Usd(click.ParamType[float]):
     """An amount of money above 0; infinity and "not a number" are none."""
 
@@ -51,6 +61,7 @@ class Usd(click.ParamType[float]):
 
 
 PATH = File()
+REPORT = Report()
 
 
 def completed(what: str) -> Completer:

@@ -14,6 +14,7 @@ import click
 from ..errors import UsageError
 from .given import (
     PATH,
+    REPORT,
     Local,
     Usd,
     catalogue_option,
@@ -92,8 +93,8 @@ def _with_ending_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--json", "as_json", is_flag=True, help="Print the final state as JSON, and nothing else."),
         click.option("--quiet", is_flag=True, help="Say nothing but errors."),
         click.option("--events", metavar="FILE|-", help="Write each event there as it happens, as a line of JSON."),
-        click.option("--junit", type=PATH, metavar="FILE", help="Write JUnit's XML there: a test case a cell."),
-        click.option("--summary", type=PATH, metavar="FILE", help="Write a table of the steps there, as Markdown."),
+        click.option("--junit", type=REPORT, metavar="FILE", help="Write JUnit's XML there: a test case a cell."),
+        click.option("--summary", type=REPORT, metavar="FILE", help="Write a table of the steps there, as Markdown."),
         click.option(
             "--budget", type=Usd(), metavar="USD",
             help="What the run may cost; wins over the pipeline's own budget.",
@@ -163,7 +164,11 @@ def run(
     from ..options import Options
 
     with ci.not_started(ending.wanted, str(file), os.environ):
+        written = ending.wanted.files
+        ci.spare(filter(None, (file, catalogue, inputs_file)), written)
         read = loading.read(file, catalogue, profile)
+        if written:
+            ci.spare(loading.reads(read, given(typed, inputs_file)), written)
         found = history.find_run(None, file.resolve(), read.pipeline.name if read.pipeline else None) if again else None
         _mask(read.checked)
         show([problem for problem in read.problems if problem.warning])
@@ -237,6 +242,7 @@ def resume(run_id: str | None, ending: Ending) -> None:
     from .. import ci, history
 
     with ci.not_started(ending.wanted, run_id or "the last run", os.environ):
+        ci.spare((), ending.wanted.files)
         found = history.find_run(run_id)
         if found is None:
             raise UsageError(f"{history.none_to_take_up()}.")
@@ -247,6 +253,7 @@ def _again(found: tuple[RunState, Path], ending: Ending) -> NoReturn:
     """Take up a run as it was started, but for what is said now."""
     from dataclasses import replace
     from functools import partial
+    from pathlib import Path
 
     from .. import app, ci, history, loading
     from ..options import Options
@@ -259,10 +266,12 @@ def _again(found: tuple[RunState, Path], ending: Ending) -> NoReturn:
         options = replace(options, pick_first=options.pick_first or ending.pick == "first", approve=ending.approved)
     if options.weights:
         ending.told(WRITER)
-    if ci.on_github(os.environ):
-        from pathlib import Path
-
-        _mask(loading.read(Path(state.file), options.catalogue, options.profile).checked)
+    file, written = Path(state.file), ending.wanted.files
+    ci.spare(filter(None, (file, options.catalogue)), written)
+    if ci.on_github(os.environ) or (written and file.is_file()):
+        read = loading.read(file, options.catalogue, options.profile)
+        ci.spare(loading.reads(read, loading.Given()), written)
+        _mask(read.checked)
     _end(partial(app.resume, state, folder, options), ending)
 
 

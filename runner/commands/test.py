@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import PipelineProblems
-from .given import PATH, catalogue_option, completed
+from .given import PATH, REPORT, catalogue_option, completed
 from .problems import show
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("files", type=PATH, nargs=-1, metavar="[FILE...]", shell_complete=completed("tests"))
 @catalogue_option
-@click.option("--junit", type=PATH, metavar="FILE", help="Write what came of it as JUnit XML, too.")
+@click.option("--junit", type=REPORT, metavar="FILE", help="Write what came of it as JUnit XML, too.")
 def test(files: tuple[Path, ...], catalogue: Path | None, junit: Path | None) -> None:
     """Run the cases of NAME.test.yaml files, or of all that the project has. Nothing is paid, nothing is kept.
 
@@ -28,12 +28,14 @@ def test(files: tuple[Path, ...], catalogue: Path | None, junit: Path | None) ->
 
     import anyio
 
-    from .. import testing
+    from .. import ci, testing
     from ..cases.judging import Tried
-    from ..publish import write
     from ..reports import tested
 
     found = [testing.read(path, catalogue) for path in testing.files(files)]
+    if junit is not None:
+        ci.spare((path for tests in found for path in tests.reads()), {"--junit": junit})
+        ci.can_be_written(junit)
     told = list(dict.fromkeys(problem for tests in found for problem in tests.problems))
     show(told)
     tried: dict[str, list[Tried]] = {}
@@ -52,7 +54,7 @@ def test(files: tuple[Path, ...], catalogue: Path | None, junit: Path | None) ->
                 click.echo(f"\n{tested.faults(done)}\n")
     wrong = {str(tests.path): tests.wrong for tests in found if tests.wrong}
     if junit is not None:
-        write(junit, tested.junit(tried, wrong), verbatim=True)
+        ci.write(junit, tested.junit(tried, wrong), instead="The tests have run.")
     everything = [each for cases in tried.values() for each in cases]
     if everything:
         click.echo(tested.total(everything))

@@ -33,7 +33,8 @@ def one(problem: Problem) -> str:
     """
     mark = problem.mark
     word = "warning: " if problem.warning else ""
-    lines = [f"{mark}: {word}{problem.message} [{called(problem.code)}]"]
+    code = f" [{called(problem.code)}]" if problem.code in BY_NAME else ""  # there is no more to be told of others
+    lines = [f"{mark}: {word}{problem.message}{code}"]
     if mark.text.strip():
         line, column = _window(mark.text, mark.column - 1)
         length = max(1, min(mark.length, len(line) - column))
