@@ -1,14 +1,19 @@
 """A schema in, the same schema with what an editor shows beside it out: titles, examples, defaults.
 
 What it demands is not changed, only said without ``anyOf`` where that can be: editors repeat their help for each way.
-Titles are made of the keys; what stands beside a key already is left as it is.
+Titles are made of the keys; what stands beside a key already is left as it is. Examples that an editor would not write
+as YAML become snippets, which it inserts as they are: mappings, and lists of texts that need quotes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping
 
 from .model import JSON
+from .source import read_scalar
 
 TEMPLATE: JSON = {"type": "string", "pattern": r"\{\{"}
 """A template that yields the value."""
@@ -104,7 +109,8 @@ def shows(schema: JSON) -> bool:
         return True
     if any(word in schema for word in _SHOWN) or "boolean" in _types(schema):
         return True
-    return any(shows(way) for word in _WAYS for way in schema.get(word, ()))
+    ways = [way for word in _WAYS for way in schema.get(word, ())]
+    return any(shows(way) for way in [*ways, *([schema["then"]] if "then" in schema else [])])
 
 
 def hinted(schema: JSON) -> JSON:
@@ -119,25 +125,36 @@ def hinted(schema: JSON) -> JSON:
             found[word] = {name: _key(name, hinted(each)) for name, each in inner.items()}
         elif word in _INSIDE:
             found[word] = {name: hinted(each) for name, each in inner.items()}
-        elif word in (*_WAYS, "items", "additionalProperties", "then"):
+        elif word in (*_WAYS, "items", "additionalProperties", "then", "else"):
             found[word] = hinted(inner)
         else:
             found[word] = inner
-    return _plainly(found)
+    if "enum" in found and all(isinstance(each, str) for each in found["enum"]):
+        found.setdefault("type", "string")  # editors quote what is text, where it is said
+    return _with_snippets(_plainly(found))
 
 
 def _plainly(schema: dict[str, JSON]) -> dict[str, JSON]:
-    """A schema without ``anyOf`` where it only says that one of some keys is needed, or that a template will do."""
+    """A schema without ``anyOf`` where it only says that one of some keys is needed, or that a template or a file will
+    do.
+    """
     ways = schema.get("anyOf", ())
     rest = {word: value for word, value in schema.items() if word != "anyOf"}
     if ways and all(set(way) == {"required"} for way in ways) and "if" not in schema:
         return {**rest, "if": {"not": {"anyOf": ways}}, "then": {"required": ways[0]["required"]}}
-    if len(ways) != 2 or ways[1] != TEMPLATE:
+    if len(ways) != 2:
         return schema
-    value = ways[0]
-    if value.get("type", "string") == "string" or "enum" in value or "properties" in value.get("items", {}):
+    value, other = ways
+    if other.get("type") == "object" and value.get("type") == "string" and "enum" not in value:
+        return {**value, **rest, "type": ["string", "object"], "if": {"type": "object"}, "then": other}
+    if other != TEMPLATE or "enum" in value or value.get("type", "string") == "string":
         return schema
-    return {**value, **rest, "type": [value["type"], "string"], "pattern": TEMPLATE["pattern"]}
+    if "properties" in value.get("items", {}):
+        return schema
+    types = [value["type"], "string"]
+    if any(isinstance(each, str) for each in rest.get("examples", ())):
+        types.reverse()  # editors quote texts only where text is the first of the types
+    return {**value, **rest, "type": types, "pattern": TEMPLATE["pattern"]}
 
 
 def title(key: str) -> str:
@@ -155,29 +172,90 @@ def _key(name: str, schema: JSON) -> JSON:
         examples = [each for each in EXAMPLES.get(name, ()) if _may_be(schema, each)]
         if examples:
             found.setdefault("examples", examples)
-    return _with_snippets(found)
+    return _with_snippets(_told_apart(found))
+
+
+def _told_apart(schema: dict[str, JSON]) -> dict[str, JSON]:
+    """Each way of a value under the title of its key, and the last under its help: editors show the titles of ways that
+    they cannot tell apart, all of them, where they show help.
+    """
+    ways = [{"title": schema["title"], **way} for way in schema.get("anyOf", ())]
+    if not ways:
+        return schema
+    said = {"description": schema["description"]} if "description" in schema else {}
+    return {**schema, "anyOf": [*ways[:-1], {**said, **ways[-1]}]}
+
+
+_INNER = ("$ref", "properties", "patternProperties", "additionalProperties", "required", "items")
 
 
 def _with_snippets(schema: dict[str, JSON]) -> JSON:
-    """Examples that are mappings, or hold some, as snippets: editors would write [object Object] for them."""
+    """Examples that an editor does not write as YAML as snippets, and what is inside of the value beside them: where it
+    stood with them, editors would insert of it what has a default and not the snippet.
+    """
     examples = schema.get("examples", ())
-    whole = [each for each in examples if _holds_mapping(each)]
-    if not whole or not ("anyOf" in schema or isinstance(whole[0], list)):
+    whole = [each for each in examples if isinstance(each, Mapping) or (isinstance(each, list) and not _is_bare(each))]
+    if not whole:
         return schema
-    snippets = [{"label": _label(each), "body": each} for each in whole]
     rest = [each for each in examples if each not in whole]
-    kept = {word: value for word, value in schema.items() if word != "examples"}
-    return {**kept, **({"examples": rest} if rest else {}), "defaultSnippets": snippets}
+    kept = {word: value for word, value in schema.items() if word not in ("examples", "allOf", *_INNER)}
+    inner = {word: schema[word] for word in _INNER if word in schema}
+    ways = [*([inner] if inner else []), *schema.get("allOf", ())]
+    return {
+        **kept,
+        **({"examples": rest} if rest else {}),
+        "defaultSnippets": [_snippet(each, schema) for each in whole],
+        **({"allOf": ways} if ways else {}),
+    }
 
 
-def _label(value: JSON) -> str:
-    """What a snippet is called in a list: its first key."""
-    inner = value[0] if isinstance(value, list) else value
-    return next(iter(inner), "")
+def _is_bare(values: list[JSON]) -> bool:
+    """Whether a list is one of values that are written as they are."""
+    return bool(values) and all(not isinstance(each, Mapping | list) and _flow(each) == str(each) for each in values)
 
 
-def _holds_mapping(value: JSON) -> bool:
-    return isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(each, Mapping) for each in value))
+def _snippet(value: JSON, schema: Mapping[str, JSON]) -> JSON:
+    """What stands under a key, with a place to stop at for each value; and for each name, if the author chooses it."""
+    places = itertools.count(1)
+    if isinstance(value, list):
+        whole = any(isinstance(each, Mapping) for each in value)
+        return {"label": _flow(value), "type": "object" if whole else "string", "body": _body(value, places)}
+    fixed = any(word in schema for word in ("properties", "anyOf", "if", "$ref"))
+    if fixed and not isinstance(schema.get("additionalProperties"), Mapping):
+        return {"label": _flow(value), "body": _body(value, places)}
+    body = {_place(name, places): _body(inner, places) for name, inner in value.items()}
+    return {"label": _flow(value), "body": body}
+
+
+def _body(value: JSON, places: Iterator[int]) -> JSON:
+    if isinstance(value, Mapping) and value:
+        return {name: _body(inner, places) for name, inner in value.items()}
+    if isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+        return [_body(each, places) for each in value]
+    if isinstance(value, list):
+        return "[" + ", ".join(_place(_flow(each), places) for each in value) + "]"
+    return _place(_flow(value), places)
+
+
+def _place(text: str, places: Iterator[int]) -> str:
+    """A place in a snippet that holds a text to change."""
+    escaped = re.sub(r"[\\$}]", r"\\\g<0>", text)
+    return f"${{{next(places)}:{escaped}}}"
+
+
+def _flow(value: JSON) -> str:
+    """A value as YAML, on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {_flow(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and read_scalar(value) == value:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9][^{}\[\],#:'\"\\]*(?::[^ {}\[\],#:'\"\\]+)*")
+"""A text that stands in YAML without quotes, in a list as well."""
 
 
 _PYTHON: Mapping[str, type | tuple[type, ...]] = {
@@ -186,10 +264,12 @@ _PYTHON: Mapping[str, type | tuple[type, ...]] = {
 
 
 def _may_be(schema: JSON, value: JSON) -> bool:
-    """Whether a value is of a type that a schema allows: one key may mean two things."""
+    """Whether a value is of a type that a schema allows, and not too large: one key may mean two things."""
     if ways := schema.get("anyOf"):
         return any(_may_be(way, value) for way in ways)
     names = _types(schema)
+    if isinstance(value, int | float) and value > schema.get("maximum", value):
+        return False
     return not names or any(isinstance(value, _PYTHON[name]) for name in names)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from runner import errors
-from runner.cases.schema import RANGE, VALUE, cases_schema
+from runner.cases.schema import RANGE, VALUE, form
 from runner.catalogue import Model, builtin
 from runner.cli import BUG, cli
 from runner.event_schema import event_schema
@@ -232,7 +232,7 @@ def _pipeline() -> Iterator[str]:
 
 
 def _tests() -> Iterator[str]:
-    top = cases_schema()["properties"]
+    top = form()["properties"]
     case: JSON = top["cases"]["additionalProperties"]["properties"]
     expect: JSON = case["expect"]["properties"]
     step: JSON = expect["steps"]["additionalProperties"]["properties"]

@@ -1,6 +1,8 @@
 """The published schema: generated, valid, complete, and in agreement with what `runner check` says."""
 
+import functools
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,21 +11,28 @@ import jsonschema
 import pytest
 
 from runner import source
-from runner.catalogue import builtin
+from runner.catalogue import Model, builtin
 from runner.hints import shows
 from runner.kinds import KINDS
-from runner.schema import pipeline_schema, step_schema
+from runner.kinds.kind import COMMON
+from runner.schema import model_schema, pipeline_schema, step_schema
 
 ROOT = Path(__file__).parents[1]
 PIPELINES = sorted(p for p in (ROOT / "pipelines").glob("*.yaml") if ".test" not in p.suffixes)
 
 
+@functools.cache
 def validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(pipeline_schema())
 
 
+MESSAGES = {"deprecationMessage", "patternErrorMessage"}
+
+
 def properties(schema: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every property that the schema declares, with its path; what examples hold is not declared."""
+    """Every property that the schema declares, with its path; what examples hold is not declared, and what only says
+    that a value is wrong.
+    """
     if isinstance(schema, list):
         for index, inner in enumerate(schema):
             yield from properties(inner, f"{path}/{index}")
@@ -32,13 +41,36 @@ def properties(schema: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     for word, inner in schema.items():
         if word == "properties":
             for name, declared in inner.items():
-                yield f"{path}/{name}", declared
-                yield from properties(declared, f"{path}/{name}")
+                if isinstance(declared, dict) and not (MESSAGES & declared.keys() and "type" not in declared):
+                    yield f"{path}/{name}", declared
+                    yield from properties(declared, f"{path}/{name}")
         elif word in ("patternProperties", "$defs"):
             for name, declared in inner.items():
                 yield from properties(declared, f"{path}/{name}")
-        elif word not in ("examples", "enum", "const", "default", "required", "if", "then"):
+        elif word not in ("examples", "enum", "const", "default", "defaultSnippets", "required", "if", "not"):
             yield from properties(inner, f"{path}/{word}")
+
+
+def written_out(schema: Any) -> Iterator[tuple[str, Any]]:
+    """Every property, with what stands where it refers to."""
+    for path, inner in properties(schema):
+        found = schema
+        for part in inner["$ref"].split("/")[1:] if "$ref" in inner else ():
+            found = found[part.replace("~1", "/")]
+        yield path, {**(found if "$ref" in inner else {}), **inner}
+
+
+def inserted(body: Any) -> Any:
+    """What a snippet's body comes to when nothing in it is changed."""
+    if isinstance(body, dict):
+        return {unchanged(name): inserted(inner) for name, inner in body.items()}
+    if isinstance(body, list):
+        return [inserted(each) for each in body]
+    return source.parse(f"x: {unchanged(body)}", "snippet").data["x"]
+
+
+def unchanged(text: str) -> str:
+    return re.sub(r"\\([$}\\])", r"\1", re.sub(r"\$\{\d+:((?:\\.|[^}])*)\}", r"\1", text))
 
 
 def test_the_published_schema_is_the_one_that_the_code_makes() -> None:
@@ -67,13 +99,13 @@ def test_every_pipeline_names_the_schema_for_its_editor(path: Path) -> None:
 
 
 def test_every_property_is_described() -> None:
-    bare = [path for path, schema in properties(pipeline_schema()) if not schema.get("description")]
+    bare = [path for path, schema in written_out(pipeline_schema()) if not schema.get("description")]
 
     assert bare == []
 
 
 def test_every_property_has_a_title_and_shows_what_may_be_written() -> None:
-    bare = [path for path, inner in properties(pipeline_schema()) if not inner.get("title") or not shows(inner)]
+    bare = [path for path, inner in written_out(pipeline_schema()) if not inner.get("title") or not shows(inner)]
 
     assert bare == []
 
@@ -112,7 +144,7 @@ def test_every_example_default_and_snippet_is_valid() -> None:
         for example in [
             *inner.get("examples", ()),
             *([inner["default"]] if "default" in inner and path != "/inputs/^[a-z][a-z0-9_]*$/default" else ()),
-            *(snippet["body"] for snippet in inner.get("defaultSnippets", ())),
+            *(inserted(snippet["body"]) for snippet in inner.get("defaultSnippets", ())),
         ]
         if list(jsonschema.Draft202012Validator({**inner, "$defs": schema["$defs"]}).iter_errors(example))
     ]
@@ -177,6 +209,99 @@ def test_the_published_schema_knows_what_each_model_takes(step: dict[str, Any], 
     data = {"name": "p", "steps": {"a": {**step, **words}}}
 
     assert validator().is_valid(data) == fits
+
+
+def params(kind: str) -> list[str]:
+    """The params of a kind that hold no files: of these the catalogue's rows speak."""
+    of_files = {name for name, schema in KINDS[kind].PARAMS.items() if "artifact" in str(schema)}
+    return [name for name in KINDS[kind].PARAMS if name not in COMMON | of_files | {"prompt"}]
+
+
+def values(model: Model, name: str) -> list[Any]:
+    """What may be tried of a param: all that the model takes, a little more, and what others take."""
+    own, *others = (each.params.get(name, {}) for each in [model, *builtin().of_kind(model.kind)])
+    known = [*own.get("enum", ()), *own.get("sizes", ())]
+    foreign = [value for rule in others for value in [*rule.get("enum", ()), *rule.get("sizes", ())]]
+    bounds = [own[word] + step for word in ("minimum", "maximum") if word in own for step in (-1, 0, 1)]
+    more = ["1024*1024", "1000x1000", "1536x256", "none", 1, 0.5, True, "{{ inputs.given }}"]
+    return [*known, *[value for value in foreign if value not in known][:3], *bounds, *more]
+
+
+@functools.cache
+def validator_of(name: str) -> jsonschema.Draft202012Validator:
+    """What the published schema defines under a name."""
+    return jsonschema.Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": pipeline_schema()["$defs"]})
+
+
+@pytest.mark.parametrize("model", builtin().models.values(), ids=lambda model: model.id)
+def test_what_a_model_takes_is_the_same_in_an_editor_and_for_check(model: Model) -> None:
+    form = jsonschema.Draft202012Validator(step_schema(KINDS[model.kind]))
+    step, alias = validator_of(model.kind), validator_of("alias")
+    shared = model_schema()["properties"]
+    needed = [name for name in ("prompt", "text", *model.lacks(())) if name in KINDS[model.kind].PARAMS]
+    words = dict.fromkeys([name for name in needed if name not in params(model.kind)], "x")
+    said = {"kind": model.kind, "model": model.id, **words}
+
+    for name in params(model.kind):
+        for value in values(model, name):
+            known = {name: value} if "{{" not in str(value) else {}
+            taken = model.takes(name) and not list(model.wrong(known))
+            fits = form.is_valid({**said, name: value}) and taken
+            assert step.is_valid({**said, name: value}) == fits, (name, value)
+            if name in shared:
+                assert alias.is_valid({"model": model.id, name: value}) == fits, (name, value)
+
+
+def test_two_params_that_say_how_large_it_is_are_one_mistake_unless_they_are_templates() -> None:
+    step = {"kind": "generate_image", "model": "black-forest-labs/flux-1-schnell", "prompt": "x", "size": "512x512"}
+
+    def errors(**more: str) -> int:
+        return len(list(validator().iter_errors({"name": "p", "steps": {"a": {**step, **more}}})))
+
+    assert errors(aspect_ratio="1:1") == 1
+    assert errors(aspect_ratio="{{ inputs.ratio }}") == 0
+    assert errors(aspect_ratio="1:1", model="painter") == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "fits"),
+    [
+        ("qwen/qwen3-32b-awq", False),
+        ("Qwen/Qwen3-32B-AWQ", False),
+        ("qwen/qwen-image-edit", False),
+        ("bytedance/seedream-3.0", True),
+        ("infinitetalk", True),
+        ("4m7x2k9q1a", True),
+        ("https://console.runpod.io/serverless/user/endpoint/4m7x2k9q1a", True),
+    ],
+    ids=["text", "its-other-name", "edit", "removed", "may-be-an-alias", "private", "console"],
+)
+def test_a_model_for_another_kind_of_step_is_refused(model: str, fits: bool) -> None:
+    data = {"name": "p", "steps": {"a": {"kind": "generate_image", "model": model, "prompt": "x"}}}
+
+    assert validator().is_valid(data) == fits
+
+
+@pytest.mark.parametrize(
+    ("alias", "fits"),
+    [
+        ({"model": "black-forest-labs/flux-1-schnell", "aspect_ratio": "4:3"}, True),
+        ({"model": "black-forest-labs/flux-1-schnell", "aspect_ratio": "16:9"}, False),
+        ({"model": "black-forest-labs/flux-1-schnell", "strength": 0.5}, False),
+        ({"model": "black-forest-labs/flux-1-schnell", "max_tokens": 9}, True),
+        ({"model": "4m7x2k9q1a", "aspect_ratio": "16:9", "strength": 0.5}, True),
+        ({"model": "qwen/qwen3-32b-awq", "min_p": 0.1}, False),
+        ({"model": "qwen/qwen3-32b-awq", "min_p": 0.1, "base_url": "http://localhost:8000/v1"}, True),
+        ({"model": "4m7x2k9q1a", "seed": -1}, False),
+        ({"model": "4m7x2k9q1a", "sede": 1}, False),
+    ],
+)
+def test_an_alias_takes_what_its_model_takes(alias: dict[str, Any], fits: bool) -> None:
+    top = {"name": "p", "models": {"mine": alias}, "steps": {"a": {"kind": "render_text", "text": "x"}}}
+    profile = {**top, "models": {}, "profiles": {"draft": {"models": {"mine": alias}}}}
+
+    assert validator().is_valid(top) == fits
+    assert validator().is_valid(profile) == fits
 
 
 def test_each_model_that_is_completed_says_what_it_is_and_costs() -> None:

@@ -26,7 +26,7 @@ from ..templates import Template, templates_of
 from ..templates import parse as parse_template
 from ..validate import against
 from . import vacuous
-from .schema import CELL, STEP, cases_schema
+from .schema import CELL, STEP, form
 
 Path = tuple[str | int, ...]
 
@@ -91,7 +91,7 @@ def read(text: str, file: str) -> tuple[Document | None, list[Problem]]:
         return None, [replace(p, instead=cure) if p.code == "empty" else p for p in err.problems]
     if not isinstance(document.data, dict):
         return None, [Problem("type", "A test file begins with cases:.", document.mark(), "Write cases:.")]
-    return document, against(document, cases_schema(), what="The test file")
+    return document, against(document, form(), what="The test file")
 
 
 InProfile = Callable[[str | None], "Checked | None"]
@@ -107,7 +107,7 @@ def load(
     """
     problems: list[Problem] = []
     cases = []
-    schema = cases_schema()["properties"]["cases"]["additionalProperties"]
+    schema = form()["properties"]["cases"]["additionalProperties"]
     data = document.data.get("cases")
     for name, said in data.items() if isinstance(data, dict) else ():
         if wrong := against(document, schema, ("cases", name)):
