@@ -54,13 +54,14 @@ def listed(name: str | None) -> str:
     found = [history.find(at, name)] if name is not None else history.runs(at)
     lines = []
     for run in found:
-        if cells := [cell for cell in run.state.asking if _is_open(run, cell)]:
+        if cells := [cell for cell in run.state.asking if is_open(run, cell)]:
             told = questions.open_ones(run.id, cells, partial(laid_out, run.folder))
             lines += [f"{run.id}  {run.state.title}", *(f"  {line}" for line in told), ""]
     return "\n".join(lines[:-1]) if lines else "Nothing waits for an answer."
 
 
-def _is_open(run: Run, cell: CellState) -> bool:
+def is_open(run: Run, cell: CellState) -> bool:
+    """Whether a cell waits for an answer that nobody has given since, in another run of the same."""
     return cell.state == "asking" and anyio.run(_answered_since, run, cell) is None
 
 
@@ -186,7 +187,7 @@ def approve(name: str | None, answers: Answers) -> list[str]:
     asked: list[tuple[Run, CellState, bool]] = []
     for step, said in answers:
         cells = _cells(name, step, ("approve",))
-        if not _is_open(*cells[0]):
+        if not is_open(*cells[0]):
             _one(cells, step)  # to change an answer, it must be named
         asked += [(run, cell, _SAYS[said.lower()]) for run, cell in cells]
     _once([cell for _, cell, _ in asked])
@@ -282,7 +283,7 @@ def _cells(name: str | None, step: str, asks: tuple[str, ...]) -> Sequence[tuple
     at = history.home()
     found = [history.find(at, name)] if name is not None else history.runs(at)
     cells = [(run, cell) for run in found for cell in _asked(run, step, asks)]
-    cells = [each for each in cells if _is_open(*each)] or cells
+    cells = [each for each in cells if is_open(*each)] or cells
     cells = [each for each in cells if each[0].id == cells[0][0].id]
     if name is None and cells and (later := _later(found, cells[0][0])):
         word = "pick" if asks == ("pick",) else "approve"

@@ -151,10 +151,7 @@ def _plainly(schema: dict[str, JSON]) -> dict[str, JSON]:
         return schema
     if "properties" in value.get("items", {}):
         return schema
-    types = [value["type"], "string"]
-    if any(isinstance(each, str) for each in rest.get("examples", ())):
-        types.reverse()  # editors quote texts only where text is the first of the types
-    return {**value, **rest, "type": types, "pattern": TEMPLATE["pattern"]}
+    return {**value, **rest, "type": [value["type"], "string"], "pattern": TEMPLATE["pattern"]}
 
 
 def title(key: str) -> str:
@@ -194,7 +191,8 @@ def _with_snippets(schema: dict[str, JSON]) -> JSON:
     stood with them, editors would insert of it what has a default and not the snippet.
     """
     examples = schema.get("examples", ())
-    whole = [each for each in examples if isinstance(each, Mapping) or (isinstance(each, list) and not _is_bare(each))]
+    quotes = _types(schema)[:1] == ["string"]  # then editors write the quotes of a text themselves
+    whole = [each for each in examples if not (isinstance(each, str) and quotes) and not _is_bare(each)]
     if not whole:
         return schema
     rest = [each for each in examples if each not in whole]
@@ -209,22 +207,23 @@ def _with_snippets(schema: dict[str, JSON]) -> JSON:
     }
 
 
-def _is_bare(values: list[JSON]) -> bool:
-    """Whether a list is one of values that are written as they are."""
-    return bool(values) and all(not isinstance(each, Mapping | list) and _flow(each) == str(each) for each in values)
+def _is_bare(value: JSON) -> bool:
+    """Whether it is a value that is written as it is, or a list of such."""
+    if isinstance(value, list) and value:
+        return not any(isinstance(each, list) for each in value) and all(map(_is_bare, value))
+    return not isinstance(value, Mapping | list) and (not isinstance(value, str) or _flow(value) == value)
 
 
 def _snippet(value: JSON, schema: Mapping[str, JSON]) -> JSON:
     """What stands under a key, with a place to stop at for each value; and for each name, if the author chooses it."""
     places = itertools.count(1)
-    if isinstance(value, list):
-        whole = any(isinstance(each, Mapping) for each in value)
-        return {"label": _flow(value), "type": "object" if whole else "string", "body": _body(value, places)}
     fixed = any(word in schema for word in ("properties", "anyOf", "if", "$ref"))
-    if fixed and not isinstance(schema.get("additionalProperties"), Mapping):
-        return {"label": _flow(value), "body": _body(value, places)}
-    body = {_place(name, places): _body(inner, places) for name, inner in value.items()}
-    return {"label": _flow(value), "body": body}
+    if isinstance(value, Mapping) and (not fixed or isinstance(schema.get("additionalProperties"), Mapping)):
+        body: JSON = {_place(name, places): _body(inner, places) for name, inner in value.items()}
+    else:
+        body = _body(value, places)
+    said = {} if isinstance(value, Mapping) else {"type": "string" if isinstance(body, str) else "object"}
+    return {"label": _flow(value), **said, "body": body}
 
 
 def _body(value: JSON, places: Iterator[int]) -> JSON:

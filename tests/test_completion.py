@@ -104,6 +104,40 @@ def test_runs_and_the_steps_of_the_last_are_completed(complete: Complete, cli: C
     assert complete("why", "photo", "--run", "") == [run]
 
 
+CHOSEN = """name: chosen
+steps:
+  photo:
+    kind: generate_image
+    model: black-forest-labs/flux-1-schnell
+    prompt: a red ceramic teapot
+    pick: {of: 3}
+  fit: {kind: approve, question: Is it fit to print?}
+  look: {kind: approve, question: Is the light right?}
+"""
+
+
+def test_what_runs_ask_is_completed_and_what_may_be_said_to_it(complete: Complete, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "chosen.yaml").write_text(CHOSEN)
+    cli("run", "chosen.yaml", "--local")
+    (run,) = [path.name for path in Path(".runner/runs").iterdir()]
+
+    assert complete("pick", "") == ["photo", run]
+    assert complete("pick", run, "") == ["photo"]
+    assert complete("pick", "photo", "") == ["1", "2", "3", "more"]
+    assert complete("pick", run, "photo", "2", "") == []
+    assert complete("approve", "") == ["fit", "look", run]
+    assert complete("approve", "fit", "") == ["yes", "no"]
+    assert complete("approve", run, "fit", "yes", "") == ["look"]
+    assert complete("approve", "fit", "yes", "look", "n") == ["no"]
+    cli("approve", "fit", "yes")
+    assert complete("approve", "") == ["look", run]
+
+
+def test_codes_are_completed_by_number_and_by_name(complete: Complete) -> None:
+    assert {"E003", "E303", "E304"} <= set(complete("explain", "E"))
+    assert complete("explain", "model-v") == ["model-value"]
+
+
 def test_models_and_kinds_and_starters_are_completed(complete: Complete) -> None:
     assert complete("models", "") == list(builtin().models)
     assert complete("models", "--kind", "edit_image", "qwen") == [
@@ -115,7 +149,14 @@ def test_models_and_kinds_and_starters_are_completed(complete: Complete) -> None
 
 @pytest.mark.parametrize(
     "words",
-    [("run", "broken.yaml", "-i", ""), ("run", "gone.yaml", "--fresh", ""), ("why", ""), ("show", "")],
+    [
+        ("run", "broken.yaml", "-i", ""),
+        ("run", "gone.yaml", "--fresh", ""),
+        ("why", ""),
+        ("show", ""),
+        ("pick", ""),
+        ("approve", "fit", ""),
+    ],
     ids=lambda words: " ".join(words).strip(),
 )
 def test_what_cannot_be_read_completes_to_nothing_without_a_word(

@@ -1,5 +1,5 @@
-"""What the shell completes: pipelines, inputs and profiles of the pipeline that is typed, steps, runs, models,
-kinds.
+"""What the shell completes: pipelines, inputs and profiles of the pipeline that is typed, steps, runs and what they
+ask, models, kinds, codes.
 
 Each function has the form that click wants. Nothing of it may disturb who is typing: what cannot be read completes to
 nothing, without a word.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,10 @@ import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 
 from ..files import NEAR, is_test, pipelines_and_tests
-from ..model import JSON
+from ..model import JSON, step_of
 
 if TYPE_CHECKING:
+    from ..events import CellAsked
     from .given import Completer
 
 
@@ -86,6 +88,27 @@ def runs(_context: click.Context, _incomplete: str) -> Iterator[tuple[str, str]]
     """The runs of this project, the newest first."""
     for folder in _run_folders():
         yield folder.name, _of_run(folder)
+
+
+@_quiet
+def choices(context: click.Context, _incomplete: str) -> Iterator[tuple[str, str]]:
+    """For `runner pick`: steps that wait for a choice, and the numbers of their candidates."""
+    yield from _answers(context, "pick", _candidates)
+
+
+@_quiet
+def approvals(context: click.Context, _incomplete: str) -> Iterator[tuple[str, str]]:
+    """For `runner approve`: steps that ask for a yes or a no, and these."""
+    yield from _answers(context, "approve", lambda _asked: ["yes", "no"])
+
+
+@_quiet
+def codes(_context: click.Context, _incomplete: str) -> Iterator[tuple[str, str]]:
+    """The codes of problems, by number and by name."""
+    from ..codes import CODES
+
+    yield from ((code.number, code.name) for code in CODES)
+    yield from ((code.name, code.number) for code in CODES)
 
 
 @_quiet
@@ -167,6 +190,42 @@ def _files_or(incomplete: str, wanted: Callable[[Path], bool]) -> list[Completio
     if not found:
         return [CompletionItem(incomplete, type="file")]
     return [CompletionItem(path.as_posix()) for path in found]
+
+
+def _answers(
+    context: click.Context, asks: str, answers: Callable[[CellAsked], Iterable[str]]
+) -> Iterator[tuple[str, str]]:
+    """In turns a step that asks and what may be said to it; before all of them, a run that asks."""
+    words = list(context.params.get("words") or ())
+    named = words.pop(0) if words and words[0][:1].isdigit() else None
+    asking = list(_asking(named, asks))
+    if len(words) % 2:
+        asked = next(asked for _, asked in asking if words[-1] in (asked.cell, step_of(asked.cell)))
+        yield from ((answer, "") for answer in answers(asked))
+        return
+    yield from {asked.cell: asked.question for _, asked in asking if asked.cell not in words[::2]}.items()
+    if named is None and not words:
+        yield from dict.fromkeys((run, "") for run, _ in asking)
+
+
+def _candidates(asked: CellAsked) -> list[str]:
+    return [*sorted(asked.shown, key=int), *(["more"] if asked.more else [])]
+
+
+_RUNS, _BYTES = 50, 5_000_000
+"""How many runs are looked through for what they ask, and how large their journals may be: Tab must not take long."""
+
+
+def _asking(run: str | None, asks: str) -> Iterator[tuple[str, CellAsked]]:
+    """What is open, in one run or in the newest ones."""
+    from .. import choosing, history
+
+    at = history.home()
+    found = [history.find(at, run)] if run is not None else islice(history.newest(at, _BYTES), _RUNS)
+    for each in found:
+        for cell in each.state.asking:
+            if cell.asked is not None and cell.asked.asks == asks and choosing.is_open(each, cell):
+                yield each.id, cell.asked
 
 
 def _data(file: Path | None) -> dict[str, JSON]:

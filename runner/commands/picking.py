@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import UsageError
+from .given import completed
 
 if TYPE_CHECKING:
     from ..choosing import Answers
 
 
 @click.command()
-@click.argument("words", metavar="[RUN] [STEP[KEY] [N|more]]...", nargs=-1)
+@click.argument("words", metavar="[RUN] [STEP[KEY] [N|more]]...", nargs=-1, shell_complete=completed("choices"))
 def pick(words: tuple[str, ...]) -> None:
     """Choose candidate N of a step that waits for a choice; the step alone lists them, nothing lists what waits.
 
@@ -28,7 +29,9 @@ def pick(words: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("words", metavar="[RUN] STEP[KEY] [yes|no]...", nargs=-1, required=True)
+@click.argument(
+    "words", metavar="[RUN] STEP[KEY] [yes|no]...", nargs=-1, required=True, shell_complete=completed("approvals")
+)
 def approve(words: tuple[str, ...]) -> None:
     """Say yes or no to a step that asks, or to several; the step alone shows what it asks.
 

@@ -94,7 +94,7 @@ def _meant(named: Sequence[Path]) -> list[Path]:
 
 
 @click.command()
-@click.argument("word", metavar="[CODE]", required=False)
+@click.argument("word", metavar="[CODE]", required=False, shell_complete=completed("codes"))
 @click.option("--markdown", is_flag=True, help="All of them as the page docs/problems.md.")
 def explain(word: str | None, markdown: bool) -> None:
     """Tell what a code of `runner check` means, with a wrong and a right pipeline. Without one, list them all."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from runner import starting
+from runner import loading, source, starting
 from runner.catalogue import builtin
+from runner.errors import PipelineProblems
 from runner.kinds import KINDS
 
 from ..conftest import REPO
@@ -64,9 +66,9 @@ def test_models_of_the_kind_are_completed_with_their_prices(editor: Client, kind
         (f"{IMAGE}    aspect_ratio: |", {"1:1", "4:3", "3:4", "16:9", "9:16"}),
         (f"{IMAGE}    size: |", {"1024x1024", "512x512", "768x768", "1280x1280", "1024x768", "768x1024", "1280x720",
                                  "720x1280"}),
-        (f"{EDIT}    output_format: |", {"jpeg", "png", "webp"}),
+        (f"{EDIT}    output_format: |", {"jpeg", "png"}),
         (f"{IMAGE}    on_failure: |", {"continue", "stop"}),
-        (f"{IMAGE}    cache: |", {"true", "false", "for"}),
+        (f"{IMAGE}    cache: |", {"true", "false", "{for: 7d}"}),
         ("name: x\ninputs:\n  a:\n    type: |", {"string", "integer", "number", "boolean", "list", "object", "image",
                                                  "audio", "video", "file"}),
     ],
@@ -97,7 +99,99 @@ def test_what_is_inserted_is_an_example_to_change(editor: Client) -> None:
 
     assert found["aspect_ratio"][0] == "aspect_ratio: ${1:4:3}"
     assert found["seed"][0] == "seed: ${1:7}"
-    assert found["loras"][0].startswith("loras:\n  - path: https://")
+    assert found["loras"][0].startswith("loras:\n  - path: ${1:https://")
+
+
+FLUX = f"{STEP}    kind: generate_image\n    model: black-forest-labs/flux-1-schnell\n    prompt: x\n"
+ALIAS = "name: tea\nmodels:\n  painter:\n    model: black-forest-labs/flux-1-schnell\n"
+COMMON = ["needs", "after", "when", "foreach", "matrix", "key", "retry", "cache", "budget", "timeout", "pick"]
+
+
+def places() -> Iterator[str]:
+    """Where a pipeline is completed: at its top, in a step of each kind, and behind and below its keys."""
+    yield "|"
+    for key in ("inputs", "models", "env", "budget", "limits", "profiles", "steps", "outputs"):
+        yield from (f"name: tea\n{key}: |", f"name: tea\n{key}:\n  |")
+    yield f"{ALIAS}    |"
+    for name, kind in KINDS.items():
+        yield f"{STEP}    kind: {name}\n    |"
+        keys = [*kind.PARAMS, *COMMON] if name in ("generate_text", "edit_image") else kind.PARAMS
+        for key in keys:
+            yield from (f"{STEP}    kind: {name}\n    {key}: |", f"{STEP}    kind: {name}\n    {key}:\n      |")
+
+
+def completed(text: str, snippet: str) -> str:
+    """A text with a snippet at its ``|``, nothing of which is changed, as an editor indents it."""
+    before, _, after = text.partition("|")
+    line = before.rpartition("\n")[2]
+    indent = " " * (len(line) - len(line.lstrip()))
+    plain = re.sub(r"\$\{\d+:((?:\\.|[^}\\])*)\}|\$\{\d+\}|\$\d+", lambda found: found[1] or "", snippet)
+    return before + re.sub(r"\\([$}\\])", r"\1", plain).replace("\n", f"\n{indent}") + after
+
+
+@pytest.fixture(scope="module")
+def offered(editor: Client) -> list[tuple[str, str, str]]:
+    """All that is offered anywhere: the place, the label, and what is inserted."""
+    return [
+        (place, label, snippet)
+        for place in places()
+        for label, (snippet, _) in editor.completions(new(), place).items()
+    ]
+
+
+def test_whatever_is_inserted_is_yaml(offered: list[tuple[str, str, str]]) -> None:
+    wrong = []
+
+    for place, _, snippet in offered:
+        text = completed(place, snippet)
+        try:
+            source.parse(text, "inserted")
+        except PipelineProblems as err:
+            wrong.append((text, str(err.problems[0])))
+
+    assert len(offered) > 500
+    assert wrong == []
+
+
+def test_labels_are_what_is_inserted_on_one_line(editor: Client, offered: list[tuple[str, str, str]]) -> None:
+    assert [label for _, label, _ in offered if "object Object" in label] == []
+    assert set(editor.completions(new(), f"{STEP}    kind: generate_image\n    pick: |")) == {"{of: 4}"}
+    assert set(editor.completions(new(), f"{IMAGE}    retry: |")) == {"{attempts: 3, on: [busy]}"}
+    assert set(editor.completions(new(), "limits: |")) == {"{calls: 8, per_model: {painter: 4}}"}
+
+
+def test_a_whole_pipeline_is_offered_that_checks(editor: Client, tmp_path: Path) -> None:
+    snippet, said = editor.completions(new(), "|")["Pipeline"]
+    path = tmp_path / "new.yaml"
+
+    path.write_text(completed("|", snippet) + "\n")
+
+    assert not loading.read(path).problems
+    assert "kind: generate_image" in said
+    assert "${" not in said
+
+
+def test_only_what_the_model_takes_is_completed(editor: Client) -> None:
+    found = editor.completions(new(), f"{FLUX}    |")
+
+    assert {"size", "aspect_ratio", "steps", "seed", "options", "retry"} <= set(found)
+    assert not {"strength", "resolution", "safety_checker", "loras", "image"} & set(found)
+    assert found["steps"][0] == "steps: ${1:4}"
+
+
+def test_an_alias_is_completed_as_its_model_takes_it(editor: Client) -> None:
+    found = editor.completions(new(), f"{ALIAS}    |")
+
+    assert {"size", "aspect_ratio", "steps", "seed", "options", "policy"} <= set(found)
+    assert not {"strength", "voice", "max_tokens"} & set(found)
+    inline = "models: {painter: {model: black-forest-labs/flux-1-schnell, aspect_ratio: |}}"
+    assert set(editor.completions(new(), inline)) == {"1:1", "4:3", "3:4"}
+
+
+def test_where_the_model_is_an_alias_the_values_of_all_models_are_completed(editor: Client) -> None:
+    found = editor.completions(new(), f"{STEP}    kind: edit_image\n    model: painter\n    aspect_ratio: |")
+
+    assert {"1:1", "4:5", "21:9", "match_input_image"} <= set(found)
 
 
 JSON_STEP = f"{STEP}    kind: generate_text\n    model: qwen/qwen3-32b-awq\n    prompt: x\n    schema:\n"
@@ -124,13 +218,15 @@ def test_the_beginning_of_a_pipeline_is_completed(editor: Client) -> None:
     found = editor.completions(new(), "na|")
 
     assert {"name", "steps", "inputs", "models", "outputs", "budget"} <= set(found)
-    assert found["inputs"][0].startswith("inputs: \n  ${1:product}:\n    ${2:type}: ")
+    assert found["inputs"][0].startswith("inputs:\n  ${1:product}:\n    type: ")
 
 
 def test_tests_of_pipelines_are_completed(editor: Client) -> None:
     begin = "cases:\n  a card:\n"
 
-    assert set(editor.completions(new(".test.yaml"), f"{begin}    mode: |")) == {"emulator", "replay", "canned"}
+    assert {
+        label.strip("{").partition(":")[0] for label in editor.completions(new(".test.yaml"), f"{begin}    mode: |")
+    } == {"emulator", "replay", "canned"}
     assert {"state", "cost", "steps", "outputs"} <= set(
         editor.completions(new(".test.yaml"), f"{begin}    expect:\n      |")
     )
@@ -152,8 +248,26 @@ def test_tests_of_pipelines_are_completed(editor: Client) -> None:
         (f"{IMAGE}    for|each: [a]\n", ["#### Foreach", "Run the step once for each item of a list"]),
         (f"bud|get: {{usd: 1}}\n{IMAGE}", ["#### Budget", "nothing is sent that could pass it"]),
         (f"budget: {{us|d: 1}}\n{IMAGE}", ["#### US dollars"]),
+        (f"{FLUX}    si|ze: 512x512\n", ["#### Size", "WIDTHxHEIGHT", "256 to 1536 pixels, a multiple of 64"]),
+        (f"{IMAGE}    si|ze: 512x512\n", ["#### Size", "`512x512`"]),
+        (f"{STEP}    kind: generate_image\n    mod|el: painter\n    prompt: x\n", ["#### Model", "An alias from"]),
+        (f"{STEP}    kind: generate_image\n    model: painter\n    si|ze: 9x9\n", ["#### Size", "WIDTHxHEIGHT"]),
+        (f"{IMAGE}    pi|ck: {{of: 4}}\n", ["#### Pick", "Make several candidates"]),
     ],
-    ids=["kind", "aspect_ratio", "model", "seed", "foreach", "budget", "usd"],
+    ids=[
+        "kind",
+        "aspect_ratio",
+        "model",
+        "seed",
+        "foreach",
+        "budget",
+        "usd",
+        "size",
+        "sizes",
+        "alias",
+        "any-size",
+        "pick",
+    ],
 )
 def test_help_is_shown_over_a_key(editor: Client, text: str, said: list[str]) -> None:
     shown = editor.hover(new(), text)
@@ -191,8 +305,20 @@ def test_nothing_is_underlined_in_what_we_ship(editor: Client, path: Path) -> No
         (STEP, ['3:9: Incorrect type. Expected "Step".']),
         (f"{JSON_STEP}      type: strng\n", ["8:13: Value is not accepted. Valid values:"]),
         (f"{JSON_STEP}      file: recipe.schema.json\n", []),
+        (f"{FLUX}    size: 1000x1000\n", ["7:11: Width and height each are 256 to 1536 pixels, a multiple of 64."]),
+        (f"{FLUX}    size: 512x512\n    aspect_ratio: 1:1\n", ["8:5: size and aspect_ratio both say how large it is."]),
+        (f"{FLUX}    steps: 9\n", ["7:12: Value is above the maximum of 8."]),
+        (FLUX.replace("black-forest-labs/flux-1-schnell", "qwen/qwen3-32b-awq"),
+         ["5:12: It is a model for another kind of step, not for generate_image."]),
+        (FLUX.replace("black-forest-labs/flux-1-schnell", "bytedance/seedream-3.0"),
+         ["5:5: Runpod has removed bytedance/seedream-3.0 from its list; it may stop working. Use bytedance/seedream"]),
+        (FLUX.replace("black-forest-labs/flux-1-schnell", "4m7x2k9q1a"), []),
+        (f"{ALIAS}    aspect_ratio: 16:9\n{FLUX[10:]}", ["5:19: Value is not accepted. Valid values:"]),
+        (f"{ALIAS}    strength: 0.5\n{FLUX[10:]}", ["5:5: Property strength is not allowed."]),
+        (f"{ALIAS}    base_url: http://localhost:8000/v1\n    strength: 0.5\n{FLUX[10:]}", []),
     ],
-    ids=["key", "ratio", "param", "kind", "alias", "step", "schema", "schema-file"],
+    ids=["key", "ratio", "param", "kind", "alias", "step", "schema", "schema-file", "size", "two-sizes", "steps",
+         "other-kind", "removed", "private", "alias-ratio", "alias-param", "elsewhere"],
 )  # fmt: skip
 def test_a_mistake_is_underlined_once_and_where_it_is(editor: Client, text: str, underlined: list[str]) -> None:
     found = editor.open(new(), text)
