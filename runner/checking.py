@@ -20,7 +20,18 @@ from .conversation import contradictions
 from .errors import Mark, Problem, nearest
 from .fanout import CLOSED, cell_names, cells_shape, followed, known_cells
 from .fitting import Fitting
-from .inference import CELL_NAMES, PARSED, Finding, Inference, chain_of, fields_of_item, infer, steps_read
+from .inference import (
+    CELL_NAMES,
+    PARSED,
+    Finding,
+    Inference,
+    chain_of,
+    fields_of_item,
+    infer,
+    record_in_text,
+    shown,
+    steps_read,
+)
 from .kinds import KINDS, Kind, run_pipeline
 from .kinds.nesting import ARGS, parts, scopes
 from .model import JSON, Cell
@@ -59,6 +70,10 @@ _MISNAMED_BY_CELL = re.compile(r"\{\w*\}")
 
 CELL_NAME = re.compile(r"\{(key|index)\}")
 """What makes an output's name one name for each cell."""
+
+
+_OF_CELL = {"key": "[A-Za-z0-9._-]{1,80}", "index": "[0-9]+"}
+"""What stands in the place of each."""
 
 
 def cell_name(name: str, key: JSON, index: JSON) -> str:
@@ -227,12 +242,11 @@ class _Checker:
             "run": Shape.of(RUN_SHAPE),
         }
         for step in pipeline.steps.values():
-            output = KINDS[step.kind].output(step.params) if step.kind in KINDS else {}
+            output = {**KINDS[step.kind].output(step.params), "$record": True} if step.kind in KINDS else {}
             if output and "schema" in KINDS[step.kind].PARAMS and self.has_strangers(step):
                 output = {**output, "properties": {"data": {}, **output["properties"]}}
             if (inner := self.nested.get(step.id)) is not None:
-                outputs = {**CLOSED, "properties": {name: {} for name in inner.pipeline.outputs}}
-                output = {**output, "properties": {**output["properties"], "outputs": outputs}}
+                output = {**output, "properties": {**output["properties"], "outputs": _outputs_shape(inner.pipeline)}}
             if any(is_anything(tree) for tree in (step.foreach, *(step.matrix or {}).values())):
                 output = {}  # whether it is fanned out cannot be told
             elif step.fanned_out:
@@ -497,7 +511,7 @@ class _Checker:
         if isinstance(tree, Template) and not self.inferred[id(tree)].findings:
             if name == "foreach" and self.not_fanned.keys() & self.inferred[id(tree)].steps:
                 return  # which is told
-            self.shape(wanted, name, self.inferred[id(tree)].shape, path, sentence=tree.expression is None)
+            self.shape(wanted, name, self.inferred[id(tree)].shape, path, written=tree)
 
     def literal_cells(self, step: Step, key: Template | None) -> None:
         """Cells that are known already: keys that clash or are none and lists that are too long are found now."""
@@ -640,7 +654,7 @@ class _Checker:
             inference = self.inferred[id(tree)]
             if not inference.findings:
                 wanted = {"type": "string"} if "late" in wanted else wanted  # it is read by a model
-                self.shape(wanted, name, inference.shape, path, sentence=tree.expression is None)
+                self.shape(wanted, name, inference.shape, path, written=tree)
         elif "artifact" in wanted and isinstance(tree, str):
             if meant := self.named(tree, wanted["artifact"], path):
                 self.add("file", f"There is no file {tree} in this project; {tree} is {meant[0]}.", path, meant[1])
@@ -653,12 +667,12 @@ class _Checker:
                 self.value(inner, f"{name}[{where}]" if isinstance(where, int) else str(where), item,
                            (*path, where), files, named)  # fmt: skip
 
-    def shape(self, wanted: JSON, name: str, found: Shape, path: Path, *, sentence: bool = False) -> None:
-        """Whether what a template yields can be what is wanted. A ``sentence`` has words around its expressions."""
+    def shape(self, wanted: JSON, name: str, found: Shape, path: Path, *, written: Template | None = None) -> None:
+        """Whether what a template yields can be what is wanted; ``written`` is that template."""
         want = Shape.of(wanted)
         if not found.types or not wanted or wanted.get("verbatim"):
             return
-        if sentence and "string" not in want.types:
+        if written is not None and written.expression is None and "string" not in want.types:
             self.add("type", f"{name} needs {want}; this is text.", path,
                      "Write one {{ expression }} and nothing around it.")  # fmt: skip
             return
@@ -672,6 +686,8 @@ class _Checker:
             elif found.files:
                 self.add("type", f"{name} needs text; this holds a file.", path,
                          f"Write a field of it: {', '.join('.' + field for field in found.fields)}.")  # fmt: skip
+            elif whole := record_in_text(found, _chain_in(written)):
+                self.add("type", f"{name} needs text; this is {whole[0]}.", path, whole[1])
             elif found.types == {"null"}:
                 self.add("type", f"{name} needs text; this is null.", path, "Remove it.")
         elif want.types and not (want.types & found.types or ("number" in want.types and "integer" in found.types)):
@@ -682,7 +698,14 @@ class _Checker:
                 one = f"image: {said!r}, or " if name == "images" else ""
                 instead = f"Write {one}[{said!r}].".replace("'", '"')
             self.add("type", f"{name} needs {want}; this is {found}.", path, instead)
-        elif "array" in want.types and found.items.types and "artifact" in wanted.get("items", {}):
+        elif "array" in want.types and found.items.types and (media := wanted.get("items", {}).get("artifact")):
+            each = found.items.field(media) if found.items.record else None
+            if each is not None and each.artifact == media:
+                cure = f"Write \"{{{{ {_chain_in(written)} | map(attribute='{media}') | list }}}}\"."
+                self.add(
+                    "type", f"each of {name} needs {Shape({'artifact': media})}; this is {found.items}.", path, cure
+                )
+                return
             self.shape(wanted["items"], f"each of {name}", found.items, path)
 
     def pictures(self, media: str, path: Path) -> str:
@@ -803,20 +826,13 @@ class _Checker:
         """Outputs that are named by cell and come out as another one, where the cells are known."""
         taken = {name.lower(): name for name in self.pipeline.outputs if not CELL_NAME.search(name)}
         for name, tree in self.pipeline.outputs.items():
-            for cell in self.cells_read(tree) if CELL_NAME.search(name) else ():
+            for cell in (_cells_read(tree, self.cells) or ()) if CELL_NAME.search(name) else ():
                 one = cell_name(name, cell.key, cell.index)
                 if other := taken.get(one.lower()):
                     self.add("output", f"{name} of the cell {cell.key} and {other} are one file on many disks.",
                              ("outputs", name), "Rename one.", key=True)  # fmt: skip
                     break
                 taken[one.lower()] = one
-
-    def cells_read(self, tree: Tree) -> Sequence[Cell]:
-        """The cells that an output is made for which is named by cell; none where only a run will know."""
-        read = {step for _, template in templates_of(tree) for step in steps_read(template)}
-        known = [self.cells[step] for step in read if step in self.cells]
-        each = [cells for cells in known if cells is not None]
-        return min(each, key=len, default=()) if len(each) == len(known) else ()
 
     def one_cell(self) -> dict[str, Shape]:
         """The names of an output that is made for each cell: a fanned-out step is the one cell."""
@@ -899,6 +915,37 @@ class _Checker:
 
     def warn(self, code: str, message: str, path: Sequence[str | int], instead: str) -> None:
         self.problems.append(Problem(code, message, self.pipeline.document.mark(path), instead, warning=True))
+
+
+def _chain_in(template: Template | None) -> str:
+    """What a template yields as one writes it, up to its filters."""
+    return shown(template.expression) if template is not None and template.expression is not None else "this"
+
+
+def _cells_read(tree: Tree, cells: Mapping[str, list[Cell] | None]) -> Sequence[Cell] | None:
+    """The cells that an output is made for which is named by cell; None where only a run will know."""
+    read = {step for _, template in templates_of(tree) for step in steps_read(template)}
+    known = [cells[step] for step in read if step in cells]
+    each = [found for found in known if found is not None]
+    return min(each, key=len) if each and len(each) == len(known) else None
+
+
+def _outputs_shape(pipeline: Pipeline) -> JSON:
+    """The outputs of a pipeline that a step runs: of those named by cell the names that they will have."""
+    cells = known_cells(pipeline.steps)
+    names: dict[str, JSON] = {}
+    patterns: dict[str, JSON] = {}
+    for name, tree in pipeline.outputs.items():
+        made = _cells_read(tree, cells) if CELL_NAME.search(name) else ()
+        if made is None:
+            apart = [re.escape(part) if n % 2 == 0 else _OF_CELL[part] for n, part in enumerate(CELL_NAME.split(name))]
+            patterns[f"^{''.join(apart)}$"] = {"description": name}
+        elif CELL_NAME.search(name):
+            names |= {cell_name(name, cell.key, cell.index): {} for cell in made}
+        else:
+            names[name] = {}
+    by_cell = {"patternProperties": patterns, "$by_cell": True} if patterns else {}
+    return {**CLOSED, "properties": names, **by_cell}
 
 
 def _clash(name: str, others: Mapping[str, str], folders: Collection[str]) -> str | None:

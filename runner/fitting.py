@@ -197,7 +197,8 @@ class Fitting:
         if most is None or not words or model.kind == "generate_text":
             return
         many = params.get("images")
-        count = (len(many) if isinstance(many, list) else 1 if "images" in params else 0) + ("image" in params)
+        listed = len(many) if isinstance(many, list) else many.listed or 1 if isinstance(many, Template) else 0
+        count = listed + ("image" in params)
         if not most:
             taken = ", ".join(model.words)
             self.add("unknown-parameter", f"{model.id} takes no picture.", places[words[0]], f"It takes: {taken}.",

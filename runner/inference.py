@@ -18,6 +18,7 @@ from .shape import ANY, Shape
 from .templates import GLOBALS, METHODS, Template, environment
 
 _TEXT, _NUMBER, _INTEGER, _FLAG = {"type": "string"}, {"type": "number"}, {"type": "integer"}, {"type": "boolean"}
+_NUMBERS = {"integer", "number"}
 _YIELDS: dict[str, JSON] = {
     **dict.fromkeys(("capitalize", "e", "escape", "join", "lower", "replace", "string", "striptags", "title",
                      "tojson", "trim", "truncate", "upper", "urlencode", "wordwrap"), _TEXT),
@@ -181,7 +182,7 @@ class _Walk:
     def loop(self, node: nodes.For) -> None:
         over = self.visit(node.iter)
         if over.artifact or (over.types and over.types <= {"integer", "number", "boolean", "null"}):
-            instead = f"Write range({_shown(node.iter)}) to count." if over.types == {"integer"} else ""
+            instead = f"Write range({shown(node.iter)}) to count." if over.types == {"integer"} else ""
             self.add("type", f"A loop needs a list; this is {over}.", instead, chain_of(node.iter), node.lineno)
         self.wrong(operands.unpacked(node, over))
         with _Scope(self):
@@ -208,6 +209,8 @@ class _Walk:
                      chain_of(node), node.lineno)  # fmt: skip
         elif shape.files:
             self.add("type", "This holds a file, which has no text.", _fields_of(shape), chain_of(node), node.lineno)
+        elif whole := record_in_text(shape, shown(node)):
+            self.add("type", f"This is {whole[0]}.", whole[1], chain_of(node), node.lineno)
         elif shape.types == {"null"}:
             self.add("type", "This is always null, which has no text.", "", chain_of(node), node.lineno)
 
@@ -265,13 +268,13 @@ class _Walk:
             case nodes.Add() | nodes.Mul():
                 sides = self.visit(node.left), self.visit(node.right)
                 self.wrong(operands.binary(node, *sides))
-                return Shape(_NUMBER) if all(s.types and s.types <= {"integer", "number"} for s in sides) else ANY
+                return operands.number(node, *sides) if all(s.types and s.types <= _NUMBERS for s in sides) else ANY
             case nodes.BinExpr():
-                self.wrong(operands.binary(node, self.visit(node.left), self.visit(node.right)))
-                return Shape(_NUMBER)
+                sides = self.visit(node.left), self.visit(node.right)
+                self.wrong(operands.binary(node, *sides))
+                return operands.number(node, *sides)
             case nodes.UnaryExpr():
-                self.children(node)
-                return Shape(_NUMBER)
+                return operands.number(node, self.visit(node.node))
         self.children(node)
         return ANY
 
@@ -315,7 +318,7 @@ class _Walk:
         found = shape.field(name)
         if found is not None:
             return found
-        whole = _shown(owner)
+        whole = shown(owner)
         if shape.steps:
             self.add(
                 "unknown-step",
@@ -350,7 +353,9 @@ class _Walk:
         else:
             none = f"Add {name}: under matrix:." if whole == "matrix" else f"Remove .{name}: it has none at all."
             inside = _either([f"{whole}.{way}" for way in shape.ways_to(name)])
-            instead = inside or nearest(name, shape.fields) or none
+            if named := shape.by_cell:
+                none = f"It has {' and '.join(named)} for each cell: write the name that one of them has."
+            instead = inside or ("" if name in named else nearest(name, shape.fields)) or none
             self.add("unknown-field", f"{whole} has no field {name}.", instead, where, node.lineno)
         return ANY
 
@@ -358,7 +363,7 @@ class _Walk:
         if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
             if (cells := self.visit(node.node)).cells:
                 if cells.keys is not None and node.arg.value not in cells.keys:
-                    self.add("unknown-cell", f"{_shown(node.node)} has no cell {node.arg.value}.",
+                    self.add("unknown-cell", f"{shown(node.node)} has no cell {node.arg.value}.",
                              nearest(node.arg.value, cells.keys), chain_of(node), node.lineno)  # fmt: skip
                 return cells.items
             return self.field(node.node, node.arg.value, node)
@@ -374,11 +379,11 @@ class _Walk:
         number = node.arg.value if isinstance(node.arg, nodes.Const) else None
         if owner.keys is not None and type(number) is int and number >= len(owner.keys):
             self.add("unknown-cell",
-                     f"{_shown(node.node)} has {counted(len(owner.keys), 'cell')}, and none at {number}.",
+                     f"{shown(node.node)} has {counted(len(owner.keys), 'cell')}, and none at {number}.",
                      nearest(f"[{number}]", [f"[{n}]" for n in range(len(owner.keys))]) or "Its list is empty.",
                      chain_of(node), node.lineno)  # fmt: skip
         if owner.types == {"object"} and isinstance(node.arg, nodes.Const):
-            whole, known = _shown(node.node), owner.schema.get("properties", {})
+            whole, known = shown(node.node), owner.schema.get("properties", {})
             if type(number) is int and number not in known and owner.schema.get("additionalProperties") is not True:
                 ways = nearest("", [f"{whole}.{name}" for name in owner.fields][:4])
                 self.add("unknown-field", f"{whole} is a mapping and no list; it has no [{number}].",
@@ -395,13 +400,13 @@ class _Walk:
             names = [m for cls, methods in METHODS.items() if _TYPES[cls] in owner.types for m in methods]
             if owner.types and node.node.attr not in names:
                 message = f"This is {owner}, which has no method {node.node.attr}()."
-                cure = operands.filter_meant(owner, node.node.attr, _shown(node.node.node))
-                if _shown(node.node.node) == "inputs" and owner.field(node.node.attr) is not None:
+                cure = operands.filter_meant(owner, node.node.attr, shown(node.node.node))
+                if shown(node.node.node) == "inputs" and owner.field(node.node.attr) is not None:
                     cure = f"Write inputs.{node.node.attr}, without ()."
                 self.add("template", message, cure or nearest(node.node.attr, names), chain_of(node.node), node.lineno)
             self.wrong(operands.called(node, owner, args))
             return Shape(_TEXT) if owner.types == {"string"} and node.node.attr in _YIELDS else ANY
-        meant = operands.function_meant(node, _shown(node.args[0]) if node.args else "this")
+        meant = operands.function_meant(node, shown(node.args[0]) if node.args else "this")
         if meant and isinstance(node.node, nodes.Name) and node.node.name not in self.names:
             self.add("unknown-name", f"There is no function {node.node.name}() in templates.", meant,
                      (node.node.name,), node.lineno)  # fmt: skip
@@ -435,6 +440,8 @@ class _Walk:
             self.add("type", "This holds a file, which has no text.", _fields_of(value),
                      chain_of(node.node) if node.node else (), node.lineno)  # fmt: skip
         attribute = self.attribute(node)
+        if node.name == "join" and attribute is None and (whole := record_in_text(value.some, shown(node.node))):
+            self.add("type", f"This is {whole[0]}.", whole[1], chain_of(node.node), node.lineno)
         if attribute is not None and "array" in value.types:
             shape = value.items
             for part in attribute.split("."):
@@ -503,6 +510,18 @@ class _Scope:
         self.walk.names = self.before
 
 
+def record_in_text(shape: Shape, shown: str) -> tuple[str, str] | None:
+    """What stands in a text where a step, or the list of its cells, does; and what to write instead. Else nothing."""
+    if shape.record:
+        field = shape.meant
+        return f"all that the step made, and not only its {field.split('.')[0]}", f"Write {shown}.{field}."
+    if shape.types == {"array"} and shape.items.record:
+        field = shape.items.meant
+        return (f"all that each of its cells made, and not only the {field.split('.')[0]}",
+                f"Write {shown} | map(attribute='{field}') | join(', ').")  # fmt: skip
+    return None
+
+
 def _either(names: Sequence[str]) -> str:
     return f"Did you mean {' or '.join(names[:3])}?" if names else ""
 
@@ -522,7 +541,7 @@ def _path_of(node: nodes.Node, names: Mapping[str, Shape]) -> tuple[str, ...]:
     return ()
 
 
-def _shown(node: nodes.Node) -> str:
+def shown(node: nodes.Node | None) -> str:
     """A chain as one writes it: ``steps.facts.data.words[0]``."""
     text = "".join(f"[{word}]" if word.isdigit() else f".{word}" for word in chain_of(node))
     return text.removeprefix(".") or "this"

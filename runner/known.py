@@ -21,7 +21,7 @@ def models(folder: Path, own: Path | None = None) -> Catalogue:
     if settings.is_file():
         known = known.merged(_of_project(settings))
     if own is not None:
-        known = known.merged(rows.read(source.parse(text_of(own, "a catalogue"), str(own))))
+        known = known.merged(rows.of_file(source.parse(text_of(own, "a catalogue"), str(own))))
     return known
 
 
@@ -113,5 +113,4 @@ def _of_project(settings: Path) -> list[Model]:
         if err.problems[0].code == "empty":  # it only says where the project begins
             return []
         raise
-    has_rows = isinstance(document.data, dict) and document.data.get("models") is not None
-    return rows.read(document, ("models",)) if has_rows else []
+    return rows.of_file(document)

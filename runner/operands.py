@@ -81,6 +81,16 @@ def _go_together(sign: str, left: str, right: str) -> bool:
     return sign == "*" and {left, right} in ({"text", "number"}, {"list", "number"})
 
 
+def number(node: nodes.Expr, *sides: Shape) -> Shape:
+    """Which sort of number an operator makes: of integers one, of others any; a quotient is never an integer."""
+    if isinstance(node, nodes.Div):
+        return Shape({"type": "number"})
+    if all(side.types == {"integer"} for side in sides):
+        return Shape({"type": "integer"})
+    fraction = any(side.types == {"number"} for side in sides)
+    return Shape({"type": "number" if fraction else ["integer", "number"]})
+
+
 def comparison(node: nodes.Compare, visit: Visit) -> Wrong | None:
     """Why two values that are compared have no order, or one of them cannot stand in the other."""
     left_node, left = node.expr, visit(node.expr)

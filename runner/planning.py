@@ -600,6 +600,8 @@ def _preview(wanted: JSON, tree: Tree, names: Mapping[str, JSON]) -> JSON:
             return fit("", wanted, render_tree(tree, names))
     if isinstance(tree, Mapping | list):
         return _as_written(tree, names)
+    if "artifact" in wanted.get("items", {}):
+        return [replace(UNKNOWN, path=tree.text)] * (tree.listed or 1)
     wanted = chosen(wanted, "")
     free = wanted.get("type") == "string" and "enum" not in wanted and "pattern" not in wanted
     return partly(tree, names) if isinstance(tree, Template) and free else None

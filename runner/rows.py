@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 
 from . import catalogue
 from .catalogue import Model
@@ -83,6 +84,33 @@ ROW = _closed(
     },
 )
 """What a row may say; runner/catalogue.py says what each word means."""
+
+
+def of_file(document: Document) -> list[Model]:
+    """The models of a file: its rows stand under ``models:``, or are all that it has. Raises `PipelineProblems`."""
+    data = document.data
+    if not isinstance(data, dict):
+        return read(document)
+    beneath = "models" in data
+    strangers = [key for key, value in data.items() if key != "models" and (beneath or not _is_row(key, value))]
+    if strangers:
+        raise PipelineProblems([_stranger(document, key, data[key]) for key in strangers])
+    if beneath and data["models"] is None:
+        return []
+    return read(document, ("models",) if beneath else ())
+
+
+def _is_row(key: str, value: JSON) -> bool:
+    """Whether this is a row, right or wrong, and not a key of another file."""
+    return "/" in key or (isinstance(value, dict) and not value.keys().isdisjoint(ROW["properties"]))
+
+
+def _stranger(document: Document, key: str, value: JSON) -> Problem:
+    cure = nearest(key, ["models"])
+    if _is_row(key, value):
+        cure = "Write it under models:, further in."
+    message = f"{PurePath(document.file).name} does not know the key {key}."
+    return Problem("unknown-key", message, document.mark((key,), key=True), cure)
 
 
 def read(document: Document, at: tuple[str, ...] = ()) -> list[Model]:

@@ -1,11 +1,13 @@
 """What a value can be, told by a JSON Schema: ``{}`` is anything, ``{"artifact": "image"}`` a file.
 
-``{"$cells": true, ...}`` is a fanned-out step, with ``$keys`` where its cells are known; ``{"$root": true, ...}`` marks
-a schema of its own, whose ``$ref`` point into itself.
+``{"$cells": true, ...}`` is a fanned-out step, with ``$keys`` where its cells are known; ``{"$record": true, ...}`` is
+all that a step made; ``{"$root": true, ...}`` marks a schema of its own, whose ``$ref`` point into itself.
 """
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -58,6 +60,18 @@ class Shape:
     def cells(self) -> bool:
         """Whether it is a fanned-out step: a list of cells that have names, too."""
         return "$cells" in self.schema
+
+    @property
+    def record(self) -> bool:
+        """Whether it is all that a step, or a cell of it, made: what a reader means is a field of it."""
+        return "$record" in self.schema
+
+    @property
+    def meant(self) -> str:
+        """The field of a record that is what its step is for, as it stands in a text."""
+        name = "text" if "text" in self.fields else self.fields[0]
+        found = self.field(name)
+        return f"{name}.url" if found is not None and found.artifact else name
 
     @property
     def keys(self) -> Sequence[str] | None:
@@ -123,6 +137,9 @@ class Shape:
         properties = self.schema.get("properties", {})
         if name in properties:
             return self.at(properties[name])
+        for pattern, schema in self.schema.get("patternProperties", {}).items():
+            if _fits(pattern, name):
+                return self.at(schema)
         if listed := [found for b in self.branches if name in b.fields and (found := b.field(name)) is not None]:
             return listed[0] if all(found == listed[0] for found in listed) else ANY
         if self.types and "object" not in self.types:
@@ -171,6 +188,12 @@ class Shape:
             return list(ARTIFACT_FIELDS)
         names = [*self.schema.get("properties", ()), *(name for branch in self.branches for name in branch.fields)]
         return list(dict.fromkeys(names))
+
+    @property
+    def by_cell(self) -> list[str]:
+        """Names of fields that it has one of for each cell of a step, of which only a run will know the keys."""
+        said = self.schema.get("patternProperties", {}).values() if self.schema.get("$by_cell") else ()
+        return [part["description"] for part in said]
 
     def ways_to(self, name: str) -> list[str]:
         """Where a field that it does not have itself is one level further down: ``data.scene``."""
@@ -256,6 +279,12 @@ def _pointer(root: Mapping[str, JSON], ref: str, missing: JSON = MappingProxyTyp
         else:
             return missing
     return value
+
+
+def _fits(pattern: str, name: str) -> bool:
+    with contextlib.suppress(re.error):
+        return re.search(pattern, name) is not None
+    return True
 
 
 def _type_of(value: JSON) -> str:

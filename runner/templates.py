@@ -307,6 +307,11 @@ class Template:
             self._parts.append(_simple(self))
         return self._parts[0]
 
+    @property
+    def listed(self) -> int | None:
+        """How many items it has, where it is a list that is written out; None where only a run will know."""
+        return len(self.expression.items) if isinstance(self.expression, nodes.List) else None
+
     def starts(self, names: Mapping[str, Any]) -> bool:
         """Whether there is all that its chains begin with; without it, it cannot be rendered."""
         known = environment().globals

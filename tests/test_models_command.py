@@ -226,6 +226,18 @@ def test_a_text_model_of_ones_own_takes_what_chats_take(cli: Cli, tmp_path: Path
     assert "temperature: 2" in cli("plan", path, "--calls", "--catalogue", "mine.yaml").out
 
 
+def test_rows_stand_under_models_or_are_all_that_a_file_has(cli: Cli, tmp_path: Path) -> None:
+    row = "a/b: {kind: edit_image, endpoint: b}"
+    for text in (f"{row}\n", f"models:\n  {row}\n"):
+        for name in ("runner.yaml", "mine.yaml"):
+            (tmp_path / name).write_text(text)
+
+            said = cli("models", "a/b", *(["--catalogue", name] if name == "mine.yaml" else [])).out
+
+            (tmp_path / name).unlink()
+            assert "kind         edit_image" in said
+
+
 def test_a_model_of_ones_own_runs(cli: Cli, tmp_path: Path, tea: Path) -> None:
     (tmp_path / "runner.yaml").write_text("models:\n" + ROW)
     tea.write_text(PIPELINE + 'outputs:\n  pot.png: "{{ steps.photo.image }}"\n')
@@ -247,7 +259,7 @@ def test_a_run_that_is_taken_up_again_knows_its_models(cli: Cli, tmp_path: Path,
 
 
 def test_a_project_file_without_models_is_no_matter(cli: Cli, tmp_path: Path) -> None:
-    for text in ("", "# mine\n", "models:\n", "other: 1\n"):
+    for text in ("", "# mine\n", "models:\n", "models: {}\n"):
         (tmp_path / "runner.yaml").write_text(text)
 
         assert cli("models").code == 0
@@ -279,6 +291,10 @@ def test_a_project_file_without_models_is_no_matter(cli: Cli, tmp_path: Path) ->
         ("models:\n  a/b: {kind: edit_image, endpoint: b, price: {usd: 1, per: image, rows: [{usd: x}]}}",
          "runner.yaml:2:81: usd must be a number; this is the text x."),
         ("models:\n a: b: c", "runner.yaml:2:6:"),
+        ("modells: {}", "runner.yaml:1:1: runner.yaml does not know the key modells."),
+        ("models: {}\nbudgt: 1", "runner.yaml:2:1: runner.yaml does not know the key budgt."),
+        ("models: {}\na/b: {kind: edit_image, endpoint: b}", "runner.yaml:2:1: runner.yaml does not know the key a/b."),
+        ("a/b: {kind: edit_image}", "runner.yaml:1:1: a/b has no endpoint."),
     ],
 )  # fmt: skip
 def test_a_row_that_is_none_is_told_with_its_place(cli: Cli, tmp_path: Path, tea: Path, text: str, told: str) -> None:

@@ -251,6 +251,8 @@ def fit(name: str, wanted: JSON, value: JSON) -> JSON:
             raise TemplateFailed(f"{name} cannot be {text[:60]!r}; it can be {', '.join(wanted['enum'])}")
         return text
     if kind == "array" and isinstance(value, list):
+        if not value and wanted.get("minItems"):
+            raise TemplateFailed(f"{name} needs {_some(wanted)}; the template yields an empty list")
         return [fit(f"{name}[{i}]", wanted.get("items", {}), v) for i, v in enumerate(value)]
     if not isinstance(value, _PYTHON[kind]) or (isinstance(value, bool) and kind != "boolean"):
         raise TemplateFailed(f"{name} must be {kind}; the template yields {str(value)[:60]!r}")
@@ -281,6 +283,11 @@ _PYTHON: Mapping[str, type | tuple[type, ...]] = {
     "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": Mapping,
 }  # fmt: skip
 _A = {"image": "an image", "audio": "an audio file", "video": "a video", "file": "a file"}
+
+
+def _some(wanted: JSON) -> str:
+    """``an image or several``, of a list."""
+    return f"{_A.get(wanted.get('items', {}).get('artifact'), 'an item')} or several"
 
 
 def _bounds(low: float | None, high: float | None) -> str:
