@@ -29,7 +29,9 @@ _TAGS = re.compile(
     r"""|\{\{(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^'"])*?\}\}""",
     re.DOTALL,
 )
-_DOLLAR = re.compile(r"\$(?:\{\s*(?P<inside>\w+)\s*\}|(?P<name>[a-z]\w*))")
+_DOLLAR = re.compile(r"\$(?:\{\s*(?P<inside>\w+)\s*\}|(?P<name>[A-Za-z]\w*))")
+_SINGLE = re.compile(r"(?<![{}$\w\\])\{([a-z]\w*)\}(?!\})")
+_WHOLE = re.compile(rf"\{{\{{\s*(?P<chain>{CHAIN})[^{{}}]*\}}\}}")
 _TAG = "\0"
 """What stands for each character of a tag that can be read."""
 
@@ -84,6 +86,17 @@ def dollars(text: str) -> Iterator[tuple[int, int, str]]:
     """``$product`` and ``${product}`` in a text whose templates can be read: offset, length and name of each."""
     for found in _DOLLAR.finditer(_without_tags(text)) if "$" in text else ():
         yield found.start(), len(found[0]), found["inside"] or found["name"]
+
+
+def singles(text: str) -> Iterator[tuple[int, int, str]]:
+    """``{product}`` in a text whose templates can be read: offset, length and name of each."""
+    for found in _SINGLE.finditer(_without_tags(text)) if "{" in text else ():
+        yield found.start(), len(found[0]), found[1]
+
+
+def templates(text: str) -> Iterator[re.Match[str]]:
+    """``{{ inputs.product }}`` in a text; the group ``chain`` is what it reads."""
+    return _WHOLE.finditer(text)
 
 
 def apart(text: str, at: int) -> Half | None:

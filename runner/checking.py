@@ -14,8 +14,10 @@ from pathlib import PurePosixPath
 
 from jsonschema import Draft202012Validator
 
+from . import literals
 from .catalogue import Catalogue, Model
 from .cells import LIMIT, BadCells, expand, items_of
+from .cells import shown as inline
 from .conversation import contradictions
 from .errors import Mark, Problem, nearest
 from .fanout import CLOSED, cell_names, cells_shape, followed, known_cells
@@ -399,6 +401,8 @@ class _Checker:
         if step.pick is not None:
             self.pick(step, params, places, tools)
         by_cell = self.control(step, names, edges)
+        if step.when is None:  # else a cell that something is wrong with may never be asked for
+            self.literals(step, model, {name: (tree, places[name]) for name, tree in params.items()})
         self.explicit(step, edges)
         return CheckedStep(step, kind, model, params, tuple(edges.values()), nested, tools, files, named, by_cell)
 
@@ -413,6 +417,20 @@ class _Checker:
                 why = f"{'.'.join(map(str, (name, *inner)))} reads steps.{needed}"
                 edges.setdefault(needed, Edge(step.id, needed, why, path=(*path, *inner), template=template))
         return used
+
+    def literals(self, step: Step, model: Model | None, params: Mapping[str, tuple[Tree, Path]]) -> None:
+        """Values that stand in the file and do not go where templates put them."""
+        wanted = KINDS[step.kind].PARAMS
+        trees = [(tree, Shape.of(wanted[name]).types == {"string"}) for name, (tree, _) in params.items()]
+        found = [(template, text) for tree, text in (*trees, (step.key, True)) for _, template in templates_of(tree)]
+        sound = [(each, text) for each, text in found
+                 if id(each) in self.inferred and not self.inferred[id(each)].findings]  # fmt: skip
+        cells = self.cells.get(step.id)
+        faults = list(literals.rows(step, sound, cells))
+        if model is not None and model.known:
+            faults += literals.misfits(step, model, params, self.inferred, cells, self.pipeline.inputs)
+        for fault in faults:
+            self.add(fault.code, fault.message, fault.path, fault.instead)
 
     # -- fan-out ------------------------------------------------------------------------------------
 
@@ -467,15 +485,26 @@ class _Checker:
         return by_cell
 
     def exclude(self, step: Step, matrix: Mapping[str, Tree]) -> None:
-        """Entries of ``exclude:`` that speak of an axis that there is not, so that they leave out nothing."""
+        """Entries of ``exclude:`` that name an axis or a value that there is not, so that they leave out nothing."""
         axes = [name for name in matrix if name not in ("include", "exclude")]
         entries = matrix.get("exclude")
         for number, entry in enumerate(entries if isinstance(entries, list) else ()):
-            for name in entry if isinstance(entry, Mapping) else ():
+            for name, value in entry.items() if isinstance(entry, Mapping) else ():
+                path: Path = ("steps", step.id, "matrix", "exclude", number, name)
+                values = matrix.get(name)
                 if name not in axes:
-                    self.add("unknown-key", f"The matrix has no axis {name}, so this leaves out nothing.",
-                             ("steps", step.id, "matrix", "exclude", number, name),
+                    self.add("unknown-key", f"The matrix has no axis {name}, so this leaves out nothing.", path,
                              nearest(name, axes) or "Remove it.", key=True)  # fmt: skip
+                elif not isinstance(values, list) or any(templates_of([value, values])):
+                    continue
+                elif values and value not in values:
+                    same = next((each for each in values if str(each) == str(value)), None)
+                    cure = nearest(str(value), [str(each) for each in values])
+                    if same is not None:
+                        cure = f"Write {same} {'in' if isinstance(same, str) else 'without'} quotes."
+                    said = inline(value)
+                    what = f"{said[:1].upper()}{said[1:]} is no value of the axis {name}, so this leaves out nothing."
+                    self.add("value", what, path, cure)
 
     def pick(
         self, step: Step, params: Mapping[str, Tree], places: Mapping[str, Path], tools: Mapping[str, Checked]
@@ -530,7 +559,7 @@ class _Checker:
             if key is not None and cure.startswith("write key:"):
                 cure = "let it tell them apart, as {{ index }} does"
             self.add("fan-out", f"{what[0].upper()}{what[1:]}.", ("steps", step.id, word),
-                     f"{cure[:1].upper()}{cure[1:]}." if cure else "Change the list.", key=True)  # fmt: skip
+                     f"{cure[:1].upper()}{cure[1:]}." if cure else "Change the list.", key=word != "key")  # fmt: skip
 
     def written(self, step: Step) -> Mapping[str, JSON]:
         found: Mapping[str, JSON] = self.pipeline.document.data["steps"][step.id]
@@ -541,7 +570,8 @@ class _Checker:
     ) -> Iterator[tuple[Path, Template, Inference]]:
         """What each template of a value reads; its findings become problems on the way."""
         for inner, template in templates_of(tree):
-            inference = self.inferred[id(template)] = infer(template, names or self.names)
+            asked = path[0] == "steps" and path[2:] == ("when",)
+            inference = self.inferred[id(template)] = infer(template, names or self.names, condition=asked)
             self.inputs_read.update(self.pipeline.inputs if inference.all_inputs else inference.inputs)
             for finding in inference.findings:
                 self.tell(finding, template, (*path, *inner), names or self.names)
@@ -565,7 +595,7 @@ class _Checker:
         if finding.code == "fanned-out" and (rest := _REST.match(template.text, offset + length)):
             instead = re.sub(r"([\w.\[\]']+)(?= for the )", rf"\1{rest[0]}", instead)
         found = Problem(finding.code, finding.message, mark, instead)
-        if step and finding.code == "unknown-name" and first in CELL_NAMES:
+        if step and finding.code == "unknown-name" and first in CELL_NAMES and not self.pipeline.steps[step].fanned_out:
             message = f"There is no {first} here: the step {step} has no foreach: and no matrix:."
             self.once(self.not_fanned, step, replace(found, message=message))
         elif step and finding.words[:-1] == ("item",) and instead == PARSED:
@@ -826,6 +856,7 @@ class _Checker:
         """Outputs that are named by cell and come out as another one, where the cells are known."""
         taken = {name.lower(): name for name in self.pipeline.outputs if not CELL_NAME.search(name)}
         for name, tree in self.pipeline.outputs.items():
+            self.same_keys(name, tree)
             for cell in (_cells_read(tree, self.cells) or ()) if CELL_NAME.search(name) else ():
                 one = cell_name(name, cell.key, cell.index)
                 if other := taken.get(one.lower()):
@@ -833,6 +864,22 @@ class _Checker:
                              ("outputs", name), "Rename one.", key=True)  # fmt: skip
                     break
                 taken[one.lower()] = one
+
+    def same_keys(self, name: str, tree: Tree) -> None:
+        """An output for each cell whose steps have other cells, so that it cannot be made for some."""
+        made = _cells_read(tree, self.cells) if CELL_NAME.search(name) else None
+        if any(step.when is not None for step in self.pipeline.steps.values()):
+            return  # what is skipped makes no output
+        read = literals.steps_needed(tree)
+        for step in read if made else ():
+            keys = [str(cell.key) for cell in self.cells.get(step) or ()]
+            lacking = [str(cell.key) for cell in made or () if str(cell.key) not in keys]
+            if keys and lacking:
+                message = f"{name} needs the cell {lacking[0]} of {step}, which has {', '.join(keys[:12])}."
+                others = [each for each in read if each != step and self.pipeline.steps[each].fanned_out]
+                cure = f"Give {' and '.join([step, *others])} the same keys, or make an output for each."
+                self.add("output", message, ("outputs", name), cure, key=True)
+                return
 
     def one_cell(self) -> dict[str, Shape]:
         """The names of an output that is made for each cell: a fanned-out step is the one cell."""
@@ -924,7 +971,7 @@ def _chain_in(template: Template | None) -> str:
 
 def _cells_read(tree: Tree, cells: Mapping[str, list[Cell] | None]) -> Sequence[Cell] | None:
     """The cells that an output is made for which is named by cell; None where only a run will know."""
-    read = {step for _, template in templates_of(tree) for step in steps_read(template)}
+    read = sorted({step for _, template in templates_of(tree) for step in steps_read(template)})
     known = [cells[step] for step in read if step in cells]
     each = [found for found in known if found is not None]
     return min(each, key=len) if each and len(each) == len(known) else None

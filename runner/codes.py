@@ -1596,9 +1596,10 @@ steps:
     Code(
         "W612",
         "dollar-name",
-        "An input is named with a dollar",
-        "$leaf and ${leaf} are how a shell names a value. In a template it is {{ inputs.leaf }}; with a dollar a model "
-        "is sent the very characters. This is told of names of inputs only: $5 is a price.",
+        "An input is named in the way of another language",
+        "$leaf and ${leaf} are how a shell names a value, and {leaf} is how a program does. In a template it is "
+        "{{ inputs.leaf }}; anything else a model is sent as it stands. This is told of names of inputs and, with a "
+        "dollar, of env: only: $5 is a price. A template in the default of an input is none either.",
         """\
 name: tea
 inputs:

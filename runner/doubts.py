@@ -25,9 +25,9 @@ _ACTING = ("call_endpoint", "run_pipeline")
 
 def of(checked: Checked, is_file: Callable[[str], bool]) -> Iterator[Problem]:
     """All doubts; ``is_file`` says whether a name, as one would write it in the pipeline, is a file beside it."""
-    dollars = list(_dollars(checked))
-    yield from (problem for _, problem in dollars)
-    yield from _inputs(checked, {name for name, _ in dollars})
+    meant = [*_dollars(checked), *_defaults(checked)]
+    yield from (problem for _, problem in meant)
+    yield from _inputs(checked, {name for name, _ in meant})
     yield from _steps(checked)
     yield from _seeds(checked, is_file)
 
@@ -137,19 +137,35 @@ def _inputs(checked: Checked, meant: Container[str]) -> Iterator[Problem]:
 
 
 def _dollars(checked: Checked) -> Iterator[tuple[str, Problem]]:
-    """Inputs as a shell would name them, in texts that a template may stand in."""
+    """Inputs and variables as a shell or a program would name them, in texts that a template may stand in."""
     pipeline = checked.pipeline
     trees: list[tuple[tuple[str | int, ...], Tree]] = [(("outputs",), pipeline.outputs)]
     trees += [(("models", name), alias.params) for name, alias in pipeline.models.items()]
     trees += [(("steps", name), step.params) for name, step in pipeline.steps.items()]
     for path, text in [found for place, tree in trees for found in texts_of(tree, place)]:
-        for offset, length, name in braces.dollars(text):
-            if name in pipeline.inputs:
+        for offset, length, name in [*braces.dollars(text), *braces.singles(text)]:
+            owner = "env" if name in pipeline.env and text[offset] == "$" else "inputs"
+            if name in pipeline.inputs or owner == "env":
                 document, place = pipeline.place(path)
                 what = f"{text[offset : offset + length]} is no template: it stays in the text as it is."
-                cure = f"Write {{{{ inputs.{name} }}}}."
+                cure = f"Write {{{{ {owner}.{name} }}}}."
                 mark = document.mark_inside(place, offset, length)
                 yield name, Problem("dollar-name", what, mark, cure, warning=True)
+
+
+def _defaults(checked: Checked) -> Iterator[tuple[str, Problem]]:
+    """Templates in the default of an input, with each input that they would read."""
+    pipeline = checked.pipeline
+    for name, declared in pipeline.inputs.items():
+        for path, text in texts_of(declared.default, ("inputs", name, "default")):
+            for found in braces.templates(text):
+                what = f"{one_line(found[0], 40)} is no template here: a default stays as it is."
+                cure = f"Write it where inputs.{name} is read."
+                mark = pipeline.document.mark_inside(path, found.start(), len(found[0]))
+                read = found["chain"].split(".")
+                warned = Problem("dollar-name", what, mark, cure, warning=True)
+                yield read[1] if read[0] == "inputs" and len(read) > 1 else "", warned
+                break
 
 
 def _steps(checked: Checked) -> Iterator[Problem]:

@@ -20,7 +20,7 @@ CLOSED: JSON = {"type": "object", "additionalProperties": False}
 
 def cells_shape(output: JSON, names: Mapping[str, Shape], keys: Sequence[str] | None = None) -> JSON:
     """The shape of ``steps.x`` for a fanned-out step, of which ``keys`` are known or not."""
-    own = {name: names[name].alone for name in CELL_NAMES}
+    own = {name: names[name].alone if name in names else {"type": "null"} for name in CELL_NAMES}
     cell = {**output, "properties": {**output["properties"], **own}} if "properties" in output else {}
     return {"type": "array", "items": cell, "$cells": True, **({"$keys": keys} if keys is not None else {})}
 
@@ -69,7 +69,7 @@ def cell_names(step: Step, names: Mapping[str, Shape]) -> dict[str, Shape]:
             shape = {} if any(True for _ in templates_of(tree)) else _shape_of(tree)
             combination[name] = shape if combination.get(name, shape) == shape else {}
     return {
-        "item": _items(step.foreach, names),
+        **({"item": _items(step.foreach, names)} if step.foreach is not None else {}),
         "index": Shape({"type": "integer"}),
         "key": Shape({"type": "string"}),
         "matrix": Shape({**CLOSED, "properties": combination, "additionalProperties": included}),
@@ -84,7 +84,17 @@ def _items(tree: Tree, names: Mapping[str, Shape]) -> Shape:
     if not isinstance(tree, list) or any(True for _ in templates_of(tree)):
         return ANY
     shapes = [_shape_of(value) for value in tree]
+    if shapes and all(isinstance(value, dict) for value in tree):
+        return Shape(_rows_shape(shapes))
     return Shape(shapes[0]) if shapes and all(shape == shapes[0] for shape in shapes) else ANY
+
+
+def _rows_shape(shapes: Sequence[JSON]) -> JSON:
+    """Of rows that are mappings: a field of one may be read, and whether each has it is told at the rows."""
+    found: dict[str, JSON] = {}
+    for name, shape in [pair for each in shapes for pair in each["properties"].items()]:
+        found[name] = shape if found.get(name, shape) == shape else {}
+    return {**CLOSED, "properties": found, "$rows": True}
 
 
 def _shape_of(value: JSON) -> JSON:

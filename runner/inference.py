@@ -26,6 +26,16 @@ _YIELDS: dict[str, JSON] = {
     **dict.fromkeys(("float", "round"), _NUMBER),
 }  # fmt: skip
 _KEEPS = {"list", "sort", "unique", "reverse", "select", "reject", "selectattr", "rejectattr"}
+_LOOP: JSON = {
+    "properties": {
+        **dict.fromkeys(("index", "index0", "revindex", "revindex0", "length", "depth", "depth0"), _INTEGER),
+        **dict.fromkeys(("first", "last"), _FLAG),
+        **{name: {} for name in ("previtem", "nextitem", "cycle", "changed")},
+    },
+    "additionalProperties": False,
+    "$loop": True,
+}
+"""What ``loop`` has inside of a loop."""
 CELL_NAMES = ("item", "index", "key", "matrix")
 """Names that only the templates of a fanned-out step have."""
 
@@ -97,11 +107,26 @@ def fields_of_item(template: Template) -> list[str]:
     return [node.attr for node in found if isinstance(node.node, nodes.Name) and node.node.name == "item"]
 
 
-def infer(template: Template, names: Mapping[str, Shape]) -> Inference:
-    """Walk a template whose names have these shapes."""
+def inputs_read(template: Template) -> list[str] | None:
+    """The inputs that a template names, where it reads nothing else; None where it does."""
+    found: list[str] = []
+    for node in template.tree.find_all((nodes.Getattr, nodes.Getitem)):
+        match node:
+            case nodes.Getattr(node=nodes.Name(name="inputs"), attr=str() as name):
+                found.append(name)
+            case nodes.Getitem(node=nodes.Name(name="inputs"), arg=nodes.Const(value=str() as name)):
+                found.append(name)
+    named = [node.name for node in template.tree.find_all(nodes.Name)]
+    return found if named == ["inputs"] * len(found) else None
+
+
+def infer(template: Template, names: Mapping[str, Shape], *, condition: bool = False) -> Inference:
+    """Walk a template whose names have these shapes. What it yields may be a ``condition``."""
     walk = _Walk(dict(names))
     if template.expression is not None:
         shape = walk.visit(template.expression)
+        if condition:
+            walk.wrong(operands.condition(template.expression, shown))
     else:
         walk.body(template.tree.body)
         shape = Shape(_TEXT)
@@ -122,6 +147,8 @@ class _Walk:
         self.used: set[str] = set()
         self.whole = 0
         """How often the inputs are read without the name of one."""
+        self.spared = 0
+        """How many of the filters and tests around stand in for what is not there."""
 
     # -- statements ---------------------------------------------------------------------------------
 
@@ -137,6 +164,7 @@ class _Walk:
                         self.in_text(part)
             case nodes.If():
                 self.visit(node.test)
+                self.wrong(operands.condition(node.test, shown))
                 self.branches([node.body, node.elif_, node.else_])
             case nodes.For():
                 self.loop(node)
@@ -185,11 +213,14 @@ class _Walk:
             instead = f"Write range({shown(node.iter)}) to count." if over.types == {"integer"} else ""
             self.add("type", f"A loop needs a list; this is {over}.", instead, chain_of(node.iter), node.lineno)
         self.wrong(operands.unpacked(node, over))
+        if over.record and (field := _field_of(node)):
+            self.one_cell(node.iter, f"Write {shown(node.iter)}.{field}, without the loop.")
         with _Scope(self):
-            self.names["loop"] = ANY
+            self.names["loop"] = Shape(_LOOP)
             self.assign(node.target, over.items if "array" in over.types else ANY)
             if node.test is not None:
                 self.visit(node.test)
+                self.wrong(operands.condition(node.test, shown))
             self.body(node.body)
         self.body(node.else_)
 
@@ -212,7 +243,8 @@ class _Walk:
         elif whole := record_in_text(shape, shown(node)):
             self.add("type", f"This is {whole[0]}.", whole[1], chain_of(node), node.lineno)
         elif shape.types == {"null"}:
-            self.add("type", "This is always null, which has no text.", "", chain_of(node), node.lineno)
+            words = chain_of(node) or ("none",)
+            self.add("type", "This is always null, which has no text.", "Remove it, or write text.", words, node.lineno)
 
     # -- expressions --------------------------------------------------------------------------------
 
@@ -236,6 +268,7 @@ class _Walk:
                 return Shape(_TEXT)
             case nodes.CondExpr():
                 self.visit(node.test)
+                self.wrong(operands.condition(node.test, shown))
                 return self.either([node.expr1, *([node.expr2] if node.expr2 else [])])
             case nodes.And() | nodes.Or():
                 return self.either([node.left, node.right])
@@ -297,7 +330,11 @@ class _Walk:
             self.used.add(node.name)
             self.whole += node.name == "inputs"
             return self.names[node.name]
-        if node.name in CELL_NAMES:
+        if node.name == "item" and "matrix" in self.names:
+            axes = " or ".join(f"matrix.{name}" for name in self.names["matrix"].fields[:3])
+            self.add("unknown-name", "There is no item here: the step has matrix: and no foreach:.",
+                     f"Write {axes or 'a field of matrix'}.", (node.name,), node.lineno)  # fmt: skip
+        elif node.name in CELL_NAMES:
             self.add("unknown-name", f"There is no {node.name} here: the step has no foreach: or matrix:.",
                      "Add foreach: or matrix: to the step.", (node.name,), node.lineno)  # fmt: skip
         elif node.name not in GLOBALS:
@@ -318,6 +355,8 @@ class _Walk:
         found = shape.field(name)
         if found is not None:
             return found
+        if self.spared and "$rows" in shape.schema:
+            return ANY
         whole = shown(owner)
         if shape.steps:
             self.add(
@@ -377,6 +416,9 @@ class _Walk:
             return owner.some
         self.visit(node.arg)
         number = node.arg.value if isinstance(node.arg, nodes.Const) else None
+        if owner.record and type(number) is int:
+            self.one_cell(node, f"Write {shown(node.node)}, without [{number}].")
+            return owner
         if owner.keys is not None and type(number) is int and number >= len(owner.keys):
             self.add("unknown-cell",
                      f"{shown(node.node)} has {counted(len(owner.keys), 'cell')}, and none at {number}.",
@@ -398,6 +440,9 @@ class _Walk:
         if isinstance(node.node, nodes.Getattr):
             owner = self.visit(node.node.node)
             names = [m for cls, methods in METHODS.items() if _TYPES[cls] in owner.types for m in methods]
+            if "$loop" in owner.schema:
+                self.visit(node.node)
+                return ANY
             if owner.types and node.node.attr not in names:
                 message = f"This is {owner}, which has no method {node.node.attr}()."
                 cure = operands.filter_meant(owner, node.node.attr, shown(node.node.node))
@@ -418,7 +463,9 @@ class _Walk:
         return ANY
 
     def filter(self, node: nodes.Filter) -> Shape:
+        self.spared += node.name in ("default", "d")
         value = self.visit(node.node) if node.node is not None else Shape(_TEXT)
+        self.spared -= node.name in ("default", "d")
         args = [self.visit(argument) for argument in node.args]
         for argument in node.kwargs:
             self.visit(argument.value)
@@ -453,6 +500,9 @@ class _Walk:
                 shape = found
             if node.name == "map":
                 return Shape({"type": "array", "items": shape.schema}, shape.root)
+        if node.name == "map" and attribute is not None and value.record and len(node.kwargs) == 1:
+            self.one_cell(node.node, f"Write [{shown(node.node)}.{attribute}].")
+            return ANY
         if node.name in _YIELDS:
             return Shape(_YIELDS[node.name])
         if node.name in ("first", "last", "min", "max"):
@@ -463,6 +513,12 @@ class _Walk:
         if node.name in _KEEPS:
             return value.some if value.types == {"array"} else Shape({"type": "array"})
         return ANY
+
+    def one_cell(self, node: nodes.Node | None, cure: str) -> None:
+        """Tell that a step of one cell, or one cell of several, is read as if it were a list of them."""
+        owner = node.node if isinstance(node, nodes.Getitem) else node
+        self.add("unknown-cell", f"{shown(owner)} is one cell, and no list of cells.", cure,
+                 chain_of(node), node.lineno if node is not None else 1)  # fmt: skip
 
     def attribute(self, node: nodes.Filter) -> str | None:
         """The field that ``map(attribute='x')``, ``selectattr('x')`` and their like read."""
@@ -475,7 +531,9 @@ class _Walk:
         return found.value if isinstance(found, nodes.Const) and isinstance(found.value, str) else None
 
     def test(self, node: nodes.Test) -> Shape:
+        self.spared += node.name in ("defined", "undefined")
         self.children(node)
+        self.spared -= node.name in ("defined", "undefined")
         known = environment().tests
         if node.name not in known:
             names = sorted(name for name in known if name.isidentifier())
@@ -508,6 +566,14 @@ class _Scope:
 
     def __exit__(self, *_: object) -> None:
         self.walk.names = self.before
+
+
+def _field_of(loop: nodes.For) -> str:
+    """The field that a loop reads of what it goes through; empty if it reads none."""
+    if not isinstance(loop.target, nodes.Name):
+        return ""
+    read = (each for part in loop.body for each in part.find_all(nodes.Getattr))
+    return next((shown(each).partition(".")[2] for each in read if chain_of(each)[0] == loop.target.name), "")
 
 
 def record_in_text(shape: Shape, shown: str) -> tuple[str, str] | None:

@@ -49,7 +49,7 @@ def of_cell(cells: Cells, wanted: str | int) -> Missing:
     if end in _ENDS:
         return _ended(f"steps.{cells.step}['{wanted}']", end)
     if isinstance(wanted, str):
-        return Missing(f"steps.{cells.step} has no cell {wanted}; {_known('it has', cells.keys)}")
+        return Missing(f"steps.{cells.step} has no cell {wanted}; {listed('it has', cells.keys)}")
     return Missing(f"steps.{cells.step} has {counted(len(cells), 'done cell')}, and none at {wanted}")
 
 
@@ -66,14 +66,15 @@ def _told(owner: Any, name: Any) -> str:
     if isinstance(owner, Cells):
         return f"steps.{owner.step} makes several cells, and {name} is a field of each of its cells"
     if isinstance(owner, Mapping):
-        return f"there is no field {name}; {_known('there are', list(map(str, owner)))}"
+        return f"there is no field {name}; {listed('there are', list(map(str, owner)))}"
     if isinstance(owner, str | Sequence) and isinstance(name, int):
         what, part = ("text", "character") if isinstance(owner, str) else ("list", "item")
         return f"the {what} has {counted(len(owner), part)}, and none at {name}"
     return f"{_kind(owner)} has no field {name}"
 
 
-def _known(begin: str, names: Sequence[str]) -> str:
+def listed(begin: str, names: Sequence[str]) -> str:
+    """``it has a, b``: the names that there are, not more than a dozen."""
     more = ", …" if len(names) > 12 else ""
     return f"{begin} {', '.join(names[:12]) or 'none'}{more}"
 

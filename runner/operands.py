@@ -91,6 +91,26 @@ def number(node: nodes.Expr, *sides: Shape) -> Shape:
     return Shape({"type": "number" if fraction else ["integer", "number"]})
 
 
+def condition(node: nodes.Node | None, shown: Callable[[nodes.Node], str]) -> Wrong | None:
+    """Why a part of a condition says the same whatever the values are: a text that is compared with nothing."""
+    sides: list[nodes.Node] = []
+    open_ = [node]
+    while open_:
+        each = open_.pop()
+        if isinstance(each, nodes.And | nodes.Or):
+            open_ += [each.right, each.left]
+        elif each is not None:
+            sides.append(each)
+    alone = next((s for s in sides if isinstance(s, nodes.Const) and isinstance(s.value, str)), None)
+    if alone is None or len(sides) == 1:
+        return None
+    other = next((s for s in sides if isinstance(s, nodes.Compare) and s.ops[0].op in ("eq", "ne")), None)
+    cure = "Compare it with something: VALUE == 'TEXT'."
+    if other is not None and (chain := shown(other.expr)) != "this":
+        cure = f"Write {chain} {'==' if other.ops[0].op == 'eq' else '!='} '{alone.value}'."
+    return Wrong(f"'{alone.value}' is compared with nothing here.", cure, alone)
+
+
 def comparison(node: nodes.Compare, visit: Visit) -> Wrong | None:
     """Why two values that are compared have no order, or one of them cannot stand in the other."""
     left_node, left = node.expr, visit(node.expr)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .checking import CELL_NAME, cell_name
 from .errors import StepError
 from .inference import steps_read
-from .missing import SkippedRead
+from .missing import SkippedRead, listed
 from .model import JSON, Cells, Outputs
 from .templates import Tree, render_tree, templates_of
 
@@ -26,7 +26,7 @@ def outputs_of(
     of: dict[str, str] = {}
     for name, tree in outputs.items():
         wrong: list[_Wrong] = []
-        for one, seen in _each(name, tree, names):
+        for one, seen, other in _each(name, tree, names):
             if one in of:
                 wrong.append(_Wrong(one, f"it is a name of {of[one]} too; rename one, which costs nothing"))
                 continue
@@ -36,7 +36,8 @@ def outputs_of(
                 if not CELL_NAME.search(one):  # else there are no cells, and nothing to be made
                     values[one] = value
             except StepError as err:
-                wrong.append(_why(one, err, _read(tree), seen["steps"]))
+                why = _why(one, err, _read(tree), seen["steps"])
+                wrong.append(replace(why, why=other) if other and not why.skipped else why)
         if wrong:
             told = next((each for each in wrong if not each.skipped), wrong[0])
             more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
@@ -72,16 +73,17 @@ def _why(one: str, err: StepError, read: Sequence[str], steps: Outputs) -> _Wron
     return _Wrong(one, f"it needs {', '.join(absent)}" if absent else str(err))
 
 
-def _each(name: str, tree: Tree, names: Mapping[str, JSON]) -> Iterator[tuple[str, Mapping[str, JSON]]]:
+def _each(name: str, tree: Tree, names: Mapping[str, JSON]) -> Iterator[tuple[str, Mapping[str, JSON], str]]:
     """The names of an output, each with what its templates may name: in a cell's, its steps are their cells.
 
+    The third says which of its steps has no cell of that key; it is empty where each has one, however it ended.
     Of what yielded nothing only what was skipped has a default: what failed is wanting.
     """
     steps: Outputs = names["steps"]
     skipped = {step: end for step, end in steps.absent.items() if end == "skipped"}
     fanned_out = [step for step in _read(tree) if isinstance(steps.get(step), Cells)]
     if not CELL_NAME.search(name) or not fanned_out:
-        yield name, {**names, "steps": Outputs(steps, skipped)}
+        yield name, {**names, "steps": Outputs(steps, skipped)}, ""
         return
     for cell in min((steps[step] for step in fanned_out), key=len):
         key = cell["key"]
@@ -89,7 +91,10 @@ def _each(name: str, tree: Tree, names: Mapping[str, JSON]) -> Iterator[tuple[st
         there = {step: found for step, found in own.items() if found is not None}
         others = {step: found for step, found in steps.items() if step not in own}
         ends = {step: "skipped" for step in own if steps[step].absent.get(key) == "skipped"}
-        yield cell_name(name, key, cell["index"]), {**names, "steps": Outputs({**others, **there}, {**skipped, **ends})}
+        lacking = next((step for step in own if key not in steps[step].keys), None)
+        why = f"{lacking} has no cell {key}; {listed('it has', steps[lacking].keys)}" if lacking is not None else ""
+        seen = {**names, "steps": Outputs({**others, **there}, {**skipped, **ends})}
+        yield cell_name(name, key, cell["index"]), seen, why
 
 
 def _read(tree: Tree) -> list[str]:

@@ -36,6 +36,10 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _TYPES = {"list": "array", "image": "artifact", "audio": "artifact", "video": "artifact", "file": "artifact"}
 
 
+_OF_LENGTH = {"minimum": "minLength", "maximum": "maxLength"}
+"""What bounds a number, and what bounds a text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """A declared input. ``schema`` is the JSON Schema of its values; a file's is ``{"artifact": "image"}``."""
@@ -248,6 +252,12 @@ class _Loader:
         words = {k: v for k, v in words.items() if self.document.mark((*path, k), key=True) not in self.marks}
         if kind == "string":
             words = {k: self.as_written((*path, k), v) for k, v in words.items()}
+        for word, meant in _OF_LENGTH.items() if kind == "string" else ():
+            if word in words:
+                mark = self.document.mark((*path, word), key=True)
+                message = f"{word} is for numbers, and {name} is a text."
+                self.problems.append(Problem("schema", message, mark, f"Write {meant}."))
+                del words[word]
         is_file = _TYPES.get(kind) == "artifact"
         default = self.as_written((*path, "default"), data.get("default")) if kind == "string" or is_file else None
         if not self.is_schema(self.document, path, {**words, "type": "string"}):

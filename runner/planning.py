@@ -19,6 +19,7 @@ from .cells import LIMIT, BadCells, expand, items_of, of
 from .checking import Checked, CheckedStep, Edge, misfit
 from .errors import Mark, PipelineProblems, PluginFailed, StepError, TemplateFailed, UsageError, nearest
 from .fitting import takes_seed
+from .inference import inputs_read
 from .kinds import Kind, approve
 from .kinds.kind import chosen, fit
 from .kinds.nesting import mapped, parts, rendered
@@ -309,7 +310,8 @@ def plan(checked: Checked, inputs: Mapping[str, JSON], env: Mapping[str, str], *
         if (file := inputs.get(name)) and file == pipeline.inputs[name].default:
             named.setdefault(file, pipeline.document.mark(("inputs", name, "default")))
     known_env = {name: env[name] for name in pipeline.env if name in env}
-    names = {"inputs": {**inputs, **dict.fromkeys(file_inputs, UNKNOWN)}, "env": known_env}
+    there = [name for name in file_inputs if preview or inputs.get(name) is not None]
+    names = {"inputs": {**inputs, **dict.fromkeys(there, UNKNOWN)}, "env": known_env}
     return Plan(
         pipeline=pipeline.name,
         version=pipeline.version,
@@ -444,6 +446,8 @@ def _planned_steps(
     """The steps in order, each with how deep it stands and how many cells it has as far as that is known."""
     done: dict[str, PlannedStep] = {}
     known: dict[str, list[Cell]] = {}
+    spared: set[str] = set()
+    """Steps that may be skipped."""
     for step in checked.steps.values():
         planned = _controlled(step, checked.pipeline, done, env)
         if step.nested is not None:
@@ -452,6 +456,10 @@ def _planned_steps(
             if (outline := nested.outline) is not None:
                 planned = replace(planned, usd=outline.usd, dearest=any(inner.dearest for inner in outline.steps))
         cells = _known_cells(planned, names, known, preview=preview)
+        if planned.when is not None or any(edge.needs in spared for edge in planned.edges):
+            spared.add(planned.id)
+        elif cells and not preview:
+            _try_nulls(planned, names.get("inputs", {}))
         if planned.nested is not None and cells is not None and planned.when is None:
             _try_cells(planned, planned.nested, cells, names)
         first: Mapping[str, JSON] = names
@@ -477,6 +485,35 @@ def _try_cells(step: PlannedStep, nested: Nested, cells: Sequence[Cell], names: 
             msg = f"The step {step.id} cannot run with these inputs: {err}"
             told = of(cell, multiplied=step.foreach is not None, follows=step.follows is not None)
             raise UsageError(f"{msg}{told}") from err
+
+
+def _try_nulls(step: PlannedStep, inputs: Mapping[str, JSON]) -> None:
+    """`UsageError` if a param reads an input that is null and cannot do with that; others would be paid first."""
+    for name, tree in step.params.items():
+        for wanted, template in _alone(step.kind.PARAMS[name], tree):
+            reads = inputs_read(template) or ()
+            nulls = [read for read in reads if read in inputs and inputs[read] is None]
+            if not nulls or any(inputs.get(read) is UNKNOWN for read in reads):
+                continue
+            try:
+                fit(name, wanted, template.render({"inputs": inputs}))
+            except TemplateFailed as err:
+                why = str(err) if str(err).startswith(name) else f"{name}: {err}"
+                msg = f"The step {step.id} cannot run with these inputs: {nulls[0]} is null. {why}."
+                raise UsageError(msg) from err
+
+
+def _alone(wanted: JSON, tree: Tree) -> Iterator[tuple[JSON, Template]]:
+    """The templates of a param, each with what is wanted of its value."""
+    if wanted.get("verbatim") or "late" in wanted:
+        return
+    if isinstance(tree, Template):
+        yield wanted, tree
+    elif found := list(parts(wanted, tree)):
+        for _, inner, item in found:
+            yield from _alone(inner, item)
+    else:
+        yield from (({}, template) for _, template in templates_of(tree))
 
 
 def _known_cells(

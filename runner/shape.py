@@ -1,7 +1,8 @@
 """What a value can be, told by a JSON Schema: ``{}`` is anything, ``{"artifact": "image"}`` a file.
 
-``{"$cells": true, ...}`` is a fanned-out step, with ``$keys`` where its cells are known; ``{"$record": true, ...}`` is
-all that a step made; ``{"$root": true, ...}`` marks a schema of its own, whose ``$ref`` point into itself.
+Words of our own begin with a dollar: ``{"$cells": true, ...}`` is a fanned-out step, with ``$keys`` where its cells
+are known, ``$record`` all that a step made, ``$rows`` one of the rows that are written out, ``$by_cell`` outputs whose
+names are told by patterns, ``$loop`` what loops have. ``$root`` marks a schema whose ``$ref`` point into itself.
 """
 
 from __future__ import annotations

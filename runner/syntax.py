@@ -80,6 +80,9 @@ def fault_of(text: str, err: jinja2.TemplateSyntaxError, environment: jinja2.Env
     if half := in_fault(text):
         return HalfTemplate(half)
     message = (err.message or "it cannot be read").rstrip(".")
+    if message == "Missing end of comment tag" and (begun := _open_comment(text)) is not None:
+        cure = "Write {{ '{#' }} for these characters; a comment ends with #}."
+        return TemplateFault("{# begins a comment that never ends", cure, begun, 2)
     if open_block := re.search(r"block that needs to be closed is '(\w+)'", message):
         word = open_block[1]
         instead = f"Write {{% end{word} %}} where it ends."
@@ -143,6 +146,14 @@ def _open_block(text: str, word: str) -> tuple[int, int]:
         elif found and found[2] == word and begun:
             begun.pop()
     return begun[-1] if begun else (0, 2)
+
+
+def _open_comment(text: str) -> int | None:
+    """Where the first ``{#`` is that has no ``#}``; None if there is none."""
+    begun = text.find("{#")
+    while begun >= 0 and (end := text.find("#}", begun)) >= 0:
+        begun = text.find("{#", end)
+    return begun if begun >= 0 else None
 
 
 def _plain(message: str) -> str:

@@ -348,7 +348,7 @@ class Template:
             offset += len(value)
             dot = value == "." or (dot and kind == "whitespace")
         wanted = list(words)
-        for i in range(len(seen) - len(wanted) + 1):
+        for i in range(len(seen) - len(wanted) + 1 if wanted else 0):
             if seen[i][1] not in fields and [word for word, _, _ in seen[i : i + len(wanted)]] == wanted:
                 return seen[i + len(wanted) - 1][1:]
         for word, at, length in seen:

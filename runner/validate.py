@@ -522,6 +522,8 @@ def _without_quotes(value: str, wanted: Sequence[str], words: str) -> str:
     if wanted == ["boolean"]:
         meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value.lower())
         return f"Write {meant}, without quotes." if meant in ("true", "false") else f"Write {words}."
+    if re.fullmatch(r"[-+]?[0-9]+(_[0-9]+)+(\.[0-9]+)?", value):
+        return f"Write {value.replace('_', '')}."
     return "Remove the quotes." if _is_number(value) else f"Write {words}."
 
 

@@ -112,4 +112,11 @@ def test_a_dollar_before_a_name_is_found_outside_of_templates() -> None:
     assert [(text[at : at + length], name) for at, length, name in braces.dollars(text)] == [
         ("$leaf", "leaf"),
         ("${ leaf }", "leaf"),
+        ("$Leaf", "Leaf"),
     ]
+
+
+def test_a_name_in_single_braces_is_found_outside_of_templates() -> None:
+    text = "{leaf}, {{leaf}}, ${leaf}, \\frac{leaf}{leaf}, { leaf }, {leaf: 1}, {{ {leaf} }}, {% set a = '{leaf}' %}"
+
+    assert [text[at : at + length] for at, length, _ in braces.singles(text)] == ["{leaf}"]

@@ -20,7 +20,7 @@ READING = {"source", "misreading", "lookalikes", "outline", "syntax", "missing",
            "operands", "inference", "catalogue", "kinds", "schema", "hints", "meant", "slips", "validate", "masking",
            "cells", "pipeline", "fanout", "fitting", "price", "rows", "conversation", "checking", "doubts",
            "planning", "event_schema", "outputs", "lockfile", "plugins", "cases", "braces",
-           "synonyms", "offers"}  # fmt: skip
+           "synonyms", "offers", "literals"}  # fmt: skip
 DOING = {"fresh", "canned", "desk", "picking", "budget", "admission", "attempts", "calls", "work", "inside", "execute"}
 WORLD = {"runpod", "store", "cache", "journal", "media", "publish", "runfolder", "locks", "weights", "provenance",
          "xmp", "salvage"}  # fmt: skip

@@ -114,3 +114,81 @@ def test_outputs_named_by_cell_are_read_by_their_names(cli: Cli, tmp_path: Path)
     assert told == []
     assert run.code == 0
     assert (tmp_path / "out/a.txt").read_text() == "b q"
+
+
+RATIO = f'{PICTURE}, prompt: x, aspect_ratio: "{{{{ %s }}}}"'
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        RATIO % "matrix.r" + ', matrix: {r: ["1:1", "4:3"]}',
+        RATIO % "matrix.r" + ', matrix: {r: ["1:1", "16:9"], exclude: [{r: "16:9"}]}',
+        RATIO % "matrix.r" + """, when: "{{ matrix.r != '16:9' }}", matrix: {r: ["1:1", "16:9"]}""",
+        RATIO % "'1:1' if item == 'a' else '4:3'" + ", foreach: [a, b]",
+        RATIO % "inputs.words | first" + """, when: "{{ 'a' not in inputs.words }}\"""",
+        "kind: render_text, foreach: [{a: x}, {b: y}], text: \"{{ item.a | d('z') }}{{ item.c | default('z') }}\"",
+        'kind: render_text, foreach: [{a: x}, {b: y}], text: "{% if item.a is defined %}{{ item.a }}{% endif %}"',
+        "kind: render_text, foreach: [{a: x}, {b: y}], text: \"{{ item.get('a', 'z') }}{{ item.a is none }}\"",
+        'kind: render_text, foreach: [{a: x}, {b: y}], text: "{{ [item.a] | length }}{{ item.items() | list }}"',
+        'kind: render_text, foreach: [ab, {a: x}], text: "{{ item[0] if item is string else item.a }}"',
+        "kind: render_text, foreach: [a, null], text: \"{{ item | default('none', true) }}\"",
+        "kind: render_text, matrix: {x: [a, b], include: [{x: a, y: c}]}, text: \"{{ matrix.y | default('d') }}\"",
+        'kind: render_text, matrix: {x: [a], include: [{x: a, y: c}]}, text: "{{ matrix.y }}"',
+        'kind: render_text, matrix: {x: [1, 2, a], exclude: [{x: 1.0}, {x: a}]}, text: "{{ matrix.x }}"',
+        "kind: render_text, when: \"{{ inputs.words or 'b' in inputs.words }}\", text: \"{{ inputs.count or 'b' }}\"",
+        "kind: render_text, text: \"{% for w in inputs.words %}{{ loop.cycle('a', 'b') }}{% endfor %}\"",
+        'kind: render_text, text: "{% for w in [1, 2] %}{{ loop.nextitem if not loop.last }}{% endfor %}"',
+        "kind: render_text, text: \"{% for k in steps.text %}{{ k }}{% endfor %}{{ steps.text['text'] }}\"",
+        "kind: render_text, text: \"{# a comment #}{{ '{#' }} {count}\"",
+    ],
+)
+def test_what_may_work_has_no_problem(cli: Cli, tmp_path: Path, step: str) -> None:
+    assert problems(tmp_path, step) == []
+    assert cli("run", tmp_path / "tea.yaml", "--local=emulator", "--quiet").code == 0 or "when:" in step
+
+
+def test_a_null_that_is_needed_stops_a_run_before_anything_is_sent(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "tea.yaml"
+    for param, words in (
+        ("seed: '{{ inputs.none }}'", "none is null. seed must be an integer; the template yields null."),
+        ("negative_prompt: 'no {{ inputs.none }}'", "none is null. negative_prompt: the value is null"),
+    ):
+        path.write_text(
+            "name: tea\ninputs: {none: {type: integer, default: null}}\nsteps:\n"
+            f"  shot: {{{PICTURE}, prompt: x, {param}}}\n"
+            f"  other: {{{PICTURE}, prompt: x, when: '{{{{ inputs.none is not none }}}}', {param}}}\n"
+        )
+
+        refused = cli("run", path, "--local=emulator", "--quiet")
+        given = cli("run", path, "--local=emulator", "--quiet", "-i", "none=3")
+
+        assert (refused.code, given.code) == (2, 0)
+        assert f"The step shot cannot run with these inputs: {words}" in refused.err
+
+
+def test_a_null_is_left_to_steps_that_are_skipped_with_what_they_need(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "tea.yaml"
+    path.write_text(
+        "name: tea\ninputs: {photo: {type: image, default: null}}\nsteps:\n"
+        "  first: {kind: render_text, when: '{{ inputs.photo is not none }}', text: x}\n"
+        "  then: {kind: edit_image, model: qwen/qwen-image-edit, prompt: '{{ steps.first.text }}',"
+        " image: '{{ inputs.photo }}'}\n  last: {kind: render_text, text: y}\n"
+    )
+
+    assert cli("run", path, "--local=emulator", "--quiet").code == 0
+
+
+def test_steps_of_other_cells_are_told_as_the_reason_of_an_output_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
+    more = """\
+  others: {kind: render_text, foreach: "{{ inputs.words + ['c'] }}", text: "{{ item }}"}
+outputs: {"{key}.txt": "{{ steps.texts.text }} {{ steps.others.text }}"}
+"""
+    told = problems(tmp_path, "kind: render_text, text: x", more)
+
+    whole = cli("run", tmp_path / "tea.yaml", "--local=emulator", "--out", tmp_path / "out")
+    lacking = cli("run", tmp_path / "tea.yaml", "--local=emulator", "-i", "words=[a, d]")
+
+    assert told == []
+    assert whole.code == 0
+    assert "not made: b.txt: others has no cell b; it has a, d, c" in lacking.out

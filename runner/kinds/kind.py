@@ -7,6 +7,7 @@ that waits.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -239,8 +240,7 @@ def fit(name: str, wanted: JSON, value: JSON) -> JSON:
     if "artifact" in wanted:
         if isinstance(value, Artifact) and wanted["artifact"] in (value.media, "file"):
             return value
-        what = value.media_type if isinstance(value, Artifact) else f"{type(value).__name__} {str(value)[:60]!r}"
-        raise TemplateFailed(f"{name} needs {_A[wanted['artifact']]}; the template yields {what}")
+        raise TemplateFailed(f"{name} needs {_A[wanted['artifact']]}; the template yields {_said(value)}")
     wanted = chosen(wanted, value)
     if "type" not in wanted:
         return value
@@ -255,7 +255,7 @@ def fit(name: str, wanted: JSON, value: JSON) -> JSON:
             raise TemplateFailed(f"{name} needs {_some(wanted)}; the template yields an empty list")
         return [fit(f"{name}[{i}]", wanted.get("items", {}), v) for i, v in enumerate(value)]
     if not isinstance(value, _PYTHON[kind]) or (isinstance(value, bool) and kind != "boolean"):
-        raise TemplateFailed(f"{name} must be {kind}; the template yields {str(value)[:60]!r}")
+        raise TemplateFailed(f"{name} must be {_WORDS[kind]}; the template yields {_said(value)}")
     low, high = wanted.get("minimum"), wanted.get("maximum")
     if (low is not None and value < low) or (high is not None and value > high):
         raise TemplateFailed(f"{name} cannot be {value}; it must be {_bounds(low, high)}")
@@ -265,7 +265,7 @@ def fit(name: str, wanted: JSON, value: JSON) -> JSON:
 def _fields(name: str, wanted: JSON, value: Mapping[str, JSON]) -> JSON:
     """A mapping of which the schema says what its fields are."""
     if missing := next((field for field in wanted.get("required", ()) if field not in value), None):
-        raise TemplateFailed(f"{name} has no {missing}; the template yields {str(value)[:60]!r}")
+        raise TemplateFailed(f"{name} has no {missing}; the template yields {_said(value)}")
     known: Mapping[str, JSON] = wanted["properties"]
     closed = wanted.get("additionalProperties") is False
     if closed and (unknown := next((field for field in value if field not in known), None)):
@@ -282,7 +282,19 @@ def chosen(wanted: JSON, value: JSON) -> JSON:
 _PYTHON: Mapping[str, type | tuple[type, ...]] = {
     "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": Mapping,
 }  # fmt: skip
+_WORDS: Mapping[str, str] = {
+    "integer": "an integer", "number": "a number", "boolean": "true or false", "array": "a list", "object": "a mapping",
+}  # fmt: skip
 _A = {"image": "an image", "audio": "an audio file", "video": "a video", "file": "a file"}
+
+
+def _said(value: JSON) -> str:
+    """A value in the words of pipelines, cut."""
+    if isinstance(value, Artifact):
+        return value.media_type
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    what = {str: "the text ", dict: "the mapping ", list: "the list "}.get(type(value), "")
+    return what + (text if len(text) <= 60 else text[:59] + "…")
 
 
 def _some(wanted: JSON) -> str:
