@@ -292,8 +292,8 @@ def _said(value: JSON) -> str:
     """A value in the words of pipelines, cut."""
     if isinstance(value, Artifact):
         return value.media_type
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    what = {str: "the text ", dict: "the mapping ", list: "the list "}.get(type(value), "")
+    text: str = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    what = "the text " if isinstance(value, str) else "the mapping " if isinstance(value, Mapping) else ""
     return what + (text if len(text) <= 60 else text[:59] + "…")
 
 
