@@ -255,7 +255,9 @@ class _Checker:
                 cells = self.cells[step.id]
                 keys = None if cells is None else tuple(str(cell.key) for cell in cells)
                 own = cell_names(step, names)
-                if own["item"].types == {"string"} and any(fields_of_item(t) for _, t in templates_of(step.params)):
+                if own.get("item", ANY).types == {"string"} and any(
+                    fields_of_item(t) for _, t in templates_of(step.params)
+                ):
                     own["item"] = ANY  # it is over the wrong list, which is told where the step reads it
                 output = cells_shape(output, own, keys)
             steps[step.id] = output

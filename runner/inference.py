@@ -416,9 +416,6 @@ class _Walk:
             return owner.some
         self.visit(node.arg)
         number = node.arg.value if isinstance(node.arg, nodes.Const) else None
-        if owner.record and type(number) is int:
-            self.one_cell(node, f"Write {shown(node.node)}, without [{number}].")
-            return owner
         if owner.keys is not None and type(number) is int and number >= len(owner.keys):
             self.add("unknown-cell",
                      f"{shown(node.node)} has {counted(len(owner.keys), 'cell')}, and none at {number}.",
@@ -516,9 +513,8 @@ class _Walk:
 
     def one_cell(self, node: nodes.Node | None, cure: str) -> None:
         """Tell that a step of one cell, or one cell of several, is read as if it were a list of them."""
-        owner = node.node if isinstance(node, nodes.Getitem) else node
-        self.add("unknown-cell", f"{shown(owner)} is one cell, and no list of cells.", cure,
-                 chain_of(node), node.lineno if node is not None else 1)  # fmt: skip
+        line = node.lineno if node is not None else 1
+        self.add("unknown-cell", f"{shown(node)} is one cell, and no list of cells.", cure, chain_of(node), line)
 
     def attribute(self, node: nodes.Filter) -> str | None:
         """The field that ``map(attribute='x')``, ``selectattr('x')`` and their like read."""
