@@ -255,7 +255,8 @@ def _problems(document: Document, fault: _Fault) -> Iterator[Problem]:
         case "enum" if path[:1] == ("inputs",) and path[2:] == ("type",) and (cure := _type_meant(str(value).lower())):
             yield Problem("value", f"type cannot be {_short(value)}.", document.mark(path), cure)
         case "enum" if path[-1] == "kind":
-            kind = synonyms.of_kind(str(value), document.data["steps"][path[1]])
+            beside = functools.reduce(lambda data, part: data[part], path[:-1], document.data)
+            kind = synonyms.of_kind(str(value), beside)
             instead = f"Write {kind}." if kind in KINDS else nearest(str(value), _list(wanted))
             yield Problem("unknown-kind", f"There is no kind {_short(value)}.", document.mark(path), instead)
         case _:
