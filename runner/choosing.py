@@ -6,6 +6,7 @@ A run that is still going looks for answers in the store and notes them in its o
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shlex
 import time
 from collections import Counter
@@ -303,9 +304,8 @@ def _cells(name: str | None, step: str, asks: tuple[str, ...]) -> Sequence[tuple
 
 def _later(runs: Sequence[Run], asked: Run) -> str | None:
     """A later run of the same pipeline that has not come to its end: its pictures are others."""
-    ids = (run.id for run in runs if run.state.file == asked.state.file and run.state.outcome != "done")
-    last = next(ids, asked.id)
-    return last if last != asked.id and last > asked.id else None
+    later = itertools.takewhile(lambda run: run.id != asked.id, runs)  # the newest comes first
+    return next((r.id for r in later if r.state.file == asked.state.file and r.state.outcome != "done"), None)
 
 
 def _asked(run: Run, step: str, asks: tuple[str, ...]) -> list[CellState]:

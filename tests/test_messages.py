@@ -128,7 +128,7 @@ def test_messages_are_rendered_part_by_part() -> None:
         ([{"role": "user"}], "messages[0] has no content"),
         ([{"role": "user", "content": "x", "name": "y"}], "messages[0] knows no 'name'; it knows role, content"),
         ([{"role": "user", "content": [{"image": "x"}]}], "messages[0].content[0].image needs an image"),
-        ({"role": "user"}, "messages must be array"),
+        ({"role": "user"}, "messages must be a list"),
     ],
 )
 def test_a_conversation_that_a_template_yields_is_checked_before_it_is_sent(value: Any, words: str) -> None:
