@@ -16,7 +16,6 @@ from . import source
 from .checking import Checked
 from .codes import called
 from .errors import CannotStart, Mark, PipelineProblems, RunnerError, StoreFailed, UsageError
-from .places import before_colon, places
 from .reports import github
 
 if TYPE_CHECKING:
@@ -163,6 +162,7 @@ class Records:
                 self._github(done, text, file, marks)
 
     def _github(self, done: Done, summary: str, file: str, marks: Mapping[str, Mark]) -> None:
+        from .places import before_colon
         from .reports.github import at, command
 
         def tell(name: str, sentence: str, title: str, place: str) -> None:
@@ -250,6 +250,8 @@ def outputs(done: Done) -> dict[str, str]:
 
 def _places(done: Done, base: Path) -> tuple[str, dict[str, Mark]]:
     """The pipeline's file as its repository names it, and where in it belongs what there is to tell."""
+    from .places import places
+
     top = Path(done.state.file)
 
     @cache

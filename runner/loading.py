@@ -82,6 +82,11 @@ def read(
     or else in the environment, are hidden in what the problems show.
     """
     text = text_of(path, PIPELINE) if text is None else text
+    with source.collector_paused():
+        return _read(path, own, profile, os.environ if env is None else env, text)
+
+
+def _read(path: Path, own: Path | None, profile: str | None, env: Mapping[str, str], text: str) -> Read:
     if BROUGHT.faults:
         raise UsageError("\n".join(BROUGHT.faults.values()))
     try:
@@ -90,7 +95,6 @@ def read(
         known, wrong = catalogue.builtin(), list(err.problems)
     seen: set[str] = set()
     files = {path}
-    env = os.environ if env is None else env
     check = partial(_checked, path, text, known, (path.resolve(),), env, seen, files)
     found, checked, problems = check(profile)
     if found is not None and profile is not None and found.profile is None:
