@@ -487,6 +487,8 @@ def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, s
     assert isinstance(error.schema, Mapping)
     if isinstance(value, str) and (bound := _bound(error, value)):
         return message, f"Write {bound}."
+    if meant := _form_of(name, value):
+        return message, f"Write {meant}."
     if isinstance(value, str) and set(wanted) & {"integer", "number", "boolean"}:
         template = ", or a template that yields it" * any(way == TEMPLATE for way in _ways(error))
         return message, _without_quotes(value, wanted, words + template)
@@ -506,6 +508,16 @@ def _wrong_type(error: ValidationError | SchemaError, name: str) -> tuple[str, s
 def _ways(error: ValidationError | SchemaError) -> list[JSON]:
     """In how many ways a value may be written, if there is a choice."""
     return _list(error.parent.validator_value) if error.parent is not None else []
+
+
+def _form_of(name: str, value: JSON) -> str:
+    """How keys are written of which one often writes the value alone; else nothing."""
+    if name == "cache" and isinstance(value, str) and re.match(DURATION, value):
+        return f"{{for: {value}}}"
+    if name == "limits" and type(value) is int:
+        return f"{{calls: {value}}}"
+    count = re.fullmatch(r"(?:range\()?(\d+(?: *, *\d+)?)\)?", str(value)) if name == "foreach" else None
+    return f'"{{{{ range({count[1]}) | list }}}}"' if count is not None else ""
 
 
 _BOUNDS = {">=": "at_least", "=>": "at_least", "<=": "at_most", "=<": "at_most", ">": "above", "<": "below"}
