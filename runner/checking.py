@@ -857,8 +857,12 @@ class _Checker:
     def cell_outputs(self) -> None:
         """Outputs that are named by cell and come out as another one, where the cells are known."""
         taken = {name.lower(): name for name in self.pipeline.outputs if not CELL_NAME.search(name)}
+        before: set[str] = set()
         for name, tree in self.pipeline.outputs.items():
             self.same_keys(name, tree)
+            if name.lower() in before:
+                continue  # which is told
+            before.add(name.lower())
             for cell in (_cells_read(tree, self.cells) or ()) if CELL_NAME.search(name) else ():
                 one = cell_name(name, cell.key, cell.index)
                 if other := taken.get(one.lower()):
