@@ -124,6 +124,6 @@ def test_the_action_installs_runner_and_runs_it(tmp_path: Path) -> None:
         env={"PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
 
-    assert job.codes == {"Install runner": 0, "runner": 0}, job.log
+    assert job.codes == {"Install runner": 0, "Name the store": 0, "runner": 0}, job.log
     assert job.outputs["command"]["outcome"] == "done"
     assert (tmp_path / "temp/runner-venv").is_dir()
