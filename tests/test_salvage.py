@@ -276,8 +276,13 @@ def all_garbage(content: bytearray, moment: random.Random) -> None:
 def test_however_a_database_is_damaged_it_is_repaired_and_nothing_is_paid_again(
     here: Path, cli: Cli, damage: Callable[[bytearray, random.Random], None]
 ) -> None:
-    """As long as the files and the journals are whole, which are looked at elsewhere."""
-    sound, whole = (STORE / DATABASE).read_bytes(), files(Path("out"))
+    """As long as the files and the journals are whole, which are looked at elsewhere.
+
+    Pictures are compared without what they say of themselves: a bit may have flipped in the words of a request.
+    """
+    sound = (STORE / DATABASE).read_bytes()
+    states(cli, "--no-metadata")
+    whole = files(Path("out"))
     for seed in range(4):
         content = bytearray(sound)
         damage(content, random.Random(seed))
@@ -286,7 +291,7 @@ def test_however_a_database_is_damaged_it_is_repaired_and_nothing_is_paid_again(
 
         repaired = cli("cache", "verify", "--repair")
         after = cli("cache", "verify")
-        again = states(cli)
+        again = states(cli, "--no-metadata")
 
         assert (repaired.code, after.code) == (0, 0), repaired.out + repaired.err + after.out
         assert set(again.values()) == {"cached"}, (seed, again, repaired.out)
