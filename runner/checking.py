@@ -38,7 +38,7 @@ from .kinds import KINDS, Kind, run_pipeline
 from .kinds.nesting import ARGS, parts, scopes
 from .model import JSON, Cell
 from .pipeline import Input, Pipeline, Step, is_anything
-from .schema import CONTROL
+from .schema import CONTROL, top_schema
 from .shape import ANY, Shape
 from .source import collector_paused
 from .templates import Template, Tree, templates_of
@@ -589,7 +589,7 @@ class _Checker:
             message = f"There is no {first} here: {path[2]}: says which cells there are."
             self.problems.append(Problem(finding.code, message, mark, "Read inputs, steps, env or run."))
             return
-        if finding.code == "unknown-step" and self.is_misnamed(finding):
+        if (finding.code == "unknown-step" and self.is_misnamed(finding)) or self.is_of_a_section(finding):
             return
         instead = self.of_own_item(path, finding, names) or self.of_cells(path, finding)
         if first == "outputs" and finding.code == "unknown-name":
@@ -628,6 +628,18 @@ class _Checker:
     def is_misnamed(self, finding: Finding) -> bool:
         """Whether a step that there is not is one whose name could be none: that is the one mistake."""
         return any(finding.instead == f"Did you mean {name}?" for name in self.pipeline.misnamed)
+
+    def is_of_a_section(self, finding: Finding) -> bool:
+        """Whether a name is read of a section that is not what it should be, or is none: that is the one mistake."""
+        data = self.pipeline.document.data
+        match finding.code:
+            case "unknown-input":
+                return not isinstance(data.get("inputs", {}), Mapping | None)
+            case "unknown-env":
+                return not isinstance(data.get("env", []), list | None)
+            case "unknown-name":
+                return finding.words[0] in data and finding.words[0] not in top_schema()["properties"]
+        return False
 
     def of_cells(self, path: Path, finding: Finding) -> str:
         """The cure of a finding; where a field of all cells is read at once, the one that is meant at this place."""

@@ -164,8 +164,6 @@ def _checked(
         checked, more = checking.check(found, known, files.is_file, nested)
         problems = [*problems, *more]
     problems = [_with_lookalikes(problem) for problem in _without_echoes(problems)]
-    if found is not None:
-        problems = _of_sections(problems, found.document.data)
     if checked is not None and not any(problem.warning is False for problem in problems):
         problems += [*_too_small(checked), *doubts.of(checked, files.is_file), *inside]
     if any(not problem.warning for problem in problems):
@@ -185,17 +183,6 @@ def _without_echoes(problems: list[Problem]) -> list[Problem]:
             left = [p for p in left if p is not quotes and p not in echoes]
             left.append(replace(echoes[0], message=quotes.message, mark=quotes.mark, instead=quotes.instead))
     return left
-
-
-def _of_sections(problems: list[Problem], data: JSON) -> list[Problem]:
-    """What is read of a section that is none of ours, or is not what it should be, is not told besides."""
-    quiet = {"unknown-input"} if isinstance(data.get("inputs"), list | str) else set()
-    quiet |= {"unknown-env"} if isinstance(data.get("env"), Mapping | str) else set()
-    strangers = [
-        key for key in data if any(p.code == "unknown-key" and f"the key {key}." in p.message for p in problems)
-    ]
-    roots = {f"There is no name {key} in templates." for key in strangers}
-    return [p for p in problems if p.code not in quiet and not (p.code == "unknown-name" and p.message in roots)]
 
 
 def _with_lookalikes(problem: Problem) -> Problem:
