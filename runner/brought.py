@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from . import plugins
-from .errors import FateUnknown, PluginFailed, RunnerError, StepError, UsageError
+from .errors import FateUnknown, PluginFailed, RunnerError, StepError, UsageError, capitalized
 from .events import Event
 from .kinds.brought import failed
 from .model import JSON, Artifact, Call, Chat, Finished, Job, Reply, Ticket, canonical
@@ -73,7 +73,7 @@ class Brought:
             await self._opened.__aexit__(kind, error, trace)
         except Exception as err:  # noqa: BLE001 - all is done, and nothing of it must be lost
             if err is not error:
-                self._notes.append(f"{_upper(self._plugin.raised(err, 'in __aexit__'))}. Nothing is lost by it.")
+                self._notes.append(f"{capitalized(self._plugin.raised(err, 'in __aexit__'))}. Nothing is lost by it.")
 
     def _guarded(self, act: Callable[[], Any], doing: str) -> Any:
         try:
@@ -85,7 +85,7 @@ class Brought:
 
     def _unusable(self, why: str) -> UsageError:
         package = self._plugin.package
-        told = _upper(why if why.startswith(str(self._plugin)) else f"{self._plugin} cannot be used: {why}")
+        told = capitalized(why if why.startswith(str(self._plugin)) else f"{self._plugin} cannot be used: {why}")
         return UsageError(f"{told}. Mend or uninstall {package}.")
 
     @property
@@ -253,11 +253,11 @@ class Reporter:
         except RunnerError:
             raise
         except Exception as err:
-            msg = f"{_upper(self.plugin.raised(err, doing))}, so it could not begin. {self._cure()}"
+            msg = f"{capitalized(self.plugin.raised(err, doing))}, so it could not begin. {self._cure()}"
             raise UsageError(msg) from err
         if why := _no_sink(made):
             self.end(None, None, None)
-            msg = f"{_upper(str(self.plugin))} cannot be used: {why}. {self._cure()}"
+            msg = f"{capitalized(str(self.plugin))} cannot be used: {why}. {self._cure()}"
             raise UsageError(msg)
         self._sink = made
 
@@ -283,7 +283,7 @@ class Reporter:
 
     def _fails(self, err: Exception, doing: str) -> None:
         if not self.failed:
-            self.failed = f"{_upper(self.plugin.raised(err, doing))}. It was told nothing more; the run went on."
+            self.failed = f"{capitalized(self.plugin.raised(err, doing))}. It was told nothing more; the run went on."
             self.trace = "".join(traceback.format_exception(err))
 
 
@@ -293,7 +293,3 @@ def _no_sink(sink: object) -> str:
     if inspect.iscoroutinefunction(call):
         return "it is async, and it is called, not awaited"
     return misfit("it", sink, 1, "an event")
-
-
-def _upper(said: str) -> str:
-    return f"{said[:1].upper()}{said[1:]}"

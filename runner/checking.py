@@ -19,7 +19,7 @@ from .catalogue import Catalogue, Model
 from .cells import LIMIT, BadCells, expand, items_of
 from .cells import shown as inline
 from .conversation import contradictions
-from .errors import Mark, Problem, nearest
+from .errors import Mark, Problem, capitalized, nearest
 from .fanout import CLOSED, cell_names, cells_shape, followed, known_cells
 from .fitting import Fitting
 from .inference import (
@@ -505,7 +505,7 @@ class _Checker:
                     if same is not None:
                         cure = f"Write {same} {'in' if isinstance(same, str) else 'without'} quotes."
                     said = inline(value)
-                    what = f"{said[:1].upper()}{said[1:]} is no value of the axis {name}, so this leaves out nothing."
+                    what = f"{capitalized(said)} is no value of the axis {name}, so this leaves out nothing."
                     self.add("value", what, path, cure)
 
     def pick(
@@ -561,7 +561,7 @@ class _Checker:
             if key is not None and cure.startswith("write key:"):
                 cure = "let it tell them apart, as {{ index }} does"
             self.add("fan-out", f"{what[0].upper()}{what[1:]}.", ("steps", step.id, word),
-                     f"{cure[:1].upper()}{cure[1:]}." if cure else "Change the list.", key=word != "key")  # fmt: skip
+                     f"{capitalized(cure)}." if cure else "Change the list.", key=word != "key")  # fmt: skip
 
     def written(self, step: Step) -> Mapping[str, JSON]:
         found: Mapping[str, JSON] = self.pipeline.document.data["steps"][step.id]

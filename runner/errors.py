@@ -158,6 +158,11 @@ def enumerated(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
+def capitalized(text: str) -> str:
+    """The text with a capital letter at its begin, and otherwise as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def one_line(text: str, most: int = 1500) -> str:
     """Text of a server, or of a file, on one line without control characters, cut."""
     visible = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)

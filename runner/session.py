@@ -22,7 +22,17 @@ from .attempts import Past
 from .budget import Held
 from .canned import Canned
 from .desk import Desk
-from .errors import BadFile, LeftOpen, Mark, PipelineProblems, Problem, StepError, StoreFailed, UsageError
+from .errors import (
+    BadFile,
+    LeftOpen,
+    Mark,
+    PipelineProblems,
+    Problem,
+    StepError,
+    StoreFailed,
+    UsageError,
+    capitalized,
+)
 from .events import Event, Outcome, RunFinished, RunResumed, RunStarted, RunState, RunStopping, Sink, fold
 from .execute import execute
 from .files import is_inline, is_url, place
@@ -450,7 +460,7 @@ def _left(folder: RunFolder, state: RunState, made: Made | None) -> tuple[str, .
     try:
         folder.leave(state, made)
     except StoreFailed as err:
-        return (f"{str(err)[:1].upper()}{str(err)[1:]}.",)
+        return (f"{capitalized(str(err))}.",)
     return ()
 
 
